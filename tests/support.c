@@ -1,0 +1,25 @@
+/*
+ * Where tests look for what is not in the tree. The environment goes before the place that CMake
+ * wrote in, so a test program may be copied and run by hand.
+ */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool support_shared(const char *name, char *path, size_t size)
+{
+    const char *folder = getenv("TAPER_SHARED");
+    int length = snprintf(path, size, "%s/%s", folder && *folder ? folder : TAPER_SHARED, name);
+
+    return length > 0 && (size_t)length < size && access(path, R_OK) == 0;
+}
+
+bool support_long(void)
+{
+    const char *tier = getenv("TAPER_LONG");
+
+    return tier && strcmp(tier, "1") == 0;
+}
