@@ -1,0 +1,147 @@
+/*
+ * Building and walking loop nests. Statements live in the kernel's arena; a block is an array of pointers to them, so that a schedule
+ * step rearranges pointers and never copies but on purpose.
+ */
+#include "loop.h"
+
+#include <string.h>
+
+struct loop_kernel *loop_kernel_new(struct ir_arena *arena, const struct ir_graph *graph, const char *name)
+{
+    struct loop_kernel *k = ir_alloc(arena, sizeof *k);
+
+    k->arena = arena;
+    k->graph = graph;
+    k->name = name;
+    loop_const(k, 0); /* expression 0 */
+    loop_value_new(k, IR_F32); /* value 0 is none */
+    return k;
+}
+
+int loop_axis_new(struct loop_kernel *k, const char *name, loop_ix to, int64_t hi)
+{
+    if (k->axes == LOOP_AXES)
+        ir_bug("kernel %s needs more than %d axes", k->name, LOOP_AXES);
+    k->axis[k->axes] = (struct loop_axis){ .name = name, .to = to, .step = 1, .hi = hi };
+    return k->axes++;
+}
+
+/* room for one more in an array that lives in the arena */
+static void *grown(struct ir_arena *arena, void *old, size_t count, uint32_t *room, size_t size)
+{
+    if (count < *room)
+        return old;
+    uint32_t more = 2 * *room + 16;
+    void    *bigger = ir_alloc(arena, more * size);
+    if (count)
+        memcpy(bigger, old, count * size);
+    *room = more;
+    return bigger;
+}
+
+uint32_t loop_value_new(struct loop_kernel *k, enum ir_dtype dtype)
+{
+    k->value = grown(k->arena, k->value, k->values, &k->value_room, sizeof *k->value);
+    k->value[k->values] = (struct loop_value){ .dtype = dtype };
+    return k->values++;
+}
+
+int loop_buffer_of(struct loop_kernel *k, const char *name, enum ir_dtype dtype, ir_val value, int64_t elements)
+{
+    uint32_t room = (uint32_t)k->buffer_room;
+
+    for (int i = 0; i < k->buffers && value.id; i++)
+        if (k->buffer[i].value.id == value.id)
+            return i;
+    k->buffer = grown(k->arena, k->buffer, (size_t)k->buffers, &room, sizeof *k->buffer);
+    k->buffer_room = (int)room;
+    k->buffer[k->buffers] =
+        (struct loop_buffer){ .name = name, .dtype = dtype, .value = value, .elements = elements };
+    return k->buffers++;
+}
+
+struct loop_statement *loop_add(struct loop_kernel *k, struct loop_block *block, struct loop_statement draft)
+{
+    struct loop_statement *s = ir_alloc(k->arena, sizeof *s);
+    uint32_t               room = (uint32_t)block->room;
+
+    *s = draft;
+    block->at = grown(k->arena, block->at, (size_t)block->count, &room, sizeof *block->at);
+    block->room = (int)room;
+    block->at[block->count++] = s;
+    return s;
+}
+
+struct loop_statement *loop_copy(struct loop_kernel *k, const struct loop_statement *s)
+{
+    struct loop_statement *copy = ir_alloc(k->arena, sizeof *copy);
+
+    *copy = *s;
+    copy->body = (struct loop_block){ 0 };
+    for (int i = 0; i < s->body.count; i++) {
+        struct loop_statement *inner = loop_copy(k, s->body.at[i]);
+        uint32_t               room = (uint32_t)copy->body.room;
+        copy->body.at = grown(k->arena, copy->body.at, (size_t)copy->body.count, &room, sizeof *copy->body.at);
+        copy->body.room = (int)room;
+        copy->body.at[copy->body.count++] = inner;
+    }
+    return copy;
+}
+
+static void replace_in(struct loop_kernel *k, struct loop_statement *s, int axis, loop_ix by)
+{
+    s->ix = loop_replace(k, s->ix, axis, by);
+    s->ix2 = loop_replace(k, s->ix2, axis, by);
+    for (int i = 0; i < s->guards; i++) {
+        s->guard[i].ix = loop_replace(k, s->guard[i].ix, axis, by);
+        s->guard[i].limit = loop_replace(k, s->guard[i].limit, axis, by);
+    }
+}
+
+void loop_replace_axis(struct loop_kernel *k, struct loop_block *block, int axis, loop_ix by)
+{
+    for (int i = 0; i < block->count; i++) {
+        replace_in(k, block->at[i], axis, by);
+        loop_replace_axis(k, &block->at[i]->body, axis, by);
+    }
+}
+
+/* A variable stands once for every loop around it, whether or not what is added to it varies along that loop. */
+static bool depends_in(struct loop_kernel *k, const struct loop_block *block, uint64_t around)
+{
+    bool changed = false;
+
+    for (int i = 0; i < block->count; i++) {
+        const struct loop_statement *s = block->at[i];
+        uint64_t                     set = 0;
+        changed |= depends_in(k, &s->body, s->kind == LOOP_FOR ? around | UINT64_C(1) << s->axis : around);
+        if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE)
+            continue;
+        if (s->kind == LOOP_LOAD || (s->kind == LOOP_LET && s->op == IR_POISON))
+            set |= loop_axes_of(k, s->ix);
+        for (int a = 0; a < 3; a++)
+            set |= k->value[s->args[a]].depends;
+        for (int g = 0; g < s->guards; g++)
+            set |= loop_axes_of(k, s->guard[g].ix) | loop_axes_of(k, s->guard[g].limit);
+        if (s->kind == LOOP_FOLD)
+            set &= ~s->over;
+        uint32_t target = s->kind == LOOP_SET ? s->args[0] : s->value;
+        if (!target)
+            continue;
+        if (s->kind == LOOP_VAR) {
+            k->value[target].variable = true;
+            set |= around;
+        }
+        changed |= (k->value[target].depends | set) != k->value[target].depends;
+        k->value[target].depends |= set;
+    }
+    return changed;
+}
+
+void loop_depends(struct loop_kernel *k)
+{
+    for (uint32_t v = 0; v < k->values; v++)
+        k->value[v].depends = 0;
+    while (depends_in(k, &k->body, 0))
+        ;
+}
