@@ -1,8 +1,8 @@
 # libtaper-jit.so: Clang and lld as libraries, in a plug-in that libtaper opens on a cache miss.
 #
-# Clang_DIR and LLD_DIR are set to LLVM 19's own folders because CMake would otherwise take the
-# newest-looking clang of the system (Debian 12 has 14 beside 19). Clang and LLVM are linked as
-# shared libraries, so the plug-in shares their pages with the system's clang; lld has no shared one.
+# All is taken from LLVM 19's own folders, since Debian 12 has 14 beside it. Clang is found by its
+# shared library and not by its CMake package, which asks for the clang program as well. Clang and
+# LLVM are linked as shared libraries; lld has none and is linked statically.
 
 include(CheckLanguage)
 check_language(CXX)
@@ -13,17 +13,15 @@ if(NOT CMAKE_CXX_COMPILER OR NOT LLVM_FOUND)
     return()
 endif()
 enable_language(CXX)
-set(Clang_DIR "${LLVM_LIBRARY_DIR}/cmake/clang")
-set(LLD_DIR "${LLVM_LIBRARY_DIR}/cmake/lld")
-if(NOT EXISTS "${LLVM_INCLUDE_DIRS}/lld/Common/Driver.h"
-        OR NOT EXISTS "${LLVM_INCLUDE_DIRS}/clang/Frontend/CompilerInstance.h")
-    return()
-endif()
+find_library(TAPER_CLANG NAMES clang-cpp libclang-cpp.so.19.1 libclang-cpp.so.19
+    PATHS ${LLVM_LIBRARY_DIRS} NO_DEFAULT_PATH)
+find_path(TAPER_CLANG_HEADERS clang/Frontend/CompilerInstance.h
+    PATHS ${LLVM_INCLUDE_DIRS} NO_DEFAULT_PATH)
+mark_as_advanced(TAPER_CLANG TAPER_CLANG_HEADERS)
 set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
-find_package(Clang CONFIG QUIET)
-find_package(LLD CONFIG QUIET)
+find_package(LLD CONFIG QUIET PATHS ${LLVM_LIBRARY_DIRS}/cmake/lld NO_DEFAULT_PATH)
 unset(CMAKE_MESSAGE_LOG_LEVEL)
-if(NOT TARGET clang-cpp OR NOT TARGET lldELF OR NOT TARGET LLVM)
+if(NOT TAPER_CLANG OR NOT TAPER_CLANG_HEADERS OR NOT TARGET lldELF OR NOT TARGET LLVM)
     return()
 endif()
 
@@ -32,7 +30,7 @@ separate_arguments(llvm_definitions NATIVE_COMMAND "${LLVM_DEFINITIONS}")
 target_compile_definitions(taper-jit PRIVATE ${llvm_definitions})
 target_include_directories(taper-jit PRIVATE "${PROJECT_SOURCE_DIR}")
 target_include_directories(taper-jit SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
-target_link_libraries(taper-jit PRIVATE clang-cpp lldELF lldCommon LLVM)
+target_link_libraries(taper-jit PRIVATE ${TAPER_CLANG} lldELF lldCommon LLVM)
 # The static lld must not lend its symbols to another lld or LLVM in the same process.
 target_link_options(taper-jit PRIVATE LINKER:--exclude-libs,ALL)
 # LLVM's containers are shared with code built without sanitizers: half of an annotation is an alarm.
