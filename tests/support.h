@@ -7,17 +7,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes the path of `name` in shared/ ($TAPER_SHARED, else beside the tree); false where it is not. */
+/* Writes the path of `name` in shared/ ($TAPER_SHARED, else beside the tree); false where it is
+ * not. */
 bool support_shared(const char *name, char *path, size_t size);
 
 /* True under `./dev test --all`: thousands of random cases instead of some, big models too. */
 bool support_long(void);
 
 /* `char path[N]; SHARED_OR_SKIP("mnist/train-images-idx3-ubyte", path);` inside a test. */
-#define SHARED_OR_SKIP(name, path)                                                                 \
-    do {                                                                                           \
-        if (!support_shared(name, path, sizeof path))                                              \
-            cr_skip("shared/%s is not here", name);                                                \
+#define SHARED_OR_SKIP(name, path)                    \
+    do {                                              \
+        if (!support_shared(name, path, sizeof path)) \
+            cr_skip("shared/%s is not here", name);   \
     } while (0)
 
 #endif
