@@ -1,0 +1,70 @@
+/*
+ * passes.h: rewriting. Every pass is a function from a const graph to a fresh one, or from a graph to kernels of loops and on to a
+ * plan; pipeline.c lists them in their order.
+ */
+#ifndef TAPER_PASSES_H
+#define TAPER_PASSES_H
+
+#include "ir/ir.h"
+#include "ir/loop.h"
+
+/* differentiate.c, gradients.c, regions.c, simplify.c: graph to graph */
+
+/*
+ * From graph to kernels. A value is either stored, in some kernel's output, an input or a state, or it is virtual: views, constants
+ * and what costs nothing is computed again wherever it is read.
+ */
+
+/* storage: how the elements of a stored value lie in its buffer. Element (i0, i1, ..) is at the sum over parts of
+ * pitch * (i[axis] / divisor % extent): parts come outermost first; a plain tensor has one part an axis. */
+struct pass_part {
+    int     axis;
+    int64_t divisor, extent, pitch;
+};
+struct pass_storage {
+    int              parts;
+    struct pass_part part[IR_RANK + 4];
+    int64_t          elements; /* padding included, at the symbols' bounds */
+    bool             padded;   /* kernels may write past the extents, into the padding */
+};
+
+/* the state of a compile, filled pass by pass */
+struct pass_kernel_info;
+struct pass_options {
+    const struct ir_target *target;
+    int64_t                 bound[IR_SYMBOLS]; /* narrowed upper bounds of the symbols; 0: the symbol's own */
+    bool                    fuse;              /* false: a kernel an op */
+    bool                    external;          /* inputs and outputs are handed in one pointer each (eager) */
+    int                     threads;           /* most threads that will run it */
+    const struct pass_known_state *known;      /* states whose storage is settled already (an earlier program of the same store) */
+    int                     known_count;
+    int64_t                 state_bytes;       /* of the store in use already */
+};
+struct pass_known_state {
+    const char         *name;
+    int64_t             offset;
+    struct pass_storage storage;
+};
+struct pass_compiled {
+    struct ir_arena     *arena;
+    struct ir_program   *program; /* after fuse */
+    struct pass_storage *storage; /* by node id; parts -1: virtual */
+    int                 *kernel_of; /* by node id; -1: none */
+    struct loop_program *loops;
+};
+
+/* fuse.c: which nodes are computed together */
+struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *, struct ir_arena *);
+/* layout.c: storage of every stored value */
+void pass_layout(struct pass_compiled *, const struct pass_options *);
+/* lower.c: each kernel as a plain loop nest */
+struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *, struct ir_error *);
+/* schedule.c: tiles, vectors, threads */
+void pass_schedule(struct loop_kernel *, const struct pass_options *);
+/* plan.c: places in the arena, barriers */
+bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_error *);
+/* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL with error. */
+struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *, struct ir_error *);
+loop_ix pass_address(struct loop_kernel *, const struct pass_storage *, const loop_ix *index); /* of an element in its buffer */
+
+#endif
