@@ -309,16 +309,21 @@ const char *version()
     return text.c_str();
 }
 
-/* Upgrading any of these is a new compiler. */
+/* Upgrading any of these is a new compiler. Found once: dladdr reads all of LLVM's symbols. */
 const char *file(int index)
 {
-    const void *const inside[] = { &taper_jit,
-                                   reinterpret_cast<const void *>(&clang::getClangFullVersion),
-                                   reinterpret_cast<const void *>(&llvm::sys::getHostCPUName) };
-    Dl_info where;
-    if (index < 0 || index >= 3 || !dladdr(inside[index], &where))
-        return nullptr;
-    return where.dli_fname;
+    static const std::vector<std::string> files = [] {
+        const void *const inside[] = { &taper_jit,
+                                       reinterpret_cast<const void *>(&clang::getClangFullVersion),
+                                       reinterpret_cast<const void *>(&llvm::sys::getHostCPUName) };
+        std::vector<std::string> found;
+        Dl_info where;
+        for (const void *address : inside)
+            if (dladdr(address, &where))
+                found.push_back(where.dli_fname);
+        return found;
+    }();
+    return index >= 0 && (size_t)index < files.size() ? files[index].c_str() : nullptr;
 }
 
 } // namespace
