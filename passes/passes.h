@@ -8,7 +8,34 @@
 #include "ir/ir.h"
 #include "ir/loop.h"
 
-/* differentiate.c, gradients.c, regions.c, simplify.c: graph to graph */
+/*
+ * differentiate.c, gradients.c, regions.c: derivatives, by the rows of ops.def and regions.def.
+ *
+ * pass_gradients appends backward nodes to g itself, so it can be nested: gradients of gradients are gradients of nodes. y are the
+ * results, cotangent[i] the gradient that arrives at y[i] (NULL, or poison: one, for a scalar); grads[i] is the gradient of wrt[i],
+ * zeros where no y depends on it. Contributions are added in descending order of the users, then by argument, so the bits are
+ * the same each time. False with an error in g when a y or wrt has no derivative.
+ *
+ * pass_jvp is the forward mode: the tangents of y for tangents of wrt (one for a scalar where NULL or poison).
+ */
+bool pass_gradients(struct ir_graph *g, int n_y, const ir_val *y, const ir_val *cotangent, int n,
+                    const ir_val *wrt, ir_val *grads);
+bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangent, int n_y,
+              const ir_val *y, ir_val *tangents);
+
+struct pass_step { /* one node's turn in the backward walk */
+    struct ir_graph      *g;
+    const struct ir_node *node;
+    ir_val                y, grad; /* the node's value, and the gradient that has arrived at it */
+    const bool           *wanted;  /* by argument: somebody asks for its gradient */
+    ir_val               *to;      /* by argument: the gradient, of the argument's shape or one that broadcasting made of it; 0: none */
+};
+/* X is a word of the column `grad` of ops.def, or a row of regions.def: void pass_grad_of_X(struct pass_step *) */
+
+/*
+ * simplify.c, rules.def: the same values by fewer nodes; every rule keeps every bit. Outputs, effects and regions are carried over.
+ */
+struct ir_graph *pass_simplify(const struct ir_graph *in);
 
 /*
  * From graph to kernels. A value is either stored, in some kernel's output, an input or a state, or it is virtual: views, constants
@@ -29,7 +56,6 @@ struct pass_storage {
 };
 
 /* the state of a compile, filled pass by pass */
-struct pass_kernel_info;
 struct pass_options {
     const struct ir_target *target;
     int64_t                 bound[IR_SYMBOLS]; /* narrowed upper bounds of the symbols; 0: the symbol's own */
@@ -52,6 +78,11 @@ struct pass_compiled {
     int                 *kernel_of; /* by node id; -1: none */
     struct loop_program *loops;
 };
+
+/* view.c: views are index maps */
+bool pass_is_view(enum ir_op op);
+bool pass_view(struct loop_kernel *, const struct ir_graph *, const struct ir_node *view, const loop_ix *index, loop_ix *inner);
+void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const struct ir_shape *of, const loop_ix *index, loop_ix *inner);
 
 /* fuse.c: which nodes are computed together */
 struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *, struct ir_arena *);
