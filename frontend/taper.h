@@ -1,0 +1,643 @@
+/*
+ * taper.h: record a model, compile its whole training step, run it.
+ *
+ *     tp_graph *g = tp_graph_new(42);
+ *     int64_t B = tp_symbol(g, "batch", 1, 64);
+ *     tp_tensor x = tp_input(g, "x", TP_F32, tp_dims(B, 784));
+ *     tp_tensor y = tp_input(g, "y", TP_I32, tp_dims(B));
+ *     tp_tensor h = tp_relu(tp_linear(x, "fc1", 128));
+ *     tp_tensor loss = tp_cross_entropy(tp_linear(h, "fc2", 10), y);
+ *
+ *     tp_program *step = tp_compile_train(loss, .opt = tp_adam(), .lr = tp_const(1e-3));
+ *     while (tp_next(train, step) && tp_run(step))
+ *         total += tp_get(step, loss);
+ *
+ * Operations record and compute nothing. A wrong one stores a message in the graph and gives
+ * poison, which makes poison; tp_compile_* then gives NULL and tp_error(g) the first message. So
+ * model code has no checks. Every operation is a macro over a function whose name ends in _at,
+ * which takes the place in the user's program; bindings call those.
+ *
+ * Required arguments stand by position, options by name: tp_conv2d(x, "conv1", 6, 5, .pad = 2).
+ * A zero option means its default.
+ */
+#ifndef TAPER_H
+#define TAPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TP_API                 __attribute__((visibility("default")))
+#define TP_FORMAT(text, first) __attribute__((format(printf, text, first)))
+#else
+#define TP_API
+#define TP_FORMAT(text, first)
+#endif
+
+/* ---- graphs, tensors, shapes ----------------------------------------------------------------- */
+
+typedef struct tp_graph tp_graph; /* owns all that is recorded, the parameters and the programs */
+typedef struct tp_program tp_program; /* compiled: one function over one arena */
+typedef struct tp_loader tp_loader;   /* batches of a data set */
+
+typedef struct tp_tensor { /* a value of a graph, or a bare number, whose g is NULL */
+    tp_graph *g;
+    union {
+        uint32_t id; /* 0 is poison: the result of an error */
+        double number;
+    };
+} tp_tensor;
+
+typedef struct tp_loc { /* where in the user's program */
+    const char *file;
+    int line;
+} tp_loc;
+
+typedef enum tp_dtype {
+    TP_DEFAULT,
+    TP_BOOL,
+    TP_U8,
+    TP_I32,
+    TP_U32,
+    TP_I64,
+    TP_F32,
+    TP_F64
+} tp_dtype;
+
+typedef struct tp_shape { /* row-major, axes in PyTorch's order */
+    int rank;
+    int64_t dim[8];
+} tp_shape;
+
+typedef struct tp_list { /* tensors */
+    int count;
+    const tp_tensor *at;
+} tp_list;
+
+#define TP_HERE       ((tp_loc){ __FILE__, __LINE__ })
+#define TP_COUNT(...) ((int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)))
+#define tp_dims(...)  ((tp_shape){ TP_COUNT(__VA_ARGS__), { __VA_ARGS__ } })
+#define TP_SCALAR     ((tp_shape){ 0, { 0 } })
+#define tp_list(...)                                                             \
+    ((tp_list){ (int)(sizeof((tp_tensor[]){ __VA_ARGS__ }) / sizeof(tp_tensor)), \
+                (tp_tensor[]){ __VA_ARGS__ } })
+#define TP_ARG(x) _Generic((x), tp_tensor: tp_as_tensor, default: tp_as_number)(x)
+
+static inline tp_tensor tp_as_tensor(tp_tensor x)
+{
+    return x;
+}
+static inline tp_tensor tp_as_number(double number)
+{
+    tp_tensor t = { .g = NULL };
+    t.number = number;
+    return t;
+}
+
+/* The seed is of the initial values and of all chance. NULL: no memory. */
+TP_API tp_graph *tp_graph_new(uint64_t seed);
+TP_API void tp_graph_free(tp_graph *g);
+
+/* An extent that may be lo to hi at each run; programs may be compiled for a smaller hi. */
+TP_API int64_t tp_symbol(tp_graph *g, const char *name, int64_t lo, int64_t hi);
+
+TP_API int64_t tp_dim(tp_tensor x, int axis); /* axis may be negative; -1 of poison */
+TP_API int tp_rank(tp_tensor x);
+TP_API tp_dtype tp_dtype_of(tp_tensor x);
+TP_API tp_shape tp_shape_of(tp_tensor x);
+
+/* The first error, "model.c:31: tp_linear: what was found; what was expected", or NULL. */
+TP_API const char *tp_error(const tp_graph *g);
+/* 0: none; 1: failed; 2: refused, the user's mistake; 3: not supported */
+TP_API int tp_status(const tp_graph *g);
+/* tell is called at once, inside the operation that went wrong */
+TP_API void tp_on_error(tp_graph *g, void (*tell)(const char *text, void *user), void *user);
+
+/* Prefixes the names inside: tp_scope(g, "h.%d", i) x = block(x); Never leave it by break. */
+#define tp_scope(g, ...) \
+    for (int tp_in_ = (tp_push((g), __VA_ARGS__), 1); tp_in_; tp_in_ = (tp_pop(g), 0))
+TP_API void tp_push(tp_graph *g, const char *name, ...) TP_FORMAT(2, 3);
+TP_API void tp_pop(tp_graph *g);
+
+/* ---- sources --------------------------------------------------------------------------------- */
+
+typedef struct tp_init { /* how a parameter starts */
+    int kind;
+    double a, b;
+} tp_init;
+#define TP_ZEROS           ((tp_init){ 1, 0, 0 })
+#define TP_ONES            ((tp_init){ 1, 1, 0 })
+#define TP_CONSTANT(value) ((tp_init){ 1, (value), 0 })
+#define TP_UNIFORM(lo, hi) ((tp_init){ 2, (lo), (hi) })
+#define TP_NORMAL(sigma)   ((tp_init){ 3, 0, (sigma) })
+
+typedef struct tp_param_args {
+    tp_init init;
+    tp_dtype dtype; /* TP_F32 */
+    bool frozen;    /* not trained */
+    bool shared;    /* the same name may stand for it again */
+} tp_param_args;
+
+/* What the caller hands in at each run. */
+#define tp_input(g, name, dtype, shape) tp_input_at((g), (name), (dtype), (shape), TP_HERE)
+/* What training changes: tp_param(g, "weight", tp_dims(10, 84), TP_NORMAL(0.02), .frozen = true) */
+#define tp_param(g, name, shape, ...) \
+    tp_param_at((g), (name), (shape), (tp_param_args){ .init = __VA_ARGS__ }, TP_HERE)
+/* What else lives from run to run and is saved: running statistics, counters. Starts at zero. */
+#define tp_state(g, name, dtype, shape) tp_state_at((g), (name), (dtype), (shape), TP_HERE)
+/* Numbers of its own, copied: tp_array(g, TP_F32, tp_dims(2, 2), (float[]){ 1, 2, 3, 4 }) */
+#define tp_array(g, dtype, shape, data) tp_array_at((g), (dtype), (shape), (data), TP_HERE)
+#define tp_full(g, dtype, shape, value) tp_full_at((g), (dtype), (shape), (value), TP_HERE)
+#define tp_zeros(g, dtype, shape)       tp_full_at((g), (dtype), (shape), 0, TP_HERE)
+#define tp_ones(g, dtype, shape)        tp_full_at((g), (dtype), (shape), 1, TP_HERE)
+#define tp_arange(g, dtype, count)      tp_arange_at((g), (dtype), (count), TP_HERE)
+#define tp_full_like(x, value)          tp_full_like_at((x), (value), TP_HERE)
+/* Chance, new at every run: counter-based, so the same on every machine. */
+#define tp_rand(g, dtype, shape)  tp_rand_at((g), (dtype), (shape), TP_HERE) /* in [0, 1) */
+#define tp_randn(g, dtype, shape) tp_randn_at((g), (dtype), (shape), TP_HERE)
+
+TP_API tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape shape,
+                             tp_loc at);
+TP_API tp_tensor tp_param_at(tp_graph *g, const char *name, tp_shape shape, tp_param_args args,
+                             tp_loc at);
+TP_API tp_tensor tp_state_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape shape,
+                             tp_loc at);
+TP_API tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *data,
+                             tp_loc at);
+TP_API tp_tensor tp_full_at(tp_graph *g, tp_dtype dtype, tp_shape shape, double value, tp_loc at);
+TP_API tp_tensor tp_arange_at(tp_graph *g, tp_dtype dtype, int64_t count, tp_loc at);
+TP_API tp_tensor tp_full_like_at(tp_tensor x, double value, tp_loc at);
+TP_API tp_tensor tp_rand_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at);
+TP_API tp_tensor tp_randn_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at);
+
+/* ---- one element from one element ------------------------------------------------------------ */
+/*
+ * Shapes broadcast as NumPy's do. Types: a bare number takes the tensor's type; integers widen
+ * among themselves; division of integers gives f32; everything else asks for tp_cast. Which
+ * operations there are is said by ir/ops.def and frontend/formulas.def.
+ */
+#define tp_unary(op, x)     tp_unary_at((op), (x), TP_HERE)
+#define tp_binary(op, a, b) tp_binary_at((op), TP_ARG(a), TP_ARG(b), TP_HERE)
+
+#define tp_neg(x)    tp_unary("neg", x)
+#define tp_abs(x)    tp_unary("abs", x)
+#define tp_sign(x)   tp_unary("sign", x)
+#define tp_not(x)    tp_unary("not", x)
+#define tp_exp(x)    tp_unary("exp", x)
+#define tp_exp2(x)   tp_unary("exp2", x)
+#define tp_expm1(x)  tp_unary("expm1", x)
+#define tp_log(x)    tp_unary("log", x)
+#define tp_log1p(x)  tp_unary("log1p", x)
+#define tp_sqrt(x)   tp_unary("sqrt", x)
+#define tp_rsqrt(x)  tp_unary("rsqrt", x)
+#define tp_sin(x)    tp_unary("sin", x)
+#define tp_cos(x)    tp_unary("cos", x)
+#define tp_tan(x)    tp_unary("tan", x)
+#define tp_asin(x)   tp_unary("asin", x)
+#define tp_acos(x)   tp_unary("acos", x)
+#define tp_atan(x)   tp_unary("atan", x)
+#define tp_sinh(x)   tp_unary("sinh", x)
+#define tp_cosh(x)   tp_unary("cosh", x)
+#define tp_tanh(x)   tp_unary("tanh", x)
+#define tp_asinh(x)  tp_unary("asinh", x)
+#define tp_acosh(x)  tp_unary("acosh", x)
+#define tp_atanh(x)  tp_unary("atanh", x)
+#define tp_erf(x)    tp_unary("erf", x)
+#define tp_erfc(x)   tp_unary("erfc", x)
+#define tp_erfinv(x) tp_unary("erfinv", x)
+#define tp_relu(x)   tp_unary("relu", x)
+#define tp_floor(x)  tp_unary("floor", x)
+#define tp_ceil(x)   tp_unary("ceil", x)
+#define tp_round(x)  tp_unary("round", x) /* half to even */
+#define tp_trunc(x)  tp_unary("trunc", x)
+#define tp_isnan(x)  tp_unary("isnan", x)
+
+#define tp_add(a, b)     tp_binary("add", a, b)
+#define tp_sub(a, b)     tp_binary("sub", a, b)
+#define tp_mul(a, b)     tp_binary("mul", a, b)
+#define tp_div(a, b)     tp_binary("div", a, b)
+#define tp_pow(a, b)     tp_binary("pow", a, b)
+#define tp_maximum(a, b) tp_binary("max", a, b)
+#define tp_minimum(a, b) tp_binary("min", a, b)
+#define tp_rem(a, b)     tp_binary("rem", a, b) /* C's fmod */
+#define tp_mod(a, b)     tp_binary("mod", a, b) /* the sign of b */
+#define tp_atan2(a, b)   tp_binary("atan2", a, b)
+#define tp_and(a, b)     tp_binary("and", a, b)
+#define tp_or(a, b)      tp_binary("or", a, b)
+#define tp_xor(a, b)     tp_binary("xor", a, b)
+#define tp_shl(a, b)     tp_binary("shl", a, b)
+#define tp_shr(a, b)     tp_binary("shr", a, b)
+#define tp_eq(a, b)      tp_binary("eq", a, b)
+#define tp_ne(a, b)      tp_binary("ne", a, b)
+#define tp_lt(a, b)      tp_binary("lt", a, b)
+#define tp_le(a, b)      tp_binary("le", a, b)
+#define tp_gt(a, b)      tp_binary("lt", b, a)
+#define tp_ge(a, b)      tp_binary("le", b, a)
+
+#define tp_where(condition, a, b) tp_where_at((condition), TP_ARG(a), TP_ARG(b), TP_HERE)
+#define tp_cast(x, dtype)         tp_cast_at((x), (dtype), TP_HERE)
+#define tp_stop_gradient(x)       tp_unary("stop_gradient", x)
+
+TP_API tp_tensor tp_unary_at(const char *op, tp_tensor x, tp_loc at);
+TP_API tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_where_at(tp_tensor condition, tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_cast_at(tp_tensor x, tp_dtype dtype, tp_loc at);
+
+/* Composed of them, rows of frontend/formulas.def. */
+#define tp_formula(name, x, b, c) tp_formula_at((name), (x), (b), (c), TP_HERE)
+#define tp_square(x)              tp_formula("square", x, 0, 0)
+#define tp_reciprocal(x)          tp_formula("reciprocal", x, 0, 0)
+#define tp_log2(x)                tp_formula("log2", x, 0, 0)
+#define tp_log10(x)               tp_formula("log10", x, 0, 0)
+#define tp_sigmoid(x)             tp_formula("sigmoid", x, 0, 0)
+#define tp_log_sigmoid(x)         tp_formula("log_sigmoid", x, 0, 0)
+#define tp_silu(x)                tp_formula("silu", x, 0, 0)
+#define tp_gelu(x)                tp_formula("gelu", x, 0, 0)
+#define tp_gelu_tanh(x)           tp_formula("gelu_tanh", x, 0, 0)
+#define tp_relu6(x)               tp_formula("relu6", x, 0, 0)
+#define tp_softplus(x)            tp_formula("softplus", x, 0, 0)
+#define tp_softsign(x)            tp_formula("softsign", x, 0, 0)
+#define tp_mish(x)                tp_formula("mish", x, 0, 0)
+#define tp_hardsigmoid(x)         tp_formula("hardsigmoid", x, 0, 0)
+#define tp_hardswish(x)           tp_formula("hardswish", x, 0, 0)
+#define tp_selu(x)                tp_formula("selu", x, 0, 0)
+#define tp_leaky_relu(x, slope)   tp_formula("leaky_relu", x, slope, 0)
+#define tp_elu(x, alpha)          tp_formula("elu", x, alpha, 0)
+#define tp_clamp(x, lo, hi)       tp_formula("clamp", x, lo, hi)
+TP_API tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c, tp_loc at);
+
+/* ---- one element from many ------------------------------------------------------------------- */
+/*
+ * tp_sum(x) is over everything, tp_sum(x, 1) over axis 1, tp_sum(x, tp_axes(0, -1), .keepdim =
+ * true) over several and keeping them with extent 1; tp_sum(x, TP_ALL, .keepdim = true).
+ */
+#define TP_ALL       INT64_MAX
+#define tp_axes(...) tp_axes_of(tp_dims(__VA_ARGS__))
+typedef struct tp_reduce_args {
+    int64_t dim; /* an axis, tp_axes(..) or TP_ALL */
+    bool keepdim;
+    bool biased; /* var, std: divide by n, not by n - 1 */
+} tp_reduce_args;
+
+static inline int64_t tp_axes_of(tp_shape axes) /* four bits an axis, their number above */
+{
+    int64_t packed = (int64_t)(axes.rank + 1) << 40;
+    for (int i = 0; i < axes.rank; i++)
+        packed |= (axes.dim[i] & 15) << 4 * i;
+    return packed;
+}
+#define TP_NTH_(a, b, c, d, e, f, n, ...) n
+#define TP_MORE_(...)                     TP_NTH_(__VA_ARGS__, 1, 1, 1, 1, 1, 0, 0)
+#define TP_JOIN_(a, b)                    a##b
+#define TP_JOIN(a, b)                     TP_JOIN_(a, b)
+#define tp_reduce_0(op, x)                tp_reduce_at((op), (x), (tp_reduce_args){ .dim = TP_ALL }, TP_HERE)
+#define tp_reduce_1(op, x, ...) \
+    tp_reduce_at((op), (x), (tp_reduce_args){ .dim = __VA_ARGS__ }, TP_HERE)
+#define tp_reduce(op, ...) TP_JOIN(tp_reduce_, TP_MORE_(__VA_ARGS__))(op, __VA_ARGS__)
+
+#define tp_sum(...)       tp_reduce("sum", __VA_ARGS__)
+#define tp_mean(...)      tp_reduce("mean", __VA_ARGS__)
+#define tp_prod(...)      tp_reduce("prod", __VA_ARGS__)
+#define tp_amax(...)      tp_reduce("amax", __VA_ARGS__)
+#define tp_amin(...)      tp_reduce("amin", __VA_ARGS__)
+#define tp_all(...)       tp_reduce("all", __VA_ARGS__)
+#define tp_any(...)       tp_reduce("any", __VA_ARGS__)
+#define tp_argmax(...)    tp_reduce("argmax", __VA_ARGS__) /* one axis or all; i64 */
+#define tp_argmin(...)    tp_reduce("argmin", __VA_ARGS__)
+#define tp_var(...)       tp_reduce("var", __VA_ARGS__)
+#define tp_std(...)       tp_reduce("std", __VA_ARGS__)
+#define tp_logsumexp(...) tp_reduce("logsumexp", __VA_ARGS__)
+
+#define tp_softmax(x, axis)     tp_softmax_at("softmax", (x), (axis), TP_HERE)
+#define tp_log_softmax(x, axis) tp_softmax_at("log_softmax", (x), (axis), TP_HERE)
+
+TP_API tp_tensor tp_reduce_at(const char *op, tp_tensor x, tp_reduce_args args, tp_loc at);
+TP_API tp_tensor tp_softmax_at(const char *op, tp_tensor x, int axis, tp_loc at);
+
+/* ---- the same elements in another place ------------------------------------------------------ */
+
+typedef struct tp_slice_args {
+    int64_t stop, step; /* negative: from the end; step 0 means 1 */
+} tp_slice_args;
+
+#define tp_reshape(x, ...) \
+    tp_reshape_at((x), tp_dims(__VA_ARGS__), TP_HERE)             /* one extent may be -1 */
+#define tp_flatten(x, from)   tp_flatten_at((x), (from), TP_HERE) /* axes from.. become one */
+#define tp_squeeze(x, axis)   tp_squeeze_at((x), (axis), TP_HERE)
+#define tp_unsqueeze(x, axis) tp_unsqueeze_at((x), (axis), TP_HERE)
+#define tp_permute(x, ...)    tp_permute_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_transpose(x, a, b) tp_transpose_at((x), (a), (b), TP_HERE)
+#define tp_expand(x, ...)     tp_expand_at((x), tp_dims(__VA_ARGS__), TP_HERE) /* -1 keeps */
+#define tp_slice(x, axis, start, ...) \
+    tp_slice_at((x), (axis), (start), (tp_slice_args){ .stop = __VA_ARGS__ }, TP_HERE)
+#define tp_narrow(x, axis, start, length) tp_narrow_at((x), (axis), (start), (length), TP_HERE)
+#define tp_index(x, i)                    tp_index_at((x), 0, (i), TP_HERE) /* x[i]; the axis goes */
+#define tp_flip(x, ...)                   tp_flip_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_pad(x, lo, hi, value) \
+    tp_pad_at((x), (lo), (hi), (value), TP_HERE) /* tp_dims(..) for all axes */
+#define tp_concat(axis, ...) tp_concat_at((axis), tp_list(__VA_ARGS__), TP_HERE)
+#define tp_stack(axis, ...)  tp_stack_at((axis), tp_list(__VA_ARGS__), TP_HERE)
+#define tp_take(x, axis, index) \
+    tp_take_at((x), (axis), (index), TP_HERE) /* the axis becomes index's shape */
+#define tp_gather(x, axis, index) \
+    tp_gather_at((x), (axis), (index), TP_HERE) /* index has x's rank */
+#define tp_one_hot(index, classes) tp_one_hot_at((index), (classes), TP_F32, TP_HERE)
+
+TP_API tp_tensor tp_reshape_at(tp_tensor x, tp_shape shape, tp_loc at);
+TP_API tp_tensor tp_flatten_at(tp_tensor x, int from, tp_loc at);
+TP_API tp_tensor tp_squeeze_at(tp_tensor x, int axis, tp_loc at);
+TP_API tp_tensor tp_unsqueeze_at(tp_tensor x, int axis, tp_loc at);
+TP_API tp_tensor tp_permute_at(tp_tensor x, tp_shape axes, tp_loc at);
+TP_API tp_tensor tp_transpose_at(tp_tensor x, int a, int b, tp_loc at);
+TP_API tp_tensor tp_expand_at(tp_tensor x, tp_shape shape, tp_loc at);
+TP_API tp_tensor tp_slice_at(tp_tensor x, int axis, int64_t start, tp_slice_args args, tp_loc at);
+TP_API tp_tensor tp_narrow_at(tp_tensor x, int axis, int64_t start, int64_t length, tp_loc at);
+TP_API tp_tensor tp_index_at(tp_tensor x, int axis, int64_t i, tp_loc at);
+TP_API tp_tensor tp_flip_at(tp_tensor x, tp_shape axes, tp_loc at);
+TP_API tp_tensor tp_pad_at(tp_tensor x, tp_shape lo, tp_shape hi, double value, tp_loc at);
+TP_API tp_tensor tp_concat_at(int axis, tp_list list, tp_loc at);
+TP_API tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at);
+TP_API tp_tensor tp_take_at(tp_tensor x, int axis, tp_tensor index, tp_loc at);
+TP_API tp_tensor tp_gather_at(tp_tensor x, int axis, tp_tensor index, tp_loc at);
+TP_API tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype, tp_loc at);
+
+/* ---- products -------------------------------------------------------------------------------- */
+
+#define tp_matmul(a, b) tp_matmul_at((a), (b), TP_HERE) /* PyTorch's rules for 1-d and batches */
+#define tp_matmul_nt(a, b) \
+    tp_matmul_nt_at((a), (b), TP_HERE) /* a times b's transpose: rows with rows */
+#define tp_dot(letters, a, b) tp_dot_at((letters), (a), (b), TP_HERE) /* "bhqd,bhkd->bhqk" */
+TP_API tp_tensor tp_matmul_at(tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_matmul_nt_at(tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_dot_at(const char *letters, tp_tensor a, tp_tensor b, tp_loc at);
+
+/* ---- layers: an operation with its parameters, named and initialised as in PyTorch ----------- */
+
+typedef struct tp_linear_args {
+    int64_t out;
+    bool no_bias, shared, frozen;
+    tp_init init; /* of the weight; PyTorch's: uniform within 1/sqrt(in) */
+} tp_linear_args;
+
+typedef struct tp_conv_args { /* kernel is square; kernel_w where the width differs */
+    int64_t out, kernel, stride, pad, dilation, groups, kernel_w;
+    bool no_bias, shared, frozen;
+    tp_init init;
+} tp_conv_args;
+
+typedef struct tp_pool_args {
+    int64_t kernel, stride /* kernel */, pad;
+} tp_pool_args;
+
+typedef struct tp_norm_args {
+    const char *name;
+    double eps;      /* 1e-5 */
+    double momentum; /* batch_norm: 0.1 */
+    bool no_scale, shared;
+} tp_norm_args;
+
+#define tp_linear(x, name, ...) \
+    tp_linear_at((x), (name), (tp_linear_args){ .out = __VA_ARGS__ }, TP_HERE)
+#define tp_conv2d(x, name, ...) \
+    tp_conv2d_at((x), (name), (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
+#define tp_conv1d(x, name, ...) \
+    tp_conv1d_at((x), (name), (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
+#define tp_embed(index, name, rows, width) tp_embed_at((index), (name), (rows), (width), TP_HERE)
+#define tp_embedding(weight, index)        tp_take_at((weight), 0, (index), TP_HERE)
+#define tp_max_pool2d(x, ...) \
+    tp_pool2d_at("max_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+#define tp_avg_pool2d(x, ...) \
+    tp_pool2d_at("avg_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+#define tp_batch_norm(x, ...) \
+    tp_batch_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE) /* axis 1 stays */
+#define tp_layer_norm(x, ...) \
+    tp_layer_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE) /* the last axis */
+#define tp_dropout(x, p) \
+    tp_dropout_at((x), (p), TP_HERE) /* the identity in programs that evaluate */
+#define tp_mlp(x, name, ...) \
+    tp_mlp_at((x), (name), tp_dims(__VA_ARGS__), TP_HERE) /* relu between the layers */
+
+TP_API tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_loc at);
+TP_API tp_tensor tp_conv2d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at);
+TP_API tp_tensor tp_conv1d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at);
+TP_API tp_tensor tp_embed_at(tp_tensor index, const char *name, int64_t rows, int64_t width,
+                             tp_loc at);
+TP_API tp_tensor tp_pool2d_at(const char *op, tp_tensor x, tp_pool_args args, tp_loc at);
+TP_API tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
+TP_API tp_tensor tp_layer_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
+TP_API tp_tensor tp_dropout_at(tp_tensor x, double p, tp_loc at);
+TP_API tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at);
+
+/* ---- losses: means over all elements, or over all rows --------------------------------------- */
+
+#define tp_cross_entropy(logits, target) \
+    tp_cross_entropy_at((logits), (target), TP_HERE) /* classes on the last axis */
+#define tp_mse(a, b) tp_loss_at("mse", (a), (b), TP_HERE)
+#define tp_l1(a, b)  tp_loss_at("l1", (a), (b), TP_HERE)
+#define tp_bce_with_logits(logits, target) \
+    tp_loss_at("bce_with_logits", (logits), (target), TP_HERE)
+TP_API tp_tensor tp_cross_entropy_at(tp_tensor logits, tp_tensor target, tp_loc at);
+TP_API tp_tensor tp_loss_at(const char *name, tp_tensor a, tp_tensor b, tp_loc at);
+
+/* ---- derivatives and effects ----------------------------------------------------------------- */
+
+/* Appends backward operations: out[i] is the derivative of the scalar y with respect to wrt[i].
+ * Results may be used and derived again. */
+#define tp_grad(y, n, wrt, out) tp_vjp_at((y), tp_as_number(1), (n), (wrt), (out), TP_HERE)
+#define tp_vjp(y, cotangent, n, wrt, out) \
+    tp_vjp_at((y), TP_ARG(cotangent), (n), (wrt), (out), TP_HERE)
+#define tp_grad_of(y, x) tp_grad_of_at((y), (x), TP_HERE)
+/* After the run the state has the value; reads in the same run see the old one. */
+#define tp_assign(state, value) tp_assign_at((state), TP_ARG(value), TP_HERE)
+TP_API bool tp_vjp_at(tp_tensor y, tp_tensor cotangent, int n, const tp_tensor wrt[],
+                      tp_tensor out[], tp_loc at);
+TP_API tp_tensor tp_grad_of_at(tp_tensor y, tp_tensor x, tp_loc at);
+TP_API void tp_assign_at(tp_tensor state, tp_tensor value, tp_loc at);
+
+/* ---- optimisers and schedules: values, which become part of the compiled step ---------------- */
+
+typedef struct tp_group { /* parameters whose name fits: tp_groups({ .match = "*.bias", .no_decay =
+                             true }) */
+    const char *match;    /* a glob; a later group goes before an earlier one */
+    double lr_scale;      /* 1 */
+    double weight_decay;
+    bool no_decay, frozen;
+} tp_group;
+#define tp_groups(...) ((const tp_group[]){ __VA_ARGS__, { 0 } })
+
+typedef struct tp_opt {
+    int kind; /* 0: sgd; the constructors below know the others */
+    double momentum, weight_decay, beta1, beta2, eps, alpha;
+    bool nesterov;
+    const tp_group *groups;
+} tp_opt;
+
+#define tp_sgd(...) tp_opt_of(0, (tp_opt){ .kind = 0, __VA_ARGS__ })
+#define tp_adam(...) \
+    tp_opt_of(1, (tp_opt){ .kind = 1, __VA_ARGS__ }) /* .beta1 0.9 .beta2 0.999 .eps 1e-8 */
+#define tp_adamw(...) \
+    tp_opt_of(2,      \
+              (tp_opt){ .kind = 2, __VA_ARGS__ }) /* .weight_decay 0.01 unless .groups say else */
+#define tp_rmsprop(...)                                                                           \
+    tp_opt_of(3, (tp_opt){ .kind = 3, __VA_ARGS__ })                     /* .alpha 0.99 .eps 1e-8 \
+                                                                          */
+#define tp_adagrad(...) tp_opt_of(4, (tp_opt){ .kind = 4, __VA_ARGS__ }) /* .eps 1e-10 */
+TP_API tp_opt tp_opt_of(int kind, tp_opt opt); /* with defaults filled in */
+
+typedef struct tp_schedule { /* the learning rate as a function of the step, from 0 */
+    int kind;
+    double from, to, steps, warmup, factor;
+} tp_schedule;
+TP_API tp_schedule tp_const(double rate);
+TP_API tp_schedule tp_cosine(double from, double to, double steps);
+TP_API tp_schedule tp_linear_decay(double from, double to, double steps);
+TP_API tp_schedule tp_step_decay(double from, double factor, double every);
+TP_API tp_schedule tp_warmup(double steps,
+                             tp_schedule then); /* from 0 up, inside the schedule's own steps */
+
+/* ---- compiling ------------------------------------------------------------------------------- */
+
+typedef enum tp_mode { TP_TRAIN, TP_EVAL } tp_mode; /* what dropout and batch_norm mean */
+
+typedef struct tp_train_args {
+    tp_tensor loss; /* a scalar */
+    tp_opt opt;     /* tp_sgd() */
+    tp_schedule lr;
+    tp_list also;     /* other values to be had after each run */
+    int64_t batch;    /* greatest extent of the first symbol; 0: its own */
+    double clip_norm; /* all gradients together are scaled down to this norm; 0: never */
+    int threads;      /* 0: as many as the machine has */
+} tp_train_args;
+
+typedef struct tp_compile_args {
+    tp_mode mode;
+    int64_t batch;
+    int threads;
+} tp_compile_args;
+
+/* Forward, backward and update in one function: tp_compile_train(loss, .opt = tp_adam(), .lr =
+ * tp_const(1e-3)) */
+#define tp_compile_train(...) tp_compile_train_at((tp_train_args){ .loss = __VA_ARGS__ }, TP_HERE)
+/* Values for looking at, no effects: tp_compile_eval(g, loss, hits) */
+#define tp_compile_eval(g, ...) \
+    tp_compile_at((g), tp_list(__VA_ARGS__), (tp_compile_args){ .mode = TP_EVAL }, TP_HERE)
+/* Any function of the graph; TP_TRAIN: with its assignments. tp_compile(g, tp_list(loss), TP_TRAIN,
+ * .batch = 32) */
+#define tp_compile(g, list, ...) \
+    tp_compile_at((g), (list), (tp_compile_args){ .mode = __VA_ARGS__ }, TP_HERE)
+TP_API tp_program *tp_compile_train_at(tp_train_args args, tp_loc at);
+TP_API tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp_loc at);
+TP_API void tp_program_free(tp_program *p); /* or with the graph */
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+TP_API bool tp_run(tp_program *p); /* no allocation, no lock, no dispatch */
+TP_API void *tp_buffer(tp_program *p, tp_tensor x,
+                       size_t *bytes); /* where an input or output lives */
+TP_API bool tp_rows(tp_program *p,
+                    int64_t rows); /* extent of the first symbol from now on; tp_next sets it */
+TP_API double tp_get(const tp_program *p, tp_tensor x); /* a scalar output */
+TP_API bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes);
+TP_API size_t tp_program_bytes(const tp_program *p);       /* of its arena */
+TP_API const char *tp_program_engine(const tp_program *p); /* "interpreter", .. */
+TP_API bool tp_emit_ir(const tp_program *p, const char *path);
+TP_API bool tp_emit_dot(const tp_program *p, const char *path);
+
+/* ---- parameters ------------------------------------------------------------------------------ */
+
+TP_API void *tp_data(tp_tensor state, size_t *bytes); /* where a parameter or state lives */
+TP_API tp_tensor tp_find(tp_graph *g,
+                         const char *name); /* poison, without an error, when there is none */
+TP_API int tp_params(tp_graph *g, const char *glob, int room, tp_tensor found[]); /* how many fit */
+TP_API int64_t tp_param_count(const tp_graph *g); /* elements of all that is trained */
+TP_API const char *tp_name(tp_tensor x);
+
+typedef struct tp_load_args {
+    const char *path;
+    bool partial;       /* names that lack on either side are no error */
+    const char *prefix; /* before each name in the file */
+} tp_load_args;
+#define tp_load(g, ...) tp_load_with((g), (tp_load_args){ .path = __VA_ARGS__ })
+TP_API bool tp_load_with(tp_graph *g, tp_load_args args); /* safetensors, by name */
+TP_API bool tp_save(tp_graph *g, const char *path);       /* parameters and running statistics */
+
+/* ---- data ------------------------------------------------------------------------------------ */
+/*
+ * A loader's columns go to inputs of the same name (`x`, `y`). A loader that could not be made is
+ * returned all the same: tp_next hands its error to the program's graph.
+ */
+typedef struct tp_loader_args {
+    const char *part; /* "train" or "test" */
+    int64_t batch;    /* 64 */
+    bool shuffle, drop_last;
+    uint64_t seed;
+    const char *rows; /* of the part: "0:55000", "80%:" */
+    int ahead;        /* batches that a thread keeps ready */
+    int64_t count;    /* points or pictures, of sets that are made */
+    double noise;     /* of points */
+} tp_loader_args;
+
+typedef struct tp_column {
+    const char *name;
+    tp_dtype dtype;
+    tp_shape row; /* shape of one row */
+    const void *data;
+} tp_column;
+typedef struct tp_columns {
+    int count;
+    const tp_column *at;
+} tp_columns;
+#define tp_columns(...)                                                             \
+    ((tp_columns){ (int)(sizeof((tp_column[]){ __VA_ARGS__ }) / sizeof(tp_column)), \
+                   (tp_column[]){ __VA_ARGS__ } })
+
+/* tp_load_mnist("mnist/", "train", .batch = 64, .shuffle = true): x u8 [1 28 28], y i32; any pair
+ * of IDX files by MNIST's names */
+#define tp_load_mnist(dir, ...) tp_load_idx_with((dir), (tp_loader_args){ .part = __VA_ARGS__ })
+#define tp_load_idx(dir, ...)   tp_load_idx_with((dir), (tp_loader_args){ .part = __VA_ARGS__ })
+/* Drawn by the program: digits like MNIST's; points of the plane, x f32 [2]: "xor", "circle",
+ * "spiral", "moons", .. */
+#define tp_load_digits(...)      tp_load_made("digits", (tp_loader_args){ .part = __VA_ARGS__ })
+#define tp_load_moons(...)       tp_load_made("moons", (tp_loader_args){ .part = __VA_ARGS__ })
+#define tp_load_planar(set, ...) tp_load_made((set), (tp_loader_args){ .part = __VA_ARGS__ })
+/* A copy of arrays: tp_loader_from_arrays(tp_columns({ "x", TP_F32, tp_dims(2), xs }, { "y",
+ * TP_I32, TP_SCALAR, ys }), rows, .batch = 4) */
+#define tp_loader_from_arrays(columns, ...) \
+    tp_loader_from((columns), (tp_loader_args){ .count = __VA_ARGS__ })
+
+TP_API tp_loader *tp_load_idx_with(const char *dir, tp_loader_args args);
+TP_API tp_loader *tp_load_made(const char *set, tp_loader_args args);
+TP_API tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args);
+TP_API void tp_loader_free(tp_loader *loader);
+TP_API const char *tp_loader_error(const tp_loader *loader); /* or NULL */
+TP_API int64_t tp_loader_rows(const tp_loader *loader);      /* of an epoch */
+TP_API int64_t tp_loader_batches(const tp_loader *loader);
+TP_API bool tp_next(tp_loader *loader,
+                    tp_program *p); /* fills p's inputs; false once at the end of each epoch */
+
+/* ---- eager: the same operations, run at once ------------------------------------------------- */
+/*
+ * In a graph from tp_eager_new each operation is computed when it is recorded, so values can be
+ * looked at in a debugger and backward derives the tape. tp_update changes the parameters and
+ * clears the tape: only parameters and states stay valid.
+ */
+TP_API tp_graph *tp_eager_new(uint64_t seed);
+TP_API double tp_item(tp_tensor x); /* of one element */
+TP_API const void *tp_values(tp_tensor x,
+                             size_t *bytes); /* row-major; valid until the next tp_update */
+TP_API void tp_print(tp_tensor x);
+#define tp_backward(loss)       tp_backward_at((loss), TP_HERE) /* then tp_gradient(parameter) */
+#define tp_update(g, opt, rate) tp_update_at((g), (opt), (rate), TP_HERE)
+TP_API bool tp_backward_at(tp_tensor loss, tp_loc at);
+TP_API tp_tensor tp_gradient(tp_tensor parameter);
+TP_API bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
