@@ -1,0 +1,564 @@
+/*
+ * The first lines of generated programs: types, lanes in and out, what each machine calls by
+ * another name. This is text, not code of the library: maths.c prints the pieces that a program
+ * uses, and says how they are read. Functions for any lane type are written for f32x16.
+ */
+
+/// C, CUDA
+
+typedef float f32;
+
+typedef double f64;
+
+typedef int i32;
+
+typedef unsigned u32;
+
+typedef long long i64;
+
+typedef unsigned long long u64;
+
+typedef unsigned char u8;
+
+/// C
+
+typedef float f32x16 __attribute__((vector_size(64), aligned(4)));
+
+typedef int i32x16 __attribute__((vector_size(64), aligned(4)));
+
+typedef unsigned u32x16 __attribute__((vector_size(64), aligned(4)));
+
+typedef unsigned char u8x16 __attribute__((vector_size(16), aligned(1)));
+
+typedef double f64x8 __attribute__((vector_size(64), aligned(8)));
+
+typedef long long i64x8 __attribute__((vector_size(64), aligned(8)));
+
+typedef unsigned long long u64x8 __attribute__((vector_size(64), aligned(8)));
+
+typedef double f64x16 __attribute__((vector_size(128), aligned(8)));
+
+typedef long long i64x16 __attribute__((vector_size(128), aligned(8)));
+
+/// C: f32x16 i32x16 u32x16 u8x16 f64x8 i64x8 f64x16 i64x16
+
+static inline f32x16 load_f32x16(const f32 *from)
+{
+    return *(const f32x16 *)from;
+}
+
+static inline void store_f32x16(f32 *to, const f32x16 x)
+{
+    *(f32x16 *)to = x;
+}
+
+/* past the cache, for results larger than it; `to` is aligned to the vector */
+static inline void stream_f32x16(f32 *to, const f32x16 x)
+{
+#if __has_builtin(__builtin_nontemporal_store)
+    typedef f32 whole __attribute__((vector_size(sizeof(f32x16))));
+    __builtin_nontemporal_store((whole)x, (whole *)to);
+#else
+    *(f32x16 *)to = x;
+#endif
+}
+
+/* the first n lanes, 0 in the others */
+static inline f32x16 load_part_f32x16(const f32 *from, const long n)
+{
+    f32x16 x = { 0 };
+    __builtin_memcpy(&x, from, (unsigned long)n * sizeof(f32));
+    return x;
+}
+
+/* the first n lanes */
+static inline void store_part_f32x16(f32 *to, const long n, const f32x16 x)
+{
+    __builtin_memcpy(to, &x, (unsigned long)n * sizeof(f32));
+}
+
+/* the lanes from, from + step, from + 2 step, ... */
+static inline f32x16 load_step_f32x16(const f32 *from, const long step)
+{
+    f32x16 x;
+    for (long lane = 0; lane < LANES; lane++)
+        x[lane] = from[lane * step];
+    return x;
+}
+
+/* from[index] of each lane */
+static inline f32x16 gather_f32x16(const f32 *from, const i32x16 index)
+{
+    f32x16 x;
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = from[index[lane]];
+    return x;
+}
+
+/* x - 0 is x for every x, so this becomes one broadcast; 0 + x would not */
+static inline f32x16 splat_f32x16(const f32 x)
+{
+    return x - (f32x16){ 0 };
+}
+
+/* 0, 1, 2, ... */
+static inline f32x16 iota_f32x16(void)
+{
+    f32x16 x;
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = (f32)lane;
+    return x;
+}
+
+#define to_f32x16(x) __builtin_convertvector(x, f32x16)
+
+/// C: f32x16 i32x16 u32x16 f64x8 i64x8 f64x16 i64x16
+
+/* a where the mask is set, else b */
+static inline f32x16 select_f32x16(const i32x16 mask, const f32x16 a, const f32x16 b)
+{
+    return (f32x16)((mask & (i32x16)a) | (~mask & (i32x16)b));
+}
+
+/// C, CUDA: f32 i32 u32 u8 f64 i64
+
+static inline f32 splat_f32(const f32 x)
+{
+    return x;
+}
+
+static inline f32 select_f32(const i32 mask, const f32 a, const f32 b)
+{
+    return mask ? a : b;
+}
+
+#define to_f32(x) ((f32)(x))
+
+/// C: i32x16 i64x16
+
+static inline i32 any_i32x16(const i32x16 mask)
+{
+    i32 any = 0;
+    for (int lane = 0; lane < LANES; lane++)
+        any |= mask[lane];
+    return any;
+}
+
+/// C: i32x16
+
+/* truth values are bytes in memory and masks in registers */
+static inline i32x16 load_mask_i32x16(const u8 *from)
+{
+    return -__builtin_convertvector(*(const u8x16 *)from, i32x16);
+}
+
+static inline void store_mask_i32x16(u8 *to, const i32x16 mask)
+{
+    *(u8x16 *)to = __builtin_convertvector(-mask, u8x16);
+}
+
+/// C, CUDA: i32 i64
+
+static inline i32 any_i32(const i32 mask)
+{
+    return mask;
+}
+
+/// C: f32x16 f64x8 f64x16
+
+static inline i32x16 bits_f32x16(const f32x16 x)
+{
+    return (i32x16)x;
+}
+
+static inline f32x16 from_bits_f32x16(const i32x16 x)
+{
+    return (f32x16)x;
+}
+
+/// C: f32 f64
+
+static inline i32 bits_f32(const f32 x)
+{
+    return ((union {
+               f32 x;
+               i32 bits;
+           }){ x })
+        .bits;
+}
+
+static inline f32 from_bits_f32(const i32 bits)
+{
+    return ((union {
+               i32 bits;
+               f32 x;
+           }){ bits })
+        .x;
+}
+
+/// C
+
+#define inf_f32 __builtin_inff()
+
+#define inf_f64 __builtin_inf()
+
+#define nan_f32 __builtin_nanf("")
+
+#define nan_f64 __builtin_nan("")
+
+/// CUDA
+
+#define inf_f32 __int_as_float(0x7f800000)
+
+#define inf_f64 __longlong_as_double(0x7ff0000000000000)
+
+#define nan_f32 __int_as_float(0x7fc00000)
+
+#define nan_f64 __longlong_as_double(0x7ff8000000000000)
+
+static inline i32 bits_f32(const f32 x)
+{
+    return __float_as_int(x);
+}
+
+static inline f32 from_bits_f32(const i32 bits)
+{
+    return __int_as_float(bits);
+}
+
+static inline i64 bits_f64(const f64 x)
+{
+    return __double_as_longlong(x);
+}
+
+static inline f64 from_bits_f64(const i64 bits)
+{
+    return __longlong_as_double(bits);
+}
+
+/// C
+
+/* a * b + c, rounded once */
+static inline f32x16 fma_f32x16(const f32x16 a, const f32x16 b, const f32x16 c)
+{
+#if __has_builtin(__builtin_elementwise_fma)
+    return __builtin_elementwise_fma(a, b, c);
+#elif defined __clang__ && defined __FMA__
+#pragma clang fp contract(on)
+    return a * b + c;
+#else
+    f32x16 y = c;
+    for (int lane = 0; lane < 16; lane++)
+        y[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
+    return y;
+#endif
+}
+
+static inline f32 fma_f32(const f32 a, const f32 b, const f32 c)
+{
+    return __builtin_fmaf(a, b, c);
+}
+
+static inline f64 fma_f64(const f64 a, const f64 b, const f64 c)
+{
+    return __builtin_fma(a, b, c);
+}
+
+/// C: f64x8 f64x16
+
+/* a * b + c, rounded once */
+static inline f64x8 fma_f64x8(const f64x8 a, const f64x8 b, const f64x8 c)
+{
+#if __has_builtin(__builtin_elementwise_fma)
+    return __builtin_elementwise_fma(a, b, c);
+#elif defined __clang__ && defined __FMA__
+#pragma clang fp contract(on)
+    return a * b + c;
+#else
+    f64x8 y = c;
+    for (int lane = 0; lane < LANES; lane++)
+        y[lane] = __builtin_fma(a[lane], b[lane], c[lane]);
+    return y;
+#endif
+}
+
+/// C: f32x16
+
+static inline f32x16 sqrt_f32x16(f32x16 x)
+{
+#if __has_builtin(__builtin_elementwise_sqrt)
+    return __builtin_elementwise_sqrt(x);
+#else
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = __builtin_sqrtf(x[lane]);
+    return x;
+#endif
+}
+
+/// C: f32x16; floor ceil trunc
+
+static inline f32x16 NAME_f32x16(f32x16 x)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = __builtin_NAMEf(x[lane]);
+    return x;
+}
+
+/// C: f32x16
+
+/* to the nearest integer, halves to the even one */
+static inline f32x16 round_f32x16(f32x16 x)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = __builtin_rintf(x[lane]);
+    return x;
+}
+
+/// C: f64x8 f64x16; sqrt floor ceil trunc
+
+static inline f64x8 NAME_f64x8(f64x8 x)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = __builtin_NAME(x[lane]);
+    return x;
+}
+
+/// C: f64x8 f64x16
+
+/* to the nearest integer, halves to the even one */
+static inline f64x8 round_f64x8(f64x8 x)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        x[lane] = __builtin_rint(x[lane]);
+    return x;
+}
+
+/// C: f32; sqrt floor ceil trunc
+
+static inline f32 NAME_f32(const f32 x)
+{
+    return __builtin_NAMEf(x);
+}
+
+/// C: f64; sqrt floor ceil trunc
+
+static inline f64 NAME_f64(const f64 x)
+{
+    return __builtin_NAME(x);
+}
+
+/// C
+
+/* to the nearest integer, halves to the even one */
+static inline f32 round_f32(const f32 x)
+{
+    return __builtin_rintf(x);
+}
+
+/* to the nearest integer, halves to the even one */
+static inline f64 round_f64(const f64 x)
+{
+    return __builtin_rint(x);
+}
+
+/// CUDA
+
+static inline f32 fma_f32(const f32 a, const f32 b, const f32 c)
+{
+    return __fmaf_rn(a, b, c);
+}
+
+static inline f64 fma_f64(const f64 a, const f64 b, const f64 c)
+{
+    return __fma_rn(a, b, c);
+}
+
+static inline f32 sqrt_f32(const f32 x)
+{
+    return __fsqrt_rn(x);
+}
+
+static inline f64 sqrt_f64(const f64 x)
+{
+    return __dsqrt_rn(x);
+}
+
+static inline f32 round_f32(const f32 x)
+{
+    return rintf(x);
+}
+
+static inline f64 round_f64(const f64 x)
+{
+    return rint(x);
+}
+
+/// CUDA: f32; floor ceil trunc
+
+static inline f32 NAME_f32(const f32 x)
+{
+    return NAMEf(x);
+}
+
+/// CUDA: f64; floor ceil trunc
+
+static inline f64 NAME_f64(const f64 x)
+{
+    return NAME(x);
+}
+
+/// C: f32x16 i32x16 u32x16 f32 i32 u32 f64x8 i64x8 f64 i64 u8
+
+/* NaN wins */
+static inline f32x16 max_f32x16(const f32x16 a, const f32x16 b)
+{
+    return select_f32x16(a > b, a, select_f32x16(a != a, a, b));
+}
+
+/* NaN wins */
+static inline f32x16 min_f32x16(const f32x16 a, const f32x16 b)
+{
+    return select_f32x16(a < b, a, select_f32x16(a != a, a, b));
+}
+
+/// C: f32x16 i32x16 u32x16
+
+/* lane l gets lane l ^ 8 */
+static inline f32x16 swap8_f32x16(const f32x16 x)
+{
+    return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
+static inline f32x16 swap4_f32x16(const f32x16 x)
+{
+    return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+}
+
+static inline f32x16 swap2_f32x16(const f32x16 x)
+{
+    return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+}
+
+static inline f32x16 swap1_f32x16(const f32x16 x)
+{
+    return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+}
+
+/* the sum of the lanes, in a fixed tree */
+static inline f32 fold_add_f32x16(f32x16 x)
+{
+    x += swap8_f32x16(x);
+    x += swap4_f32x16(x);
+    x += swap2_f32x16(x);
+    x += swap1_f32x16(x);
+    return x[0];
+}
+
+/* the product of the lanes, in a fixed tree */
+static inline f32 fold_mul_f32x16(f32x16 x)
+{
+    x *= swap8_f32x16(x);
+    x *= swap4_f32x16(x);
+    x *= swap2_f32x16(x);
+    x *= swap1_f32x16(x);
+    return x[0];
+}
+
+/// C: f32x16 i32x16 u32x16; max min
+
+/* the NAME of the lanes; NaN wins */
+static inline f32 fold_NAME_f32x16(f32x16 x)
+{
+    x = NAME_f32x16(x, swap8_f32x16(x));
+    x = NAME_f32x16(x, swap4_f32x16(x));
+    x = NAME_f32x16(x, swap2_f32x16(x));
+    x = NAME_f32x16(x, swap1_f32x16(x));
+    return x[0];
+}
+
+/// C: f64x8 i64x8
+
+/* lane l gets lane l ^ 4 */
+static inline f64x8 swap4_f64x8(const f64x8 x)
+{
+    return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3);
+}
+
+static inline f64x8 swap2_f64x8(const f64x8 x)
+{
+    return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5);
+}
+
+static inline f64x8 swap1_f64x8(const f64x8 x)
+{
+    return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6);
+}
+
+/* the sum of the lanes, in a fixed tree */
+static inline f64 fold_add_f64x8(f64x8 x)
+{
+    x += swap4_f64x8(x);
+    x += swap2_f64x8(x);
+    x += swap1_f64x8(x);
+    return x[0];
+}
+
+/* the product of the lanes, in a fixed tree */
+static inline f64 fold_mul_f64x8(f64x8 x)
+{
+    x *= swap4_f64x8(x);
+    x *= swap2_f64x8(x);
+    x *= swap1_f64x8(x);
+    return x[0];
+}
+
+/// C: f64x8 i64x8; max min
+
+/* the NAME of the lanes; NaN wins */
+static inline f64 fold_NAME_f64x8(f64x8 x)
+{
+    x = NAME_f64x8(x, swap4_f64x8(x));
+    x = NAME_f64x8(x, swap2_f64x8(x));
+    x = NAME_f64x8(x, swap1_f64x8(x));
+    return x[0];
+}
+
+/// C: f32x16 i32x16 u32x16
+
+/* 16 rows become 16 columns: four times, row i and row i + 8 are interleaved */
+static inline void transpose_f32x16(f32x16 row[16])
+{
+    for (int round = 0; round < 4; round++) {
+        f32x16 next[16];
+        for (int i = 0; i < 8; i++) {
+            next[2 * i] = __builtin_shufflevector(row[i], row[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4,
+                                                  20, 5, 21, 6, 22, 7, 23);
+            next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + 8], 8, 24, 9, 25, 10, 26, 11,
+                                                      27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+        for (int i = 0; i < 16; i++)
+            row[i] = next[i];
+    }
+}
+
+/// C
+
+int sched_yield(void);
+
+/* all threads come before one goes on; gate: { how many have come, the round }, 64 bytes apart */
+static inline void barrier(u32 *gate, const u32 threads)
+{
+    const u32 round = __atomic_load_n(gate + 16, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(gate, 1, __ATOMIC_ACQ_REL) == threads) {
+        __atomic_store_n(gate, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(gate + 16, round + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (u32 turn = 1; __atomic_load_n(gate + 16, __ATOMIC_ACQUIRE) == round; turn++) {
+#if defined __x86_64__
+        __builtin_ia32_pause();
+#endif
+        if (turn % 4096 == 0) /* more threads than cores */
+            sched_yield();
+    }
+}
