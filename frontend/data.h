@@ -1,0 +1,169 @@
+/*
+ * data.h: what the frontend knows of data, file by file.
+ *
+ * A data set is a few columns of equal length in memory; a loader walks it in batches. A row's
+ * place in an epoch and every number drawn here is a function of (seed, index) in integers only,
+ * so each machine sees the same rows in the same order.
+ */
+#ifndef TAPER_FRONTEND_DATA_H
+#define TAPER_FRONTEND_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ir/ir.h"
+
+/* data_set.c: columns and their rows. The set owns all memory that it points to. */
+enum { DATA_COLUMNS = 8 };
+
+struct data_column {
+    char *name;
+    enum ir_dtype dtype;
+    int rank;
+    int64_t dim[IR_RANK]; /* of one row */
+    size_t row_bytes;
+    void *rows;
+};
+
+struct data_set {
+    char *name;
+    int64_t rows;
+    int columns;
+    struct data_column column[DATA_COLUMNS];
+    int classes; /* 0: not a classification */
+};
+
+/* NULL, with the error set, when memory runs out; everything else that builds a set uses these. */
+struct data_set *tp_data_new(const char *name, int64_t rows, struct ir_error *error);
+void *tp_data_add_column(struct data_set *set, const char *name, enum ir_dtype dtype, int rank,
+                         const int64_t dim[],
+                         struct ir_error *error); /* the column's zeroed rows */
+void tp_data_free(struct data_set *set);
+
+/* A copy of the caller's arrays; each description's `rows` is read, its `row_bytes` is not. */
+struct data_set *tp_data_from_arrays(const char *name, int64_t rows, int columns,
+                                     const struct data_column described[], struct ir_error *error);
+
+/* "first:end" of a set's rows, either side may be missing, "80%:" counts in hundredths. */
+bool tp_data_split(const char *split, int64_t rows, int64_t *first_row, int64_t *split_rows,
+                   struct ir_error *error);
+
+/* The one source of chance of this part: a bijection on 64 bits that leaves no pattern. */
+static inline uint64_t data_mix(uint64_t x)
+{
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    return x ^ x >> 32;
+}
+
+/* loader.c: batches of a set, in an order that (seed, epoch) alone decides. */
+struct data_batches_options {
+    int64_t batch;           /* rows a batch, at least 1 */
+    bool shuffle, drop_last; /* drop_last: leave out the last batch of an epoch when partial */
+    uint64_t seed;
+    int64_t first_row, rows; /* the part of the set to walk; rows 0: all from first_row on */
+    int ahead;               /* batches a second thread keeps ready; 0: none, gather when asked */
+};
+
+struct data_batches;
+
+/* The set must outlive the loader. A loader is used by one thread at a time. */
+struct data_batches *tp_batches_new(const struct data_set *set,
+                                    const struct data_batches_options *options,
+                                    struct ir_error *error);
+void tp_batches_free(struct data_batches *batches);
+
+/* Rows copied to destination[column] (NULL: not wanted); 0 once at the end of each epoch. */
+int64_t tp_batches_next(struct data_batches *batches, void *const destination[]);
+
+int64_t tp_batches_rows(const struct data_batches *batches);  /* of an epoch, all of them */
+int64_t tp_batches_count(const struct data_batches *batches); /* of an epoch */
+
+/* Epochs * rows + rows taken of this epoch: all that is needed to go on at the same row. */
+int64_t tp_batches_position(const struct data_batches *batches);
+bool tp_batches_seek(struct data_batches *batches, int64_t position, struct ir_error *error);
+
+/* The set's row that an epoch shows at index, 0 <= index < tp_batches_rows. */
+int64_t tp_batches_row(const struct data_batches *batches, int64_t epoch, int64_t index);
+
+/* Where a keyed permutation of 0 <= index < count sends index. */
+struct data_shuffle {
+    uint64_t count, key[6];
+    int low_bits, high_bits;
+};
+struct data_shuffle tp_data_shuffle(uint64_t count, uint64_t seed, uint64_t epoch);
+uint64_t tp_data_shuffled(const struct data_shuffle *shuffle, uint64_t index);
+
+/* file_idx.c: MNIST and its kin: x u8 [1 height width], y i32 []. */
+struct data_set *tp_data_load_idx(const char *directory, const char *split, struct ir_error *error);
+bool tp_data_verify_idx(const char *path, struct ir_error *error); /* one file, nothing kept */
+
+/* data_digits.c: digits that the program draws: x u8 [1 28 28], y i32 []. */
+struct data_set *tp_data_digits(int64_t rows, uint64_t seed, struct ir_error *error);
+
+/* data_planar.c: points of the plane: x f32 [2], y i32 []. */
+struct data_set *tp_data_planar(const char *set, int64_t points, double noise, uint64_t seed,
+                                struct ir_error *error);
+extern const char tp_data_planar_names[]; /* for help and messages */
+
+/* file_aside.c: a file that appears whole or not at all. */
+struct file_aside {
+    int descriptor;
+    char *path, *aside; /* the final name, and the one it is written under */
+};
+bool tp_aside_open(struct file_aside *file, const char *path, struct ir_error *error);
+bool tp_aside_write(struct file_aside *file, const void *bytes, size_t size,
+                    struct ir_error *error);
+bool tp_aside_commit(struct file_aside *file, struct ir_error *error); /* fsync, rename */
+void tp_aside_abandon(struct file_aside *file);                        /* after any failure */
+
+/* file_safetensors.c: named arrays, checked on opening, read one by one on demand. */
+struct file_tensor {
+    char *name;
+    enum ir_dtype dtype; /* of the values; F16 and BF16 files widen to F32 when read */
+    int rank;
+    int64_t dim[IR_RANK];
+    size_t bytes;     /* of the values */
+    const void *data; /* to write; NULL in an opened file */
+    uint64_t offset;  /* in the file */
+    int stored;       /* the row of the reader's table of types */
+};
+
+struct file_pair {
+    char *key, *value;
+};
+
+struct file_safetensors {
+    char *path;
+    int descriptor;
+    int64_t count, pairs;
+    struct file_tensor *tensor; /* in the file's order */
+    struct file_pair *pair;     /* __metadata__ */
+};
+
+struct file_safetensors *tp_safetensors_open(const char *path, struct ir_error *error);
+const struct file_tensor *tp_safetensors_find(const struct file_safetensors *file,
+                                              const char *name);
+bool tp_safetensors_read(const struct file_safetensors *file, const struct file_tensor *tensor,
+                         void *destination, struct ir_error *error);
+void tp_safetensors_close(struct file_safetensors *file);
+
+/* file_safetensors_write.c: name, dtype, rank, dim, bytes and data of each tensor are read. */
+bool tp_safetensors_write(const char *path, int64_t count, const struct file_tensor tensor[],
+                          int64_t pairs, const struct file_pair pair[], struct ir_error *error);
+
+/* svg.c: pictures as text; the caller frees it; NULL when memory runs out. */
+struct svg_curve {
+    const char *name;
+    int64_t count;
+    const double *x, *y; /* x NULL: 1, 2, ...; what is not finite leaves a gap */
+};
+char *tp_svg_curves(const char *title, int curves, const struct svg_curve curve[]);
+
+/* side * side points over the set's box (x f32 [2]), row by row from the top. */
+void tp_svg_grid(const struct data_set *set, int side, float *points);
+char *tp_svg_decision(const char *title, const struct data_set *set, int side,
+                      const float *probability); /* of class 1 at the grid's points; NULL: none */
+
+#endif
