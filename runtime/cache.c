@@ -246,7 +246,7 @@ static size_t scan(const struct run_cache *cache, struct run_cache_entry **entri
         }
         struct run_cache_entry *entry = &(*entries)[count++];
         memset(entry, 0, sizeof *entry);
-        snprintf(entry->name, sizeof entry->name, "%s", at->d_name);
+        memcpy(entry->name, at->d_name, strlen(at->d_name) + 1); /* is_entry measured it */
         entry->bytes = (uint64_t)status.st_size;
         entry->used = status.st_mtim;
     }

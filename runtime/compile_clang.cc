@@ -253,7 +253,10 @@ void on_fatal_error(void *user, const char *reason, bool)
     std::longjmp(escape->back, 1); /* what the compilation held is lost, and `broken` says so */
 }
 
-/* lld catches signals to remove its temporary file; the program's own handlers come back after. */
+/*
+ * lld catches signals to remove its temporary file, on a stack that LLVM sets for the thread; the
+ * program's own handlers, and a sanitizer's stack, come back after.
+ */
 class KeepSignals
 {
     struct sigaction saved[NSIG];
@@ -287,6 +290,8 @@ enum run_outcome compile(const run_job *job)
         KeepSignals keep;
         llvm::thread worker(std::optional<unsigned>(stack_bytes), [&] {
             Escape escape;
+            stack_t stack;
+            sigaltstack(nullptr, &stack);
             llvm::ScopedFatalErrorHandler handler(on_fatal_error, &escape);
             if (setjmp(escape.back) == 0) {
                 outcome = compile_here(*job, message);
@@ -295,6 +300,7 @@ enum run_outcome compile(const run_job *job)
                 outcome = RUN_BROKEN;
                 message = escape.said;
             }
+            sigaltstack(&stack, nullptr);
         });
         worker.join();
     }
