@@ -183,7 +183,7 @@ static enum run_outcome try_engine(struct run_code *code, struct run_compiler *c
             if (kept)
                 snprintf(cache->why, sizeof cache->why, "%.300s: compiled and kept", missed);
             if (!load(code, cache, &bytes, kept, options->openmp, why, size))
-                outcome = RUN_BROKEN;
+                outcome = RUN_REFUSED; /* it names what nobody has: no compiler mends that */
         }
         run_bytes_free(&bytes);
     }
