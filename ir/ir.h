@@ -9,6 +9,7 @@
 #ifndef TAPER_IR_H
 #define TAPER_IR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,10 @@ struct ir_error {
 };
 bool ir_error(struct ir_error *e, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4))); /* keeps the first, makes it printable, returns false */
+struct ir_graph;
+struct ir_node;
+bool ir_refuse(const struct ir_graph *, const struct ir_node *, const char *format, ...)
+    __attribute__((format(printf, 3, 4))); /* "FILE:LINE: OP: ..." of the node into the graph's error; returns false */
 _Noreturn void ir_bug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* arena.c: memory that is freed all at once */
@@ -37,6 +42,10 @@ struct ir_text {
     size_t size, room;
 };
 void ir_put(struct ir_text *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ir_put_list(struct ir_text *, const char *format, va_list);
+void ir_put_bytes(struct ir_text *, const char *bytes, size_t size);
+void ir_put_name(struct ir_text *, const char *name);   /* as it is where it is a plain word (letters, digits, _ and .), else quoted */
+void ir_put_quoted(struct ir_text *, const char *text); /* "..." with \" \\ \x0a */
 void ir_text_free(struct ir_text *);
 
 /* dtype.def: element types */
@@ -52,6 +61,8 @@ struct ir_dtype_info {
     char        kind; /* 'b' truth, 'i' signed, 'u' unsigned, 'f' floating */
 };
 extern const struct ir_dtype_info ir_dtypes[IR_DTYPES];
+void ir_put_number(struct ir_text *, enum ir_dtype, double value); /* the shortest that reads back as the same number */
+bool ir_read_number(const char *text, size_t size, double *value); /* both whatever the locale; inf and nan are spelled so */
 
 /* ops.def: operations */
 enum ir_op {
@@ -77,11 +88,14 @@ struct ir_op_info {
     char          kind;          /* pointwise rows: F N I B A, see ops.def */
     const char   *text;          /* pointwise rows: the C text */
     const char   *grad[3];       /* pointwise rows: formulas of d/da, d/db; NULL elsewhere */
-    const char   *attributes[8]; /* names of the integer lists, NULL after the last */
+    const char   *attributes;    /* names of the integer lists, a space between two */
     const char   *doc;
 };
 extern const struct ir_op_info ir_ops[IR_OPS];
-enum ir_op ir_op_by_name(const char *name, size_t length); /* IR_POISON: there is none */
+enum ir_op  ir_op_by_name(const char *name, size_t length); /* IR_POISON: there is none */
+int         ir_attributes(enum ir_op op);                     /* how many lists it has */
+const char *ir_attribute(enum ir_op op, int i, int *length);  /* the name of the i-th, not ended by 0 */
+int         ir_region_kind(const char *name);                 /* row of regions.def, or -1 */
 static inline bool ir_pointwise(enum ir_op op)             /* one element from one element of each argument */
 {
     return ir_ops[op].group != IR_STRUCTURAL || op == IR_cast || op == IR_bitcast || op == IR_select ||
@@ -185,6 +199,8 @@ void             ir_graph_free(struct ir_graph *);
 ir_val           ir_add(struct ir_graph *g, const struct ir_node *draft); /* infers dtype and shape (rows with rule `given` bring them), shares equal nodes; draft is copied */
 ir_val           ir_copy(struct ir_graph *out, const struct ir_graph *in, ir_val v, const ir_val *moved); /* node v of in with its arguments moved[old id] */
 ir_val          *ir_moved(struct ir_graph *out, const struct ir_graph *in); /* a zeroed table old id -> new value */
+void             ir_move_regions(struct ir_graph *out, const struct ir_graph *in, const ir_val *moved); /* a pass's last step: regions' arguments and results */
+void             ir_move_outputs(struct ir_graph *out, const struct ir_graph *in, const ir_val *moved);
 void             ir_output(struct ir_graph *g, const char *name, ir_val v);
 static inline const struct ir_node *ir_at(const struct ir_graph *g, ir_val v)
 {
@@ -218,24 +234,31 @@ bool    ir_is_number(const struct ir_graph *, ir_val v, double value);          
 uint32_t ir_region_open(struct ir_graph *, const char *name, const char *title, int n, const ir_val *args, struct ir_list attr, struct ir_loc);
 ir_val   ir_region_close(struct ir_graph *, uint32_t region, ir_val result);        /* returns result */
 
-/* shape.c: one rule serves the builder, the verifier and the message */
+/* shape.c, shape_move.c, shape_window.c: one rule serves the builder, the verifier and the message */
 bool     ir_infer(struct ir_graph *g, struct ir_node *draft); /* fills dtype and shape, or reports and returns false */
-int64_t  ir_symbol_new(struct ir_graph *g, const char *name, int64_t lo, int64_t hi); /* a dim */
+int64_t  ir_window_extent(int64_t in, int64_t window, int64_t stride, int64_t lo, int64_t hi, int64_t dilation); /* floor; -1: does not fit */
+
+/* dim.c: extents. A result that is no dim (negative, past 2^48, not of the form above) is -1;
+ * so is the result of such an argument. */
+int64_t  ir_symbol_new(struct ir_graph *g, const char *name, int64_t lo, int64_t hi); /* a dim; -1 and an error for bad bounds */
+int64_t  ir_symbol_dim(struct ir_graph *g, int symbol); /* the dim of g->symbol[symbol] */
 int64_t  ir_dim_mul(struct ir_graph *g, int64_t a, int64_t b);
-int64_t  ir_dim_add(struct ir_graph *g, int64_t a, int64_t b);
+int64_t  ir_dim_add(struct ir_graph *g, int64_t a, int64_t b); /* b may be a negative number, -1 too */
+int64_t  ir_dim_sub(struct ir_graph *g, int64_t a, int64_t b);
 int64_t  ir_dim_div(struct ir_graph *g, int64_t a, int64_t b); /* exact; -1 when it is not a dim */
 int64_t  ir_dim_max(const struct ir_graph *g, int64_t dim);    /* at the symbols' upper bounds */
 int64_t  ir_dim_min(const struct ir_graph *g, int64_t dim);
 int64_t  ir_dim_value(const struct ir_graph *g, int64_t dim, const int64_t *symbols);
+bool     ir_dim_fits(const struct ir_graph *g, int64_t a, int64_t b); /* a <= b whatever the symbols are, as far as can be seen */
+bool     ir_dim_valid(const struct ir_graph *g, int64_t dim);
 static inline bool ir_dim_fixed(int64_t dim)
 {
     return dim >= 0;
 }
 bool     ir_same_shape(const struct ir_shape *a, const struct ir_shape *b);
 int64_t  ir_elements(const struct ir_graph *g, const struct ir_shape *s); /* at the upper bounds; -1: does not fit 2^62 */
-void     ir_put_dim(struct ir_text *, const struct ir_graph *g, int64_t dim);
-void     ir_put_shape(struct ir_text *, const struct ir_graph *g, enum ir_dtype, const struct ir_shape *); /* f32[batch 784] */
-int64_t  ir_window_extent(int64_t in, int64_t window, int64_t stride, int64_t lo, int64_t hi, int64_t dilation); /* floor; -1: does not fit */
+void     ir_put_dim(struct ir_text *, const struct ir_graph *g, int64_t dim); /* 4*batch+2 */
+void     ir_put_shape(struct ir_text *, const struct ir_graph *g, enum ir_dtype, const struct ir_shape *); /* f32[batch 784]; a scalar: f32 */
 
 /*
  * order.c: the order of accumulation is part of what an op means, not of its schedule.
@@ -245,7 +268,19 @@ int64_t  ir_window_extent(int64_t in, int64_t window, int64_t stride, int64_t lo
  * and in both the reduced space is cut in pieces, each summed by itself from zero, their sums added in ascending order:
  *   piece > 0  pieces of so many indices of the first reduced axis (of the flat index for LANES)
  * Contractions: dot by its contracted letters in the order they have in the first argument; conv by (tap of the first spatial axis, ..,
- * input channel, tap of the last spatial axis); conv_input the same with descending taps; conv_weight by (n, spatial) with piece 1.
+ * input channel, tap of the last spatial axis); conv_input the same with descending taps; conv_weight by (n, spatial).
+ * Sums of windows: window_sum by taps, row-major; window_spread and window_place by ascending windows; put_add and scatter_add by
+ * ascending index of b.
+ *
+ * Which one it is follows from the axes' places alone, never from an extent: the same line of a program has the same order whether its
+ * batch is a symbol or a number, run eagerly or compiled for 64.
+ *   sum prod amax ..   last axes: LANES, piece 16384. Others: ASCENDING, piece 1024 indices, or 1 index where several axes are reduced
+ *   dot                contracted letters lead both arguments (a weight's gradient, a dot product): ASCENDING, piece 512 indices, or 1
+ *                      index where several are contracted. Else ASCENDING in one piece
+ *   conv conv_input    ASCENDING in one piece
+ *   conv_weight        ASCENDING, piece 1 (an image)
+ * A rewrite (a permute drawn into the letters of a dot, two sums made one) must keep ir_order() and the order of the contracted
+ * letters, else it changes what the program means.
  */
 enum ir_order_kind { IR_ASCENDING, IR_LANES };
 struct ir_order {
@@ -253,6 +288,8 @@ struct ir_order {
     int64_t            piece; /* 0: the whole */
 };
 struct ir_order ir_order(const struct ir_graph *g, const struct ir_node *reduction);
+int  ir_contracted(const struct ir_node *dot, char letters[IR_RANK + 1]); /* the contracted letters, outermost first */
+bool ir_same_order(const struct ir_graph *g, const struct ir_node *a, const struct ir_graph *h, const struct ir_node *b); /* may b replace a */
 
 /* formula.c: maths as text -> nodes. name[c - 'a'] is the value of letter c. Returns poison with an error for a bad text. */
 ir_val ir_formula(struct ir_graph *g, const char *text, const ir_val name[26], struct ir_loc loc);

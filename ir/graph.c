@@ -1,0 +1,347 @@
+/*
+ * The graph: nodes are added at the end and never changed. ir_add infers, refuses or shares; that
+ * is all there is to building, so that no pass and no frontend can make a node that is not sound.
+ */
+#include "ir/ir.h"
+
+#include <string.h>
+
+#define NODES   (1u << 24)
+#define REGIONS (1u << 20)
+
+static void *grown(struct ir_graph *g, const void *data, size_t count, size_t room, size_t size)
+{
+    void *more = ir_alloc(g->arena, room * size);
+
+    if (count)
+        memcpy(more, data, count * size);
+    return more;
+}
+
+static void table_fill(struct ir_graph *g);
+
+struct ir_graph *ir_graph_new(const char *name, struct ir_error *error)
+{
+    struct ir_arena *arena = ir_arena_new();
+    struct ir_graph *g = ir_alloc(arena, sizeof *g);
+
+    g->arena = arena;
+    g->error = error ? error : ir_alloc(arena, sizeof *error);
+    g->name = ir_format(arena, "%s", name);
+    g->room = 64;
+    g->nodes = ir_alloc(arena, g->room * sizeof *g->nodes);
+    g->count = 1; /* poison */
+    g->region_room = 8;
+    g->region = ir_alloc(arena, g->region_room * sizeof *g->region);
+    g->regions = 1; /* the whole graph */
+    g->region[0].kind = -1;
+    table_fill(g);
+    return g;
+}
+
+void ir_graph_free(struct ir_graph *g)
+{
+    if (g)
+        ir_arena_free(g->arena);
+}
+
+struct ir_graph *ir_graph_like(const struct ir_graph *in)
+{
+    struct ir_graph *g = ir_graph_new(in->name, in->error);
+
+    for (int i = 0; i < in->symbols; i++) {
+        g->symbol[i] = in->symbol[i];
+        g->symbol[i].name = ir_format(g->arena, "%s", in->symbol[i].name);
+    }
+    g->symbols = in->symbols;
+    g->dimensions = g->dimension_room =
+        in->dimensions; /* the same table: dims keep their numbers */
+    if (in->dimensions)
+        g->dimension = grown(g, in->dimension, (size_t)in->dimensions, (size_t)in->dimensions,
+                             sizeof *in->dimension);
+    g->regions = g->region_room = in->regions;
+    g->region = grown(g, in->region, in->regions, in->regions, sizeof *in->region);
+    for (uint32_t i = 1; i < g->regions; i++) {
+        struct ir_region *r = &g->region[i];
+        r->name = ir_format(g->arena, "%s", r->name);
+        r->title = r->title ? ir_format(g->arena, "%s", r->title) : NULL;
+        r->loc.file = r->loc.file ? ir_format(g->arena, "%s", r->loc.file) : NULL;
+        r->attr.at =
+            grown(g, r->attr.at, (size_t)r->attr.count, (size_t)r->attr.count, sizeof *r->attr.at);
+        r->args = ir_alloc(g->arena, (size_t)r->arity * sizeof *r->args); /* ir_move_regions */
+        r->result = (ir_val){ 0 };
+    }
+    g->seed = in->seed;
+    g->identities = in->identities;
+    return g;
+}
+
+/* --- sharing ------------------------------------------------------------------------------------
+ */
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+static uint64_t hash_of(const struct ir_node *n)
+{
+    uint64_t hash = mix(0, (uint64_t)n->op << 32 | (uint64_t)n->dtype << 16 |
+                               (uint64_t)n->shape.rank << 8 | (uint64_t)n->arity);
+
+    hash = mix(hash, n->identity);
+    for (int i = 0; i < n->shape.rank; i++)
+        hash = mix(hash, (uint64_t)n->shape.dim[i]);
+    for (int i = 0; i < n->arity; i++)
+        hash = mix(hash, n->args[i].id);
+    for (int list = 0; list < IR_ATTRS; list++)
+        for (int i = 0; i < n->attr[list].count; i++)
+            hash = mix(hash, (uint64_t)n->attr[list].at[i] + (uint64_t)list);
+    for (const char *c = n->text ? n->text : ""; *c; c++)
+        hash = mix(hash, (unsigned char)*c);
+    return hash;
+}
+
+static bool equal(const struct ir_node *a, const struct ir_node *b)
+{
+    if (a->op != b->op || a->dtype != b->dtype || a->arity != b->arity ||
+        a->identity != b->identity || !ir_same_shape(&a->shape, &b->shape) ||
+        strcmp(a->text ? a->text : "", b->text ? b->text : "") != 0)
+        return false;
+    for (int i = 0; i < a->arity; i++)
+        if (a->args[i].id != b->args[i].id)
+            return false;
+    for (int i = 0; i < IR_ATTRS; i++)
+        if (a->attr[i].count != b->attr[i].count ||
+            (a->attr[i].count && memcmp(a->attr[i].at, b->attr[i].at,
+                                        (size_t)a->attr[i].count * sizeof *a->attr[i].at) != 0))
+            return false;
+    return true;
+}
+
+/* the place of an equal node, or the empty one where it would go */
+static uint32_t *slot(struct ir_graph *g, const struct ir_node *n)
+{
+    uint32_t at = (uint32_t)hash_of(n) & (g->table_room - 1);
+
+    while (g->table[at] && !equal(&g->nodes[g->table[at]], n))
+        at = (at + 1) & (g->table_room - 1);
+    return &g->table[at];
+}
+
+static void table_fill(struct ir_graph *g)
+{
+    g->table_room = g->room * 2;
+    g->table = ir_alloc(g->arena, g->table_room * sizeof *g->table);
+    for (uint32_t i = 1; i < g->count; i++)
+        *slot(g, &g->nodes[i]) = i;
+}
+
+/* --- adding -------------------------------------------------------------------------------------
+ */
+
+static const char *kept(struct ir_graph *g, const char *text)
+{
+    return text ? ir_format(g->arena, "%s", text) : NULL;
+}
+
+/* Inputs and states are bound by name, so a name means one of them. */
+static bool name_free(const struct ir_graph *g, const struct ir_node *n)
+{
+    for (uint32_t i = 1; i < g->count; i++)
+        if ((g->nodes[i].op == IR_input || g->nodes[i].op == IR_state) &&
+            strcmp(g->nodes[i].text, n->text) == 0)
+            return ir_refuse(g, n, "%.60s is already %s; expected one type, shape and start a name",
+                             n->text, g->nodes[i].op == IR_input ? "an input" : "a state");
+    return true;
+}
+
+static bool assigned_once(const struct ir_graph *g, const struct ir_node *n)
+{
+    for (int i = 0; i < g->effect_count; i++)
+        if (ir_at(g, g->effects[i])->args[0].id == n->args[0].id)
+            return ir_refuse(g, n, "%.60s is assigned a second time; expected once a run",
+                             ir_at(g, n->args[0])->text);
+    return true;
+}
+
+static void effect(struct ir_graph *g, ir_val v)
+{
+    if (g->effect_count == g->effect_room) {
+        g->effect_room = g->effect_room ? 2 * g->effect_room : 16;
+        g->effects = grown(g, g->effects, (size_t)g->effect_count, (size_t)g->effect_room,
+                           sizeof *g->effects);
+    }
+    g->effects[g->effect_count++] = v;
+}
+
+static ir_val append(struct ir_graph *g, const struct ir_node *draft)
+{
+    struct ir_node *n;
+
+    if (g->count == g->room) {
+        g->room *= 2;
+        g->nodes = grown(g, g->nodes, g->count, g->room, sizeof *g->nodes);
+        table_fill(g);
+    }
+    *slot(g, draft) = g->count;
+    n = &g->nodes[g->count];
+    *n = *draft;
+    n->args = grown(g, n->args, (size_t)n->arity, (size_t)n->arity, sizeof *n->args);
+    for (int i = 0; i < IR_ATTRS; i++)
+        if (n->attr[i].count)
+            n->attr[i].at = grown(g, n->attr[i].at, (size_t)n->attr[i].count,
+                                  (size_t)n->attr[i].count, sizeof *n->attr[i].at);
+        else
+            n->attr[i].at = NULL;
+    n->text = kept(g, n->text);
+    n->name = n->op == IR_input || n->op == IR_state ? n->text : kept(g, n->name);
+    if (n->loc.file) { /* runs of nodes come from one file */
+        const char *last = n[-1].loc.file;
+        n->loc.file = last && strcmp(last, n->loc.file) == 0 ? last : kept(g, n->loc.file);
+    }
+    n->region = g->region_now;
+    return (ir_val){ g->count++ };
+}
+
+ir_val ir_add(struct ir_graph *g, const struct ir_node *draft)
+{
+    struct ir_node n = *draft;
+    uint32_t *at;
+    ir_val v;
+
+    for (int i = 0; i < n.arity; i++) {
+        if (n.args[i].id >= g->count)
+            ir_bug("%s: argument %u of a graph with %u nodes", ir_ops[n.op].name, n.args[i].id,
+                   g->count);
+        if (n.args[i].id == 0)
+            return (ir_val){ 0 };
+    }
+    if (!ir_infer(g, &n))
+        return (ir_val){ 0 };
+    if (!n.identity && (n.op == IR_assign || n.op == IR_bits))
+        n.identity = ++g->identities;
+    if (n.identity > g->identities)
+        g->identities = n.identity;
+    at = slot(g, &n);
+    if (*at)
+        return (ir_val){ *at };
+    if (g->count >= NODES) {
+        ir_refuse(g, &n, "more than %u nodes", NODES);
+        return (ir_val){ 0 };
+    }
+    if ((n.op == IR_input || n.op == IR_state) && !name_free(g, &n))
+        return (ir_val){ 0 };
+    if (n.op == IR_assign && !assigned_once(g, &n))
+        return (ir_val){ 0 };
+    v = append(g, &n);
+    if (n.op == IR_assign)
+        effect(g, v);
+    return v;
+}
+
+ir_val ir_copy(struct ir_graph *out, const struct ir_graph *in, ir_val v, const ir_val *moved)
+{
+    struct ir_node draft = *ir_at(in, v);
+    ir_val few[4], *args = few, copy;
+    uint32_t region = out->region_now;
+
+    if (v.id == 0)
+        return v;
+    if (draft.arity > 4)
+        args = ir_alloc(out->arena, (size_t)draft.arity * sizeof *args);
+    for (int i = 0; i < draft.arity; i++)
+        args[i] = moved[draft.args[i].id];
+    draft.args = args;
+    out->region_now = draft.region < out->regions ? draft.region : 0;
+    copy = ir_add(out, &draft);
+    out->region_now = region;
+    return copy;
+}
+
+ir_val *ir_moved(struct ir_graph *out, const struct ir_graph *in)
+{
+    return ir_alloc(out->arena, in->count * sizeof(ir_val));
+}
+
+void ir_move_regions(struct ir_graph *out, const struct ir_graph *in, const ir_val *moved)
+{
+    for (uint32_t r = 1; r < in->regions && r < out->regions; r++) {
+        for (int i = 0; i < in->region[r].arity; i++)
+            out->region[r].args[i] = moved[in->region[r].args[i].id];
+        out->region[r].result = moved[in->region[r].result.id];
+    }
+}
+
+void ir_move_outputs(struct ir_graph *out, const struct ir_graph *in, const ir_val *moved)
+{
+    for (int i = 0; i < in->output_count; i++)
+        ir_output(out, in->outputs[i].name, moved[in->outputs[i].value.id]);
+}
+
+void ir_output(struct ir_graph *g, const char *name, ir_val v)
+{
+    if (v.id >= g->count)
+        ir_bug("output %u of a graph with %u nodes", v.id, g->count);
+    if (g->output_count == g->output_room) {
+        g->output_room = g->output_room ? 2 * g->output_room : 8;
+        g->outputs = grown(g, g->outputs, (size_t)g->output_count, (size_t)g->output_room,
+                           sizeof *g->outputs);
+    }
+    g->outputs[g->output_count++] = (struct ir_output){ kept(g, name), v };
+}
+
+bool *ir_live(const struct ir_graph *g, struct ir_arena *arena)
+{
+    bool *live = ir_alloc(arena, g->count * sizeof *live);
+
+    for (int i = 0; i < g->output_count; i++)
+        live[g->outputs[i].value.id] = true;
+    for (int i = 0; i < g->effect_count; i++)
+        live[g->effects[i].id] = true;
+    for (uint32_t v = g->count; v-- > 1;) /* users before arguments */
+        for (int i = 0; live[v] && i < g->nodes[v].arity; i++)
+            live[g->nodes[v].args[i].id] = true;
+    live[0] = false;
+    return live;
+}
+
+/* --- regions
+ * -------------------------------------------------------------------------------------- */
+
+uint32_t ir_region_open(struct ir_graph *g, const char *name, const char *title, int n,
+                        const ir_val *args, struct ir_list attr, struct ir_loc loc)
+{
+    struct ir_region *r;
+
+    if (g->regions >= REGIONS) {
+        ir_error(g->error, IR_REFUSED, "region %.60s: more than %u regions", name, REGIONS);
+        return g->region_now;
+    }
+    if (g->regions == g->region_room) {
+        g->region_room *= 2;
+        g->region = grown(g, g->region, g->regions, g->region_room, sizeof *g->region);
+    }
+    r = &g->region[g->regions];
+    r->name = kept(g, name);
+    r->title = kept(g, title);
+    r->parent = g->region_now;
+    r->kind = ir_region_kind(name);
+    r->arity = n;
+    r->args = grown(g, args, (size_t)n, (size_t)n, sizeof *args);
+    r->attr.count = attr.count;
+    r->attr.at = grown(g, attr.at, (size_t)attr.count, (size_t)attr.count, sizeof *attr.at);
+    r->loc = (struct ir_loc){ kept(g, loc.file), loc.line };
+    g->region_now = g->regions;
+    return g->regions++;
+}
+
+ir_val ir_region_close(struct ir_graph *g, uint32_t region, ir_val result)
+{
+    if (region == 0 || region >= g->regions)
+        return result; /* one that was refused */
+    g->region[region].result = result;
+    g->region_now = g->region[region].parent;
+    return result;
+}
