@@ -53,7 +53,7 @@ enum loop_role { LOOP_SERIAL, LOOP_PARALLEL, LOOP_UNROLL, LOOP_VECTOR, /* on a G
 struct loop_axis {
     const char    *name; /* "m", "k", ...: what the C variable is called */
     enum loop_role role;
-    loop_ix        from, to; /* runs from <= i < to; may name symbolic dims and outer axes */
+    loop_ix        from, to; /* runs from <= i < to, and i < hi; may name symbolic dims and outer axes */
     int64_t        step;     /* 1 but where a split keeps the outer index in elements */
     int64_t        lo, hi;   /* bounds for the range analysis: lo <= i < hi always */
     bool           ordered;  /* a reduction goes along it: its order is fixed */

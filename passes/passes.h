@@ -9,7 +9,7 @@
 #include "ir/loop.h"
 
 /*
- * differentiate.c, gradients.c, regions.c: derivatives, by the rows of ops.def and regions.def.
+ * differentiate.c, gradients.c, regions.c, tangents.c: derivatives, by the rows of ops.def and regions.def.
  *
  * pass_gradients appends backward nodes to g itself, so it can be nested: gradients of gradients are gradients of nodes. y are the
  * results, cotangent[i] the gradient that arrives at y[i] (NULL, or poison: one, for a scalar); grads[i] is the gradient of wrt[i],
@@ -22,15 +22,6 @@ bool pass_gradients(struct ir_graph *g, int n_y, const ir_val *y, const ir_val *
                     const ir_val *wrt, ir_val *grads);
 bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangent, int n_y,
               const ir_val *y, ir_val *tangents);
-
-struct pass_step { /* one node's turn in the backward walk */
-    struct ir_graph      *g;
-    const struct ir_node *node;
-    ir_val                y, grad; /* the node's value, and the gradient that has arrived at it */
-    const bool           *wanted;  /* by argument: somebody asks for its gradient */
-    ir_val               *to;      /* by argument: the gradient, of the argument's shape or one that broadcasting made of it; 0: none */
-};
-/* X is a word of the column `grad` of ops.def, or a row of regions.def: void pass_grad_of_X(struct pass_step *) */
 
 /*
  * simplify.c, rules.def: the same values by fewer nodes; every rule keeps every bit. Outputs, effects and regions are carried over.
