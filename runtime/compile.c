@@ -212,10 +212,11 @@ static bool explain(enum run_outcome outcome, const char *engine, const char *re
 {
     if (outcome == RUN_REFUSED)
         return ir_error(error, IR_FAILED, "compile: %s: %s", engine, reason);
-    return ir_error(error, IR_FAILED,
-                    "compile: no compiler: %s; install clang-19 or gcc, or libtaper-jit.so with "
-                    "libclang-cpp19 and libomp5-19",
-                    reasons);
+    return ir_error(
+        error, IR_FAILED,
+        "compile: no compiler works here: %s; install clang-19 or gcc, or libtaper-jit.so with "
+        "libclang-cpp19 and libomp5-19",
+        reasons);
 }
 
 static void add_reason(char *reasons, size_t size, const char *engine, const char *reason)

@@ -211,14 +211,26 @@ bool write_file(const std::string &path, const llvm::SmallVectorImpl<char> &byte
 
 enum run_outcome link(const std::string &object, const char *output, std::string &message)
 {
-    const char *line[] = { "ld.lld",          "-shared",        "-o", output, "--threads=1",
-                           "--build-id=none", "--eh-frame-hdr", "-z", "now",  object.c_str() };
+    /* not by mmap: a full disk would be a bus error */
+    const char *line[] = { "ld.lld",
+                           "-shared",
+                           "--threads=1",
+                           "--no-mmap-output-file",
+                           "--build-id=none",
+                           "--eh-frame-hdr",
+                           "-z",
+                           "now",
+                           "-o",
+                           output,
+                           object.c_str() };
     llvm::raw_string_ostream said(message);
     llvm::CrashRecoveryContext::Enable(); /* or a fatal error of lld would end the process */
     lld::Result result = lld::lldMain(line, said, said, { { lld::Gnu, &lld::elf::link } });
     llvm::CrashRecoveryContext::Disable();
     if (!result.canRunAgain)
         broken = true;
+    if (result.retCode != 0 && message.empty())
+        message = "lld failed without a word";
     return result.retCode == 0 ? RUN_COMPILED : RUN_BROKEN;
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/runtime.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,21 @@ static bool there(char path[1024], const char *directory, const char *below)
 {
     const int length = snprintf(path, 1024, "%s%s/%s", directory, below, plugin_name);
     return length > 0 && length < 1024 && access(path, R_OK) == 0;
+}
+
+/*
+ * Where libtaper is, or the program that it is linked into. A program's name is what it was called
+ * by, which may be relative to a directory that is no longer the current one: then /proc knows.
+ */
+static bool own_directory(char directory[PATH_MAX])
+{
+    Dl_info self;
+    const bool known = dladdr((void *)(uintptr_t)&run_code_load, &self) && self.dli_fname &&
+                       self.dli_fname[0] == '/';
+    if (!realpath(known ? self.dli_fname : "/proc/self/exe", directory))
+        return false;
+    *strrchr(directory, '/') = 0;
+    return true;
 }
 
 /* $TAPER_JIT is the word of the user and ends the search, beside us is the build or the install. */
@@ -44,24 +60,11 @@ static bool clang_find(struct run_compiler *compiler, const struct run_options *
         snprintf(why, size, "TAPER_JIT is '%.100s', which cannot be read", named);
         return false;
     }
-    Dl_info self;
-    if (dladdr((void *)(uintptr_t)&run_code_load, &self) && self.dli_fname) {
-        char directory[900];
-        const char *end = strrchr(self.dli_fname, '/');
-        /* a program that was found by PATH is known by its bare name */
-        const ssize_t got = end ? -1 : readlink("/proc/self/exe", directory, sizeof directory - 1);
-        if (end && (size_t)(end - self.dli_fname) < sizeof directory) {
-            memcpy(directory, self.dli_fname, (size_t)(end - self.dli_fname));
-            directory[end - self.dli_fname] = 0;
-        } else {
-            directory[got > 0 ? got : 0] = 0;
-            if ((end = strrchr(directory, '/')))
-                directory[end - directory] = 0;
-        }
-        for (size_t i = 0; directory[0] && i < sizeof below / sizeof *below; i++)
+    char directory[PATH_MAX];
+    if (own_directory(directory))
+        for (size_t i = 0; i < sizeof below / sizeof *below; i++)
             if (there(compiler->path, directory, below[i]))
                 return true;
-    }
     if (there(compiler->path, TAPER_LIBDIR, ""))
         return true;
     snprintf(why, size, "%s is not installed beside libtaper", plugin_name);
