@@ -1,0 +1,64 @@
+/*
+ * regions: composites with a derivative of their own, which is stable or cheap where the chain rule
+ * through the nodes inside would be neither. A function for each word of regions.def.
+ *
+ * What the forward nodes hold already is spelled as they spell it, and so it is the same nodes.
+ */
+#include "passes/gradients.h"
+
+static ir_val repeat(struct pass_step *s, ir_val row, ir_val like, int64_t axis)
+{
+    return ir_expand_axes(s->g, row, ir_at(s->g, like)->shape, 1, &axis, s->node->loc);
+}
+
+static ir_val binary(struct pass_step *s, enum ir_op op, ir_val a, ir_val b)
+{
+    return ir_op2(s->g, op, a, b, s->node->loc);
+}
+
+static ir_val sum(struct pass_step *s, ir_val a, int64_t axis)
+{
+    return ir_reduce(s->g, IR_sum, a, 1, &axis, s->node->loc);
+}
+
+void pass_grad_of_region_softmax(struct pass_step *s)
+{
+    int64_t axis = s->region->attr.at[0];
+    ir_val weighted = binary(s, IR_mul, s->grad, s->y);
+    ir_val total = repeat(s, sum(s, weighted, axis), s->y, axis);
+
+    s->to[0] = binary(s, IR_sub, weighted, binary(s, IR_mul, s->y, total));
+}
+
+void pass_grad_of_region_log_softmax(struct pass_step *s)
+{
+    int64_t axis = s->region->attr.at[0];
+    ir_val total = repeat(s, sum(s, s->grad, axis), s->y, axis);
+    ir_val share = ir_op1(s->g, IR_exp, s->y, s->node->loc);
+
+    s->to[0] = binary(s, IR_sub, s->grad, binary(s, IR_mul, share, total));
+}
+
+/* (softmax(a) - onehot(b)) * g / rows */
+void pass_grad_of_region_cross_entropy(struct pass_step *s)
+{
+    struct ir_graph *g = s->g;
+    struct ir_loc loc = s->node->loc;
+    ir_val a = s->region->args[0], b = s->region->args[1];
+    struct ir_node logits = *ir_at(g, a);
+    const int64_t axis = 1;
+    ir_val greatest = repeat(s, ir_reduce(g, IR_amax, a, 1, &axis, loc), a, axis);
+    ir_val shifted = binary(s, IR_sub, a, greatest);
+    ir_val power = ir_op1(g, IR_exp, shifted, loc);
+    ir_val inverse = binary(s, IR_div, ir_number(g, logits.dtype, 1, loc), sum(s, power, axis));
+    ir_val share = binary(s, IR_mul, power, repeat(s, inverse, a, axis)); /* a division a row */
+    enum ir_dtype index = ir_at(g, b)->dtype == IR_I64 ? IR_I64 : IR_I32;
+    ir_val classes = ir_iota(g, index, logits.shape, (int)axis, loc);
+    ir_val hit = binary(s, IR_eq, classes, repeat(s, ir_cast(g, b, index, loc), a, axis));
+    ir_val target = ir_select(g, hit, ir_number(g, logits.dtype, 1, loc),
+                              ir_number(g, logits.dtype, 0, loc), loc);
+    ir_val rows = ir_size(g, logits.shape.dim[0], logits.dtype, loc);
+
+    s->to[0] =
+        binary(s, IR_mul, binary(s, IR_sub, share, target), binary(s, IR_div, s->grad, rows));
+}
