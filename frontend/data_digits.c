@@ -90,7 +90,10 @@ static const strokes ways[10][4] = {
 };
 // clang-format on
 
-/* Numbers of one image, in the order in which they are asked for. */
+/*
+ * Numbers of one image, in the order in which they are asked for. C does not say which operand
+ * is evaluated first, so two draws share an expression only where their sum is wanted.
+ */
 struct chance {
     uint64_t key, drawn;
 };
@@ -125,6 +128,8 @@ static struct placing draw_placing(struct chance *chance)
     const int64_t t = between(chance, -8628, 8628), square = t * t >> 16;
     const int64_t cosine = (65536 - square) * 65536 / (65536 + square);
     const int64_t sine = 2 * t * 65536 / (65536 + square);
+    const int64_t x = between(chance, -2 * PIXEL, 2 * PIXEL);
+    const int64_t y = between(chance, -2 * PIXEL, 2 * PIXEL);
     const int64_t slanted = -slant * height >> 16;
 
     return (struct placing){
@@ -132,8 +137,8 @@ static struct placing draw_placing(struct chance *chance)
         .xy = (cosine * slanted - sine * height) >> 16,
         .yx = sine * width >> 16,
         .yy = (sine * slanted + cosine * height) >> 16,
-        .x = SIDE * PIXEL / 2 + between(chance, -2 * PIXEL, 2 * PIXEL),
-        .y = SIDE * PIXEL / 2 + between(chance, -2 * PIXEL, 2 * PIXEL),
+        .x = SIDE * PIXEL / 2 + x,
+        .y = SIDE * PIXEL / 2 + y,
     };
 }
 
@@ -230,8 +235,10 @@ static void draw_digit(int digit, unsigned char *image, const unsigned char *roo
 
     for (int points = 0;;) {
         if (*from < 0) {
-            stroke(ink, roots, point, points, radius + between(chance, -3, 3),
-                   radius + between(chance, -3, 3));
+            const int from_radius = radius + between(chance, -3, 3);
+            const int to_radius = radius + between(chance, -3, 3);
+
+            stroke(ink, roots, point, points, from_radius, to_radius);
             points = 0;
             if (*from++ == END)
                 break;
