@@ -1,5 +1,5 @@
 /*
- * maths.c: pick from prelude.h and maths.h what a program uses.
+ * maths.c: pick from the texts prelude*.h and maths*.h what a program uses.
  *
  * A text is a list of definitions, parted by empty lines. A line that starts with three slashes
  * says for which languages and lane types those after it are:  /// C, CUDA: f32x16 f32; sin cos
@@ -12,31 +12,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const char gen_text_prelude[], gen_text_maths[];
+extern const char gen_text_prelude[], gen_text_prelude_lanes[], gen_text_maths_f64[],
+    gen_text_maths[];
+static const char *const texts[] = { gen_text_prelude, gen_text_prelude_lanes, gen_text_maths_f64,
+                                     gen_text_maths };
 
 /* what becomes of the type names of a definition when it is made for another type */
 static const struct lane_type {
-    const char *name, *element, *mask, *mask_element, *lanes;
+    const char *name, *element, *mask, *mask_element, *whole, *lanes;
 } types[] = {
-    { "f32x16", "f32", "i32x16", "i32", "x16" },
-    { "i32x16", "i32", "i32x16", "i32", "x16" },
-    { "u32x16", "u32", "i32x16", "i32", "x16" },
-    { "u8x16", "u8", "i32x16", "i32", "x16" },
-    { "f64x16", "f64", "i64x16", "i64", "x16" },
-    { "i64x16", "i64", "i64x16", "i64", "x16" },
-    { "f64x8", "f64", "i64x8", "i64", "x8" },
-    { "i64x8", "i64", "i64x8", "i64", "x8" },
-    { "u64x8", "u64", "i64x8", "i64", "x8" },
-    { "f32", "f32", "i32", "i32", "" },
-    { "i32", "i32", "i32", "i32", "" },
-    { "u32", "u32", "i32", "i32", "" },
-    { "u8", "u8", "i32", "i32", "" },
-    { "f64", "f64", "i64", "i64", "" },
-    { "i64", "i64", "i64", "i64", "" },
-    { "u64", "u64", "i64", "i64", "" },
+    { "f32x16", "f32", "i32x16", "i32", "u32x16", "x16" },
+    { "i32x16", "i32", "i32x16", "i32", "u32x16", "x16" },
+    { "u32x16", "u32", "i32x16", "i32", "u32x16", "x16" },
+    { "u8x16", "u8", "i32x16", "i32", "u8x16", "x16" },
+    { "f64x16", "f64", "i64x16", "i64", "u64x16", "x16" },
+    { "i64x16", "i64", "i64x16", "i64", "u64x16", "x16" },
+    { "u64x16", "u64", "i64x16", "i64", "u64x16", "x16" },
+    { "f64x8", "f64", "i64x8", "i64", "u64x8", "x8" },
+    { "i64x8", "i64", "i64x8", "i64", "u64x8", "x8" },
+    { "u64x8", "u64", "i64x8", "i64", "u64x8", "x8" },
+    { "f32", "f32", "i32", "i32", "u32", "" },
+    { "i32", "i32", "i32", "i32", "u32", "" },
+    { "u32", "u32", "i32", "i32", "u32", "" },
+    { "u8", "u8", "i32", "i32", "u8", "" },
+    { "f64", "f64", "i64", "i64", "u64", "" },
+    { "i64", "i64", "i64", "i64", "u64", "" },
+    { "u64", "u64", "i64", "i64", "u64", "" },
 };
 
-enum { NAME_SIZE = 64, TYPES = 12 };
+enum { NAME_SIZE = 64, TYPES = 16 };
 
 /* a stretch of text that is not ended by a zero */
 struct span {
@@ -103,6 +107,8 @@ static void rename_type(const struct entry *e, const struct span name, char *out
         append(out, to->mask, strlen(to->mask));
     else if (equal(name, from->element))
         append(out, to->element, strlen(to->element));
+    else if (equal(name, from->whole))
+        append(out, to->whole, strlen(to->whole));
     else if (equal(name, from->mask_element))
         append(out, to->mask_element, strlen(to->mask_element));
     else if (name.size > lanes && memcmp(name.start + name.size - lanes, from->lanes, lanes) == 0) {
@@ -146,15 +152,18 @@ static void rename_word(const struct entry *e, const struct span word,
     }
 }
 
-/* The word that a definition defines. */
+/* The word that a definition defines; vector_size where it is a pragma for them. */
 static struct span defined_word(const struct span text)
 {
+    static const char vectors[] = "vector_size";
     const char *line = text.start, *const end = text.start + text.size;
     while (line < end && (line[0] == '/' || line[0] == ' ')) { /* its comment */
         const char *next = memchr(line, '\n', (size_t)(end - line));
         line = next ? next + 1 : end;
     }
     struct span last = { line, 0 }, word = next_word(line, end);
+    if (equal(word, "pragma"))
+        return (struct span){ vectors, sizeof vectors - 1 };
     if (equal(word, "define"))
         return next_word(word.start + word.size, end);
     for (; word.size; word = next_word(word.start + word.size, end)) {
@@ -250,10 +259,11 @@ static int by_rank(const void *a, const void *b)
 static bool read_table(struct table *t, const enum gen_language language)
 {
     *t = (struct table){ 0 };
-    if (!read_text(t, gen_text_prelude, language) || !read_text(t, gen_text_maths, language)) {
-        free(t->entries);
-        return false;
-    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (!read_text(t, texts[i], language)) {
+            free(t->entries);
+            return false;
+        }
     qsort(t->entries, t->count, sizeof t->entries[0], by_name);
     return true;
 }
@@ -310,7 +320,7 @@ bool gen_maths(FILE *out, const char *program, const enum gen_language language)
     for (size_t i = 0; i < t.count; i++)
         if (t.entries[i].wanted) {
             const bool body = memchr(t.entries[i].text.start, '{', t.entries[i].text.size);
-            if (body || after_body) /* one-line definitions stand together */
+            if (body || after_body || t.entries[i].text.start[0] == '/') /* lines stand together */
                 fputc('\n', out);
             print(out, &t.entries[i], language);
             after_body = body;

@@ -7,24 +7,52 @@
  * tests/maths.c.
  */
 
+/// C: f32x16
+
+/* C's remainder, by the C library: exact, with the sign of a */
+static inline f32x16 fmod_f32x16(f32x16 a, const f32x16 b)
+{
+    for (int lane = 0; lane < LANES; lane++)
+        a[lane] = __builtin_fmodf(a[lane], b[lane]);
+    return a;
+}
+
+/// C
+
+static inline f32 fmod_f32(const f32 a, const f32 b)
+{
+    return __builtin_fmodf(a, b);
+}
+
+/// CUDA
+
+static inline f32 fmod_f32(const f32 a, const f32 b)
+{
+    return fmodf(a, b);
+}
+
+/// C, CUDA: f32x16 f64x8 f64x16 f32 f64
+
+/* C's remainder: exact, with the sign of a */
+static inline f32x16 rem_f32x16(const f32x16 a, const f32x16 b)
+{
+    return fmod_f32x16(a, b);
+}
+
+/* the remainder with the sign of b */
+static inline f32x16 mod_f32x16(const f32x16 a, const f32x16 b)
+{
+    const f32x16 r = fmod_f32x16(a, b);
+    return select_f32x16((r != 0.0f) & ((r < 0.0f) != (b < 0.0f)), r + b, r);
+}
+
+/* 1.2 ulp */
+static inline f32x16 rsqrt_f32x16(const f32x16 x)
+{
+    return 1.0f / sqrt_f32x16(x);
+}
+
 /// C, CUDA: f32x16 f32
-
-static inline f32x16 abs_f32x16(const f32x16 x)
-{
-    return from_bits_f32x16(bits_f32x16(x) & 0x7fffffff);
-}
-
-/* x with the sign of y */
-static inline f32x16 copysign_f32x16(const f32x16 x, const f32x16 y)
-{
-    return from_bits_f32x16((bits_f32x16(x) & 0x7fffffff) | (bits_f32x16(y) & ~0x7fffffff));
-}
-
-/* p * x + c: one step of Horner's rule */
-static inline f32x16 poly_f32x16(const f32x16 p, const f32x16 x, const f32 c)
-{
-    return fma_f32x16(p, x, splat_f32x16(c));
-}
 
 /* 2^n for -127 < n < 128 */
 static inline f32x16 two_to_f32x16(const i32x16 n)
@@ -39,39 +67,65 @@ static inline f32x16 scale_f32x16(const f32x16 p, const i32x16 n)
     return p * two_to_f32x16(half) * two_to_f32x16(n - half);
 }
 
-/* e^x = result * 2^n for |x| < 10^5: x = n ln 2 + r, and a polynomial of degree 6 in r */
+/* e^x = (1 + result) 2^n for |x| < 10^5: x = n ln 2 + r, and a polynomial of degree 7 in r */
 static inline f32x16 exp_part_f32x16(const f32x16 x, i32x16 *n)
 {
     const f32x16 shifted = poly_f32x16(x, splat_f32x16(0x1.715476p+0f), 0x1.8p+23f);
     const f32x16 whole = shifted - 0x1.8p+23f;
     f32x16 r = fma_f32x16(whole, splat_f32x16(-0x1.62e430p-1f), x);
     r = fma_f32x16(whole, splat_f32x16(0x1.05c610p-29f), r);
-    f32x16 p = poly_f32x16(splat_f32x16(0x1.6fe5acp-10f), r, 0x1.1258f0p-7f);
-    p = poly_f32x16(p, r, 0x1.5552fep-5f);
-    p = poly_f32x16(p, r, 0x1.555464p-3f);
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.a51992p-13f), r, 0x1.6d5a12p-10f);
+    p = poly_f32x16(p, r, 0x1.110eecp-7f);
+    p = poly_f32x16(p, r, 0x1.5554e0p-5f);
+    p = poly_f32x16(p, r, 0x1.555556p-3f);
     p = poly_f32x16(p, r, 0x1p-1f);
-    *n = bits_f32x16(shifted) - 0x4b400000;
-    return fma_f32x16(p, r * r, r) + 1.0f;
+    *n = (i32x16)((u32x16)bits_f32x16(shifted) - 0x4b400000u);
+    return fma_f32x16(p, r * r, r);
 }
 
-/* 0.95 ulp */
+/* 0.98 ulp */
 static inline f32x16 exp_f32x16(const f32x16 x)
 {
     i32x16 n;
     f32x16 y = select_f32x16(x > 89.0f, splat_f32x16(89.0f), x);
     y = exp_part_f32x16(select_f32x16(y < -104.0f, splat_f32x16(-104.0f), y), &n);
-    return scale_f32x16(y, n);
+    return scale_f32x16(y + 1.0f, n);
 }
 
-/* x = 2^n m with m in 0.7 .. 1.4, then a polynomial of degree 10 in m - 1; 0.8 ulp */
+/* x = n + r, and a polynomial of degree 6 in r */
+static inline f32x16 exp2_f32x16(const f32x16 x)
+{
+    f32x16 y = select_f32x16(x > 129.0f, splat_f32x16(129.0f), x);
+    y = select_f32x16(y < -151.0f, splat_f32x16(-151.0f), y);
+    const f32x16 shifted = y + 0x1.8p+23f, r = y - (shifted - 0x1.8p+23f);
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.4bd2c4p-13f), r, 0x1.5fbf60p-10f);
+    p = poly_f32x16(p, r, 0x1.3b21c6p-7f);
+    p = poly_f32x16(p, r, 0x1.c6ada6p-5f);
+    p = poly_f32x16(p, r, 0x1.ebfbe6p-3f);
+    p = poly_f32x16(p, r, 0x1.62e432p-1f);
+    p = poly_f32x16(p, r, 1.0f);
+    return scale_f32x16(p, (i32x16)((u32x16)bits_f32x16(shifted) - 0x4b400000u));
+}
+
+/* p 2^n + (2^n - 1), with half of each so that 2^128 does not overflow */
+static inline f32x16 expm1_f32x16(const f32x16 x)
+{
+    i32x16 n;
+    f32x16 y = select_f32x16(x > 89.0f, splat_f32x16(89.0f), x);
+    y = exp_part_f32x16(select_f32x16(y < -18.0f, splat_f32x16(-18.0f), y), &n);
+    const f32x16 half = two_to_f32x16(n - 1);
+    return copysign_f32x16(fma_f32x16(y, half, half - 0.5f) * 2.0f, x);
+}
+
+/* x = 2^n m with m in 0.7 .. 1.4, then a polynomial of degree 10 in m - 1 */
 static inline f32x16 log_f32x16(const f32x16 x)
 {
     const i32x16 tiny = x < 0x1p-126f;
-    const u32x16 bits = (u32x16)bits_f32x16(select_f32x16(tiny, x * 0x1p+23f, x)) - 0x3f3504f3u;
-    const f32x16 m = from_bits_f32x16((i32x16)((bits & 0x007fffffu) + 0x3f3504f3u));
-    const f32x16 n = to_f32x16((i32x16)bits >> 23) -
-                     select_f32x16(tiny, splat_f32x16(23.0f), splat_f32x16(0.0f));
-    const f32x16 f = m - 1.0f;
+    const f32x16 normal = select_f32x16(tiny, x * 0x1p+23f, x);
+    const u32x16 bits = (u32x16)bits_f32x16(normal) - 0x3f3504f3u;
+    const f32x16 f = from_bits_f32x16((i32x16)((bits & 0x007fffffu) + 0x3f3504f3u)) - 1.0f;
+    f32x16 n = to_f32x16((i32x16)bits >> 23);
+    n = select_f32x16(tiny, n - 23.0f, n);
     f32x16 p = poly_f32x16(splat_f32x16(-0x1.392058p-4f), f, 0x1.05851ap-3f);
     p = poly_f32x16(p, f, -0x1.0d8586p-3f);
     p = poly_f32x16(p, f, 0x1.22d474p-3f);
@@ -85,7 +139,15 @@ static inline f32x16 log_f32x16(const f32x16 x)
     return select_f32x16((x > 0.0f) & (x < inf_f32), y, select_f32x16(x > 0.0f, x, zero));
 }
 
-/* an odd polynomial below 0.625, above it 1 - 2 / (e^2x + 1); 1.3 ulp */
+/* the logarithm of u = 1 + x as rounded, then what the rounding lost */
+static inline f32x16 log1p_f32x16(const f32x16 x)
+{
+    const f32x16 u = x + 1.0f, y = log_f32x16(u);
+    const f32x16 lost = (x - (u - 1.0f)) / u;
+    return copysign_f32x16(select_f32x16((x > -1.0f) & (x < inf_f32), y + lost, y), x);
+}
+
+/* an odd polynomial below 0.625, above it 1 - 2 / (e^2x + 1) */
 static inline f32x16 tanh_f32x16(const f32x16 x)
 {
     i32x16 n;
@@ -96,7 +158,287 @@ static inline f32x16 tanh_f32x16(const f32x16 x)
     p = poly_f32x16(p, z, -0x1.555532p-2f);
     const f32x16 low = fma_f32x16(p, x * z, x);
     const f32x16 y = abs_f32x16(x) * 2.0f;
-    const f32x16 e = exp_part_f32x16(select_f32x16(y > 19.0f, splat_f32x16(19.0f), y), &n);
+    const f32x16 e = exp_part_f32x16(select_f32x16(y > 19.0f, splat_f32x16(19.0f), y), &n) + 1.0f;
     const f32x16 high = 1.0f - 2.0f / (e * two_to_f32x16(n) + 1.0f);
     return copysign_f32x16(select_f32x16(y < 1.25f, low, high), x);
+}
+
+/* e^|x| / 2, which is finite where cosh is */
+static inline f32x16 half_exp_f32x16(const f32x16 x)
+{
+    i32x16 n;
+    const f32x16 y = abs_f32x16(x);
+    const f32x16 p = exp_part_f32x16(select_f32x16(y > 90.0f, splat_f32x16(90.0f), y), &n);
+    return scale_f32x16(p + 1.0f, n - 1);
+}
+
+static inline f32x16 cosh_f32x16(const f32x16 x)
+{
+    const f32x16 h = half_exp_f32x16(x);
+    return h + 0.25f / h;
+}
+
+/* an odd polynomial below 1 */
+static inline f32x16 sinh_f32x16(const f32x16 x)
+{
+    const f32x16 z = x * x, h = half_exp_f32x16(x);
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.756cb4p-19f), z, 0x1.a022bap-13f);
+    p = poly_f32x16(p, z, 0x1.1110e0p-7f);
+    p = poly_f32x16(p, z, 0x1.555556p-3f);
+    const f32x16 low = fma_f32x16(p, x * z, x);
+    return copysign_f32x16(select_f32x16(z < 1.0f, low, h - 0.25f / h), x);
+}
+
+/* x = quadrant pi / 2 + r with |r| < 0.8, in double; huge x first lose their whole turns, by
+ * products with pieces of 1 / 2 pi that are exact */
+static inline f64x16 turn_f32x16(const f32x16 x, i32x16 *quadrant)
+{
+    f64x16 wide = to_f64x16(x);
+    const i64x16 huge = abs_f64x16(wide) > 0x1p+40;
+    if (any_i64x16(huge)) {
+        static const f64 turn[] = { 0x1.45f306p-3,  0x1.b939104p-28,  0x1.4a7f098p-56,
+                                    0x1.57d1f5p-82, 0x1.a6ee06cp-109, 0x1.b14acc8p-137,
+                                    0x1.e21c82p-165 };
+        f64x16 part = splat_f64x16(0.0);
+        for (int i = 0; i < 7; i++) {
+            const f64x16 product = wide * turn[i];
+            part = part + (product - round_f64x16(product));
+            part = part - round_f64x16(part);
+        }
+        wide = select_f64x16(huge, part * 0x1.921fb54442d18p+2, wide);
+    }
+    const f64x16 shifted = poly_f64x16(wide, splat_f64x16(0x1.45f306dc9c883p-1), 0x1.8p+52);
+    const f64x16 whole = shifted - 0x1.8p+52;
+    f64x16 r = fma_f64x16(whole, splat_f64x16(-0x1.921fb54442d18p+0), wide);
+    r = fma_f64x16(whole, splat_f64x16(-0x1.1a62633145c07p-54), r);
+    *quadrant = to_i32x16(bits_f64x16(shifted) & 3);
+    return r;
+}
+
+/* sin x for |x| < 0.8 */
+static inline f32x16 sin_part_f32x16(const f32x16 x)
+{
+    const f32x16 z = x * x;
+    f32x16 p = poly_f32x16(splat_f32x16(-0x1.9951e8p-13f), z, 0x1.110774p-7f);
+    p = poly_f32x16(p, z, -0x1.555546p-3f);
+    return copysign_f32x16(fma_f32x16(p, x * z, x), x);
+}
+
+/* cos x for |x| < 0.8 */
+static inline f32x16 cos_part_f32x16(const f32x16 x)
+{
+    const f32x16 z = x * x;
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.99e80cp-16f), z, -0x1.6c0c28p-10f);
+    p = poly_f32x16(p, z, 0x1.55554ap-5f);
+    p = poly_f32x16(p, z, -0x1p-1f);
+    return poly_f32x16(p, z, 1.0f);
+}
+
+static inline f32x16 sin_f32x16(const f32x16 x)
+{
+    i32x16 quadrant;
+    const f32x16 r = to_f32x16(turn_f32x16(x, &quadrant));
+    const f32x16 y = select_f32x16((quadrant & 1) == 0, sin_part_f32x16(r), cos_part_f32x16(r));
+    return select_f32x16((quadrant & 2) == 0, y, -y);
+}
+
+static inline f32x16 cos_f32x16(const f32x16 x)
+{
+    i32x16 quadrant;
+    const f32x16 r = to_f32x16(turn_f32x16(x, &quadrant));
+    const f32x16 y = select_f32x16((quadrant & 1) == 0, cos_part_f32x16(r), sin_part_f32x16(r));
+    return select_f32x16(((quadrant + 1) & 2) == 0, y, -y);
+}
+
+/* an odd polynomial, and -1 / tan in every other quadrant */
+static inline f32x16 tan_f32x16(const f32x16 x)
+{
+    i32x16 quadrant;
+    const f64x16 wide = turn_f32x16(x, &quadrant);
+    const f32x16 r = to_f32x16(wide), z = r * r;
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.1f1264p-8f), z, 0x1.5fbb5cp-14f);
+    p = poly_f32x16(p, z, 0x1.632140p-7f);
+    p = poly_f32x16(p, z, 0x1.5cb268p-6f);
+    p = poly_f32x16(p, z, 0x1.badae0p-5f);
+    p = poly_f32x16(p, z, 0x1.110d9ap-3f);
+    p = poly_f32x16(p, z, 0x1.555560p-2f);
+    const f64x16 y = wide + to_f64x16(p * (r * z));
+    return select_f32x16((quadrant & 1) == 0, to_f32x16(y), to_f32x16(-1.0 / y));
+}
+
+/* asin x for 0 <= x <= 0.55, where z = x * x */
+static inline f32x16 asin_part_f32x16(const f32x16 x, const f32x16 z)
+{
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.731af0p-5f), z, 0x1.18f2fcp-7f);
+    p = poly_f32x16(p, z, 0x1.11f938p-5f);
+    p = poly_f32x16(p, z, 0x1.6afed2p-5f);
+    p = poly_f32x16(p, z, 0x1.334442p-4f);
+    p = poly_f32x16(p, z, 0x1.555532p-3f);
+    return fma_f32x16(p, x * z, x);
+}
+
+/* above 0.55: pi / 2 - 2 asin sqrt((1 - x) / 2) */
+static inline f32x16 asin_f32x16(const f32x16 x)
+{
+    const f32x16 a = abs_f32x16(x), half = (1.0f - a) * 0.5f;
+    const i32x16 large = a > 0.55f;
+    const f32x16 z = select_f32x16(large, half, a * a);
+    const f32x16 p = asin_part_f32x16(select_f32x16(large, sqrt_f32x16(half), a), z);
+    const f32x16 y =
+        fma_f32x16(p, splat_f32x16(-2.0f), splat_f32x16(0x1.921fb6p+0f)) - 0x1.777a5cp-25f;
+    return copysign_f32x16(select_f32x16(large, y, p), x);
+}
+
+static inline f32x16 acos_f32x16(const f32x16 x)
+{
+    const f32x16 a = abs_f32x16(x), half = (1.0f - a) * 0.5f;
+    const i32x16 large = a > 0.55f;
+    const f32x16 z = select_f32x16(large, half, a * a);
+    const f32x16 p = asin_part_f32x16(select_f32x16(large, sqrt_f32x16(half), a), z);
+    const f32x16 most = select_f32x16(x < 0.0f, splat_f32x16(0x1.921fb6p+1f), splat_f32x16(0.0f));
+    const f32x16 outer = select_f32x16(x < 0.0f, most - 2.0f * p, 2.0f * p);
+    return select_f32x16(large, outer, 0x1.921fb6p+0f - copysign_f32x16(p, x));
+}
+
+/* the angle of a point whose coordinates are not negative */
+static inline f32x16 angle_f32x16(const f32x16 y, const f32x16 x)
+{
+    const i32x16 steep = y > x;
+    const f32x16 low = select_f32x16(steep, x, y), high = select_f32x16(steep, y, x);
+    f32x16 t = select_f32x16(low == high, splat_f32x16(1.0f), low / high); /* infinities, too */
+    t = select_f32x16(x + y == 0.0f, splat_f32x16(0.0f), t);
+    const f32x16 z = t * t;
+    f32x16 p = poly_f32x16(splat_f32x16(-0x1.d32d8cp-10f), z, 0x1.6410dcp-7f);
+    p = poly_f32x16(p, z, -0x1.fd6fbap-6f);
+    p = poly_f32x16(p, z, 0x1.da24cap-5f);
+    p = poly_f32x16(p, z, -0x1.580814p-4f);
+    p = poly_f32x16(p, z, 0x1.c08c1ap-4f);
+    p = poly_f32x16(p, z, -0x1.242084p-3f);
+    p = poly_f32x16(p, z, 0x1.9991e4p-3f);
+    p = poly_f32x16(p, z, -0x1.55553ep-2f);
+    p = fma_f32x16(p, t * z, t);
+    return select_f32x16(steep, 0x1.921fb6p+0f - p, p);
+}
+
+static inline f32x16 atan_f32x16(const f32x16 x)
+{
+    return copysign_f32x16(angle_f32x16(abs_f32x16(x), splat_f32x16(1.0f)), x);
+}
+
+static inline f32x16 atan2_f32x16(const f32x16 y, const f32x16 x)
+{
+    const f32x16 a = angle_f32x16(abs_f32x16(y), abs_f32x16(x));
+    return copysign_f32x16(select_f32x16(bits_f32x16(x) < 0, 0x1.921fb6p+1f - a, a), y);
+}
+
+/* x + x P(x^2) below 1, above it 1 - e^-Q(x) */
+static inline f32x16 erf_f32x16(const f32x16 x)
+{
+    i32x16 n;
+    const f32x16 z = x * x;
+    f32x16 p = poly_f32x16(splat_f32x16(0x1.4771fcp-14f), z, -0x1.a3515ep-11f);
+    p = poly_f32x16(p, z, 0x1.53f224p-8f);
+    p = poly_f32x16(p, z, -0x1.b7f71ap-6f);
+    p = poly_f32x16(p, z, 0x1.ce2ce6p-4f);
+    p = poly_f32x16(p, z, -0x1.81273ep-2f);
+    p = poly_f32x16(p, z, 0x1.06eba8p-3f);
+    const f32x16 low = fma_f32x16(p, x, x);
+    f32x16 y = abs_f32x16(x);
+    y = select_f32x16(y > 3.95f, splat_f32x16(3.95f), y);
+    f32x16 q = poly_f32x16(splat_f32x16(0x1.86dc5cp-13f), y, -0x1.825bf8p-9f);
+    q = poly_f32x16(q, y, 0x1.65cc8cp-6f);
+    q = poly_f32x16(q, y, -0x1.a65408p-4f);
+    q = poly_f32x16(q, y, -0x1.46bacap-1f);
+    q = poly_f32x16(q, y, -0x1.2088f6p+0f);
+    q = poly_f32x16(q, y, -0x1.65ed58p-12f);
+    const f32x16 e = (exp_part_f32x16(q, &n) + 1.0f) * two_to_f32x16(n);
+    return copysign_f32x16(select_f32x16(z < 1.0f, low, 1.0f - e), x);
+}
+
+/* e^-x^2 P(t) / (1 + 2x) with t = (x - 3) / (x + 3), in double */
+static inline f32x16 erfc_f32x16(const f32x16 x)
+{
+    f64x16 a = abs_f64x16(to_f64x16(x));
+    a = select_f64x16(a > 10.5, splat_f64x16(10.5), a);
+    const f64x16 t = (a - 3.0) / (a + 3.0);
+    f64x16 p = poly_f64x16(splat_f64x16(0x1.21fc826eep-15), t, -0x1.83d3dc3b6p-13);
+    p = poly_f64x16(p, t, -0x1.859b90eb3p-11);
+    p = poly_f64x16(p, t, 0x1.ff6610737p-10);
+    p = poly_f64x16(p, t, 0x1.4bb789f69p-9);
+    p = poly_f64x16(p, t, -0x1.85bc5f99ap-6);
+    p = poly_f64x16(p, t, 0x1.17c7c6af8p-4);
+    p = poly_f64x16(p, t, -0x1.e889693ddp-4);
+    p = poly_f64x16(p, t, 0x1.09838ab8ap-3);
+    p = poly_f64x16(p, t, -0x1.85a18ae07p-5);
+    p = poly_f64x16(p, t, -0x1.15c085a57p-3);
+    p = poly_f64x16(p, t, 0x1.40c522daap+0);
+    const f64x16 y = p * exp_f64x16(-a * a) / (2.0 * a + 1.0);
+    return to_f32x16(select_f64x16(to_f64x16(x) < 0.0, 2.0 - y, y));
+}
+
+/* with w = -log(1 - x^2): a polynomial in w, or above 5 one in its square root */
+static inline f32x16 erfinv_f32x16(const f32x16 x)
+{
+    const f32x16 w = -log_f32x16(fma_f32x16(-x, x, splat_f32x16(1.0f)));
+    f32x16 t = w - 2.5f;
+    f32x16 p = poly_f32x16(splat_f32x16(-0x1.2df796p-27f), t, 0x1.8f34eep-26f);
+    p = poly_f32x16(p, t, 0x1.f4832ep-22f);
+    p = poly_f32x16(p, t, -0x1.d0c340p-19f);
+    p = poly_f32x16(p, t, -0x1.4d1382p-18f);
+    p = poly_f32x16(p, t, 0x1.c9e6dep-13f);
+    p = poly_f32x16(p, t, -0x1.486618p-10f);
+    p = poly_f32x16(p, t, -0x1.11c4ecp-8f);
+    p = poly_f32x16(p, t, 0x1.f91e8ap-3f);
+    p = poly_f32x16(p, t, 0x1.805c5ep+0f);
+    t = sqrt_f32x16(w) - 3.0f;
+    f32x16 q = poly_f32x16(splat_f32x16(0x1.0b4f78p-13f), t, -0x1.4d6070p-12f);
+    q = poly_f32x16(q, t, -0x1.37c6bep-14f);
+    q = poly_f32x16(q, t, 0x1.87e566p-10f);
+    q = poly_f32x16(q, t, -0x1.d64f7cp-9f);
+    q = poly_f32x16(q, t, 0x1.7478c8p-8f);
+    q = poly_f32x16(q, t, -0x1.f4a410p-8f);
+    q = poly_f32x16(q, t, 0x1.3583e8p-7f);
+    q = poly_f32x16(q, t, 0x1.006dc8p+0f);
+    q = poly_f32x16(q, t, 0x1.6a9efcp+1f);
+    q = select_f32x16(abs_f32x16(x) == 1.0f, splat_f32x16(inf_f32), q);
+    return select_f32x16(w < 5.0f, p, q) * x;
+}
+
+/* log(x + sqrt(x^2 + 1)) in double; the first terms of the series for small x */
+static inline f32x16 asinh_f32x16(const f32x16 x)
+{
+    const f64x16 a = abs_f64x16(to_f64x16(x)), z = a * a;
+    const f64x16 y = log_f64x16(a + sqrt_f64x16(z + 1.0));
+    const f64x16 low = fma_f64x16(a * z, splat_f64x16(-0x1.5555555555555p-3), a);
+    return copysign_f32x16(to_f32x16(select_f64x16(a < 0x1p-10, low, y)), x);
+}
+
+/* log(x + sqrt(x^2 - 1)) in double */
+static inline f32x16 acosh_f32x16(const f32x16 x)
+{
+    const f64x16 a = to_f64x16(x);
+    const f64x16 y = log_f64x16(a + sqrt_f64x16(a * a - 1.0));
+    return to_f32x16(select_f64x16(a < 1.0, splat_f64x16(nan_f64), y));
+}
+
+/* log((1 + x) / (1 - x)) / 2 in double; the first terms of the series for small x */
+static inline f32x16 atanh_f32x16(const f32x16 x)
+{
+    const f64x16 a = abs_f64x16(to_f64x16(x)), z = a * a;
+    const f64x16 y = log_f64x16((1.0 + a) / (1.0 - a)) * 0.5;
+    const f64x16 low = fma_f64x16(a * z, splat_f64x16(0x1.5555555555555p-2), a);
+    return copysign_f32x16(to_f32x16(select_f64x16(a < 0x1p-10, low, y)), x);
+}
+
+/* e^(y log|x|) in double, then C's special cases */
+static inline f32x16 pow_f32x16(const f32x16 x, const f32x16 y)
+{
+    const f32x16 a = abs_f32x16(x), half = y * 0.5f;
+    const i32x16 whole = trunc_f32x16(y) == y;
+    const i32x16 odd = whole & (trunc_f32x16(half) != half);
+    const i32x16 one = (x == 1.0f) | (y == 0.0f) | ((x == -1.0f) & (abs_f32x16(y) == inf_f32));
+    const f64x16 power = exp_f64x16(to_f64x16(y) * log_f64x16(to_f64x16(a)));
+    f32x16 z = select_f32x16(odd, copysign_f32x16(to_f32x16(power), x), to_f32x16(power));
+    z = select_f32x16((x < 0.0f) & (x > -inf_f32) & (whole == 0), splat_f32x16(nan_f32), z);
+    return select_f32x16(one, splat_f32x16(1.0f), z);
 }

@@ -1,7 +1,11 @@
 /*
- * The first lines of generated programs: types, lanes in and out, what each machine calls by
- * another name. This is text, not code of the library: maths.c prints the pieces that a program
- * uses, and says how they are read. Functions for any lane type are written for f32x16.
+ * The first lines of generated programs: types, lanes in and out, and what the languages call by
+ * other names. This is text, not code of the library: maths.c prints the pieces that a program
+ * uses, and says how they are read.
+ *
+ * Single numbers have the functions that lanes have, so that a function above these is written
+ * once. A comparison gives all ones or 0 in a lane, 1 or 0 alone: masks are only joined by & and |,
+ * and chosen by select.
  */
 
 /// C, CUDA
@@ -22,6 +26,9 @@ typedef unsigned char u8;
 
 /// C
 
+/* lanes stay inside this file, so it does not matter how a vector_size would be handed to others */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 typedef float f32x16 __attribute__((vector_size(64), aligned(4)));
 
 typedef int i32x16 __attribute__((vector_size(64), aligned(4)));
@@ -40,7 +47,9 @@ typedef double f64x16 __attribute__((vector_size(128), aligned(8)));
 
 typedef long long i64x16 __attribute__((vector_size(128), aligned(8)));
 
-/// C: f32x16 i32x16 u32x16 u8x16 f64x8 i64x8 f64x16 i64x16
+typedef unsigned long long u64x16 __attribute__((vector_size(128), aligned(8)));
+
+/// C: f32x16 i32x16 u32x16 u8x16 f64x8 i64x8 f64x16 i64x16 u64x16
 
 static inline f32x16 load_f32x16(const f32 *from)
 {
@@ -112,7 +121,7 @@ static inline f32x16 iota_f32x16(void)
 
 #define to_f32x16(x) __builtin_convertvector(x, f32x16)
 
-/// C: f32x16 i32x16 u32x16 f64x8 i64x8 f64x16 i64x16
+/// C: f32x16 i32x16 u32x16 f64x8 i64x8 f64x16 i64x16 u64x16
 
 /* a where the mask is set, else b */
 static inline f32x16 select_f32x16(const i32x16 mask, const f32x16 a, const f32x16 b)
@@ -120,7 +129,7 @@ static inline f32x16 select_f32x16(const i32x16 mask, const f32x16 a, const f32x
     return (f32x16)((mask & (i32x16)a) | (~mask & (i32x16)b));
 }
 
-/// C, CUDA: f32 i32 u32 u8 f64 i64
+/// C, CUDA: f32 i32 u32 u8 f64 i64 u64
 
 static inline f32 splat_f32(const f32 x)
 {
@@ -407,158 +416,37 @@ static inline f64 NAME_f64(const f64 x)
     return NAME(x);
 }
 
-/// C: f32x16 i32x16 u32x16 f32 i32 u32 f64x8 i64x8 f64 i64 u8
+/// C, CUDA: f32x16 f32
 
-/* NaN wins */
-static inline f32x16 max_f32x16(const f32x16 a, const f32x16 b)
+static inline f32x16 abs_f32x16(const f32x16 x)
 {
-    return select_f32x16(a > b, a, select_f32x16(a != a, a, b));
+    return from_bits_f32x16(bits_f32x16(x) & 0x7fffffff);
 }
 
-/* NaN wins */
-static inline f32x16 min_f32x16(const f32x16 a, const f32x16 b)
+/* x with the sign of y */
+static inline f32x16 copysign_f32x16(const f32x16 x, const f32x16 y)
 {
-    return select_f32x16(a < b, a, select_f32x16(a != a, a, b));
+    return from_bits_f32x16((bits_f32x16(x) & 0x7fffffff) | (bits_f32x16(y) & ~0x7fffffff));
 }
 
-/// C: f32x16 i32x16 u32x16
+/// C, CUDA: f64x8 f64x16 f64
 
-/* lane l gets lane l ^ 8 */
-static inline f32x16 swap8_f32x16(const f32x16 x)
+static inline f64x8 abs_f64x8(const f64x8 x)
 {
-    return __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    return from_bits_f64x8(bits_f64x8(x) & 0x7fffffffffffffff);
 }
 
-static inline f32x16 swap4_f32x16(const f32x16 x)
+/* x with the sign of y */
+static inline f64x8 copysign_f64x8(const f64x8 x, const f64x8 y)
 {
-    return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    return from_bits_f64x8((bits_f64x8(x) & 0x7fffffffffffffff) |
+                           (bits_f64x8(y) & ~0x7fffffffffffffff));
 }
 
-static inline f32x16 swap2_f32x16(const f32x16 x)
+/// C, CUDA: f32x16 f64x8 f64x16 f32 f64
+
+/* p * x + c: one step of Horner's rule */
+static inline f32x16 poly_f32x16(const f32x16 p, const f32x16 x, const f32 c)
 {
-    return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-}
-
-static inline f32x16 swap1_f32x16(const f32x16 x)
-{
-    return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-}
-
-/* the sum of the lanes, in a fixed tree */
-static inline f32 fold_add_f32x16(f32x16 x)
-{
-    x += swap8_f32x16(x);
-    x += swap4_f32x16(x);
-    x += swap2_f32x16(x);
-    x += swap1_f32x16(x);
-    return x[0];
-}
-
-/* the product of the lanes, in a fixed tree */
-static inline f32 fold_mul_f32x16(f32x16 x)
-{
-    x *= swap8_f32x16(x);
-    x *= swap4_f32x16(x);
-    x *= swap2_f32x16(x);
-    x *= swap1_f32x16(x);
-    return x[0];
-}
-
-/// C: f32x16 i32x16 u32x16; max min
-
-/* the NAME of the lanes; NaN wins */
-static inline f32 fold_NAME_f32x16(f32x16 x)
-{
-    x = NAME_f32x16(x, swap8_f32x16(x));
-    x = NAME_f32x16(x, swap4_f32x16(x));
-    x = NAME_f32x16(x, swap2_f32x16(x));
-    x = NAME_f32x16(x, swap1_f32x16(x));
-    return x[0];
-}
-
-/// C: f64x8 i64x8
-
-/* lane l gets lane l ^ 4 */
-static inline f64x8 swap4_f64x8(const f64x8 x)
-{
-    return __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3);
-}
-
-static inline f64x8 swap2_f64x8(const f64x8 x)
-{
-    return __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5);
-}
-
-static inline f64x8 swap1_f64x8(const f64x8 x)
-{
-    return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6);
-}
-
-/* the sum of the lanes, in a fixed tree */
-static inline f64 fold_add_f64x8(f64x8 x)
-{
-    x += swap4_f64x8(x);
-    x += swap2_f64x8(x);
-    x += swap1_f64x8(x);
-    return x[0];
-}
-
-/* the product of the lanes, in a fixed tree */
-static inline f64 fold_mul_f64x8(f64x8 x)
-{
-    x *= swap4_f64x8(x);
-    x *= swap2_f64x8(x);
-    x *= swap1_f64x8(x);
-    return x[0];
-}
-
-/// C: f64x8 i64x8; max min
-
-/* the NAME of the lanes; NaN wins */
-static inline f64 fold_NAME_f64x8(f64x8 x)
-{
-    x = NAME_f64x8(x, swap4_f64x8(x));
-    x = NAME_f64x8(x, swap2_f64x8(x));
-    x = NAME_f64x8(x, swap1_f64x8(x));
-    return x[0];
-}
-
-/// C: f32x16 i32x16 u32x16
-
-/* 16 rows become 16 columns: four times, row i and row i + 8 are interleaved */
-static inline void transpose_f32x16(f32x16 row[16])
-{
-    for (int round = 0; round < 4; round++) {
-        f32x16 next[16];
-        for (int i = 0; i < 8; i++) {
-            next[2 * i] = __builtin_shufflevector(row[i], row[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4,
-                                                  20, 5, 21, 6, 22, 7, 23);
-            next[2 * i + 1] = __builtin_shufflevector(row[i], row[i + 8], 8, 24, 9, 25, 10, 26, 11,
-                                                      27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        for (int i = 0; i < 16; i++)
-            row[i] = next[i];
-    }
-}
-
-/// C
-
-int sched_yield(void);
-
-/* all threads come before one goes on; gate: { how many have come, the round }, 64 bytes apart */
-static inline void barrier(u32 *gate, const u32 threads)
-{
-    const u32 round = __atomic_load_n(gate + 16, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(gate, 1, __ATOMIC_ACQ_REL) == threads) {
-        __atomic_store_n(gate, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(gate + 16, round + 1, __ATOMIC_RELEASE);
-        return;
-    }
-    for (u32 turn = 1; __atomic_load_n(gate + 16, __ATOMIC_ACQUIRE) == round; turn++) {
-#if defined __x86_64__
-        __builtin_ia32_pause();
-#endif
-        if (turn % 4096 == 0) /* more threads than cores */
-            sched_yield();
-    }
+    return fma_f32x16(p, x, splat_f32x16(c));
 }

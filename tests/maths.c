@@ -16,16 +16,53 @@
 #include <string.h>
 #include <unistd.h>
 
+static double inverse_root(double x)
+{
+    return 1 / sqrt(x);
+}
+
+/* a start below 1 % off, then Halley's method on erf, or on erfc where erf is nearly 1 */
+static double erf_inverse(double x)
+{
+    const double a = fabs(x), l = log((1 - a) * (1 + a)), b = 4.3307467508 + l / 2;
+    double y = sqrt(sqrt(b * b - l / 0.147) - b);
+
+    if (!(a < 1))
+        return a == 1 ? copysign(INFINITY, x) : NAN;
+    for (int i = 0; i < 4 && a > 0; i++) {
+        const double error = a < 0.5 ? erf(y) - a : 1 - a - erfc(y);
+        const double newton = error * 0.88622692545275801365 * exp(y * y);
+        y -= newton / (1 + y * newton);
+    }
+    return copysign(a > 0 ? y : 0, x);
+}
+
+static double modulo(double a, double b)
+{
+    const double r = fmod(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
 /* name, what it should be, the greatest error in units of the last place */
 static const struct unary {
     const char *name;
     double (*exact)(double);
     double limit;
 } unary[] = {
-    { "exp", exp, 1 },
-    { "log", log, 1 },
-    { "tanh", tanh, 2 },
-    { "sqrt", sqrt, 0.5 },
+    { "exp", exp, 1 },     { "log", log, 1 },
+    { "sqrt", sqrt, 0.5 }, { "rsqrt", inverse_root, 2 },
+    { "exp2", exp2, 2 },   { "expm1", expm1, 2 },
+    { "log1p", log1p, 2 }, { "tanh", tanh, 2 },
+    { "sinh", sinh, 2 },   { "cosh", cosh, 2 },
+    { "sin", sin, 2 },     { "cos", cos, 2 },
+    { "tan", tan, 2 },     { "asin", asin, 2 },
+    { "acos", acos, 2 },   { "atan", atan, 2 },
+    { "asinh", asinh, 2 }, { "acosh", acosh, 2 },
+    { "atanh", atanh, 2 }, { "erf", erf, 2 },
+    { "erfc", erfc, 2 },   { "erfinv", erf_inverse, 4 },
+    { "floor", floor, 0 }, { "ceil", ceil, 0 },
+    { "trunc", trunc, 0 }, { "round", nearbyint, 0 },
+    { "abs", fabs, 0 },
 };
 
 static double greater(double a, double b)
@@ -43,8 +80,8 @@ static const struct binary {
     double (*exact)(double, double);
     double limit;
 } binary[] = {
-    { "max", greater, 0 },
-    { "min", less, 0 },
+    { "max", greater, 0 }, { "min", less, 0 }, { "pow", pow, 2 },
+    { "atan2", atan2, 2 }, { "rem", fmod, 0 }, { "mod", modulo, 0.5 },
 };
 
 enum { UNARY = sizeof unary / sizeof unary[0], BINARY = sizeof binary / sizeof binary[0] };
