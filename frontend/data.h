@@ -18,7 +18,7 @@
 enum { DATA_COLUMNS = 8 };
 
 struct data_column {
-    char *name;
+    const char *name;
     enum ir_dtype dtype;
     int rank;
     int64_t dim[IR_RANK]; /* of one row */
@@ -27,7 +27,7 @@ struct data_column {
 };
 
 struct data_set {
-    char *name;
+    const char *name;
     int64_t rows;
     int columns;
     struct data_column column[DATA_COLUMNS];
@@ -120,7 +120,7 @@ void tp_aside_abandon(struct file_aside *file);                        /* after 
 
 /* file_safetensors.c: named arrays, checked on opening, read one by one on demand. */
 struct file_tensor {
-    char *name;
+    const char *name;
     enum ir_dtype dtype; /* of the values; F16 and BF16 files widen to F32 when read */
     int rank;
     int64_t dim[IR_RANK];
@@ -131,7 +131,7 @@ struct file_tensor {
 };
 
 struct file_pair {
-    char *key, *value;
+    const char *key, *value;
 };
 
 struct file_safetensors {

@@ -33,10 +33,10 @@ void tp_data_free(struct data_set *set)
     if (!set)
         return;
     for (int c = 0; c < set->columns; c++) {
-        free(set->column[c].name);
+        free((char *)set->column[c].name);
         free(set->column[c].rows);
     }
-    free(set->name);
+    free((char *)set->name);
     free(set);
 }
 

@@ -323,10 +323,10 @@ void tp_safetensors_close(struct file_safetensors *file)
     if (!file)
         return;
     for (int64_t i = 0; i < file->count; i++)
-        free(file->tensor[i].name);
+        free((char *)file->tensor[i].name);
     for (int64_t i = 0; i < file->pairs; i++) {
-        free(file->pair[i].key);
-        free(file->pair[i].value);
+        free((char *)file->pair[i].key);
+        free((char *)file->pair[i].value);
     }
     if (file->descriptor >= 0)
         close(file->descriptor);
