@@ -25,26 +25,28 @@ allowed() { # FROM TO
     esac
 }
 
-# The folder that an include in a file of folder $1 leads to; nothing where it is not ours.
-leads_to() { # FOLDER FILE INCLUDED
+# Sets `to` to the folder that an include leads to; to nothing where it is not ours.
+leads_to() { # FILE INCLUDED
     local place
-    for place in "$(dirname "$2")/$3" "$3" "frontend/$3"; do
+    to=
+    for place in "${1%/*}/$2" "$2" "frontend/$2"; do
         if [ -e "$place" ]; then
-            place=$(realpath --relative-to=. "$place")
-            printf '%s' "${place%%/*}"
+            [[ $place != *..* ]] || place=$(realpath --relative-to=. "$place")
+            to=${place%%/*}
             return
         fi
     done
-    case $3 in # not there (generated, or a mistake): the path says it
-    ir/* | passes/* | codegen/* | runtime/* | frontend/* | tests/* | bench/*) printf '%s' "${3%%/*}" ;;
+    case $2 in # not there (generated, or a mistake): the path says it
+    ir/* | passes/* | codegen/* | runtime/* | frontend/* | tests/* | bench/*) to=${2%%/*} ;;
     esac
 }
 
 seen=0
 for folder in $folders; do
     while IFS=: read -r file line text; do
-        included=$(sed -E 's/^[^"<]*["<]([^">]+)[">].*/\1/' <<<"$text")
-        to=$(leads_to "$folder" "$file" "$included")
+        [[ $text =~ [\<\"]([^\"\>]+) ]] || continue
+        included=${BASH_REMATCH[1]}
+        leads_to "$file" "$included"
         seen=$((seen + 1))
         [ -z "$to" ] || allowed "$folder" "$to" ||
             fault "$file:$line: $folder must not include $to ($included)"
