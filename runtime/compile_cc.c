@@ -183,52 +183,62 @@ static bool first_error(char *said, char *message, size_t size)
     return in_text;
 }
 
+/* One run of the compiler: what it makes, and what it says where it fails. */
+static enum run_outcome run_compiler(const char *const argv[], int input, const char *made,
+                                     const struct run_job *job)
+{
+    struct run_bytes said = { 0 };
+    enum run_outcome outcome = RUN_BROKEN;
+    const int output = memfd_create("taper", MFD_CLOEXEC);
+    if (output < 0)
+        return RUN_BROKEN;
+    const int status = run_to_end(argv[0], argv, input, output);
+    const bool quiet = run_bytes_read(output, OUTPUT_MOST, &said) && said.length == 0;
+    if (status == 0 || (status == -2 && quiet && access(made, R_OK) == 0))
+        outcome = RUN_COMPILED;
+    else if (said.length && first_error((char *)said.data, job->message, job->message_size))
+        outcome = RUN_REFUSED;
+    else if (!said.length)
+        snprintf(job->message, job->message_size, "%.150s failed without a word", argv[0]);
+    run_bytes_free(&said);
+    close(output);
+    return outcome;
+}
+
+/*
+ * To an object, and from there to a library by a second run: a linker that is given -fopenmp adds
+ * libgomp even when it is told to add no libraries.
+ */
 static enum run_outcome cc_compile(const struct run_compiler *compiler, const struct run_job *job)
 {
     static const char marker[] = "# 1 \"step.c\"\n"; /* messages name step.c, not standard input */
-    static const char *const tail_object[] = { "-c", "-x", "c", "-", "-o" };
-    static const char *const tail_library[] = { "-shared", "-nostdlib", "-x", "c", "-", "-o" };
-    const char **argv = malloc((job->flag_count + 20) * sizeof *argv);
-    struct run_bytes said = { 0 };
+    char object[1100];
+    const char **argv = malloc((job->flag_count + 8) * sizeof *argv);
     size_t n = 0;
     snprintf(job->message, job->message_size, "memory or files ran out");
     if (!argv)
         return RUN_BROKEN;
+    snprintf(object, sizeof object, "%s%s", job->output, job->library ? ".o" : "");
     argv[n++] = compiler->path;
     argv[n++] = "-fdiagnostics-color=never";
     for (size_t i = 0; i < job->flag_count; i++)
         argv[n++] = job->flags[i];
-    for (size_t i = 0; i < (job->library ? 6 : 5); i++)
-        argv[n++] = (job->library ? tail_library : tail_object)[i];
-    argv[n++] = job->output;
-    if (job->library) { /* what processors lack is called from libgcc, whose static part is hidden
-                         */
-        argv[n++] = "-x";
-        argv[n++] = "none";
-        argv[n++] = "-lgcc";
-    }
-    argv[n] = NULL;
+    const char *const rest[] = { "-c", "-xc", "-", "-o", object, NULL };
+    memcpy(argv + n, rest, sizeof rest);
 
     enum run_outcome outcome = RUN_BROKEN;
     const int input = memfd_create("taper", MFD_CLOEXEC);
-    const int output = memfd_create("taper", MFD_CLOEXEC);
-    if (input >= 0 && output >= 0 && run_bytes_write(input, marker, sizeof marker - 1) &&
-        run_bytes_write(input, job->text, job->length) && lseek(input, 0, SEEK_SET) == 0) {
-        const int status = run_to_end(compiler->path, argv, input, output);
-        const bool quiet = run_bytes_read(output, OUTPUT_MOST, &said) && said.length == 0;
-        if (status == 0 || (status == -2 && quiet && access(job->output, R_OK) == 0))
-            outcome = RUN_COMPILED;
-        else if (said.length && first_error((char *)said.data, job->message, job->message_size))
-            outcome = RUN_REFUSED;
-        else if (!said.length)
-            snprintf(job->message, job->message_size, "%.150s failed without a word",
-                     compiler->path);
+    if (input >= 0 && run_bytes_write(input, marker, sizeof marker - 1) &&
+        run_bytes_write(input, job->text, job->length) && lseek(input, 0, SEEK_SET) == 0)
+        outcome = run_compiler(argv, input, object, job);
+    if (outcome == RUN_COMPILED && job->library) {
+        /* what processors lack is called from libgcc, whose static part is hidden */
+        const char *const link[] = { compiler->path, "-shared", "-nostdlib", object,
+                                     "-lgcc",        "-o",      job->output, NULL };
+        outcome = run_compiler(link, input, job->output, job);
     }
-    run_bytes_free(&said);
     if (input >= 0)
         close(input);
-    if (output >= 0)
-        close(output);
     free(argv);
     return outcome;
 }

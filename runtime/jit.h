@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-#define RUN_JIT_ABI 1u
+#define RUN_JIT_ABI 2u
 
 /* what became of a job; BROKEN means that another compiler may still do it */
 enum run_outcome { RUN_COMPILED, RUN_REFUSED, RUN_BROKEN };
