@@ -61,7 +61,7 @@ static int64_t dim_of(struct ir_graph *g, const struct ir_dimension *d)
         if (g->dimension[i].scale == d->scale && g->dimension[i].offset == d->offset &&
             monomial_equal(&g->dimension[i], d))
             return INT64_MIN + i;
-    if (g->dimensions == (1 << 12)) /* far more than programs have, and a search stays short */
+    if (g->dimensions == (1 << 10)) /* far more than programs have, and a search stays short */
         return -1;
     if (g->dimensions == g->dimension_room) {
         int more = g->dimension_room ? 2 * g->dimension_room : 16;

@@ -6,8 +6,10 @@
 
 #include <string.h>
 
-#define NODES   (1u << 24)
-#define REGIONS (1u << 20)
+#define NODES    (1u << 24)
+#define REGIONS  (1u << 20)
+#define DEPTH    200 /* of regions in regions: who walks them may recurse */
+#define ASSIGNED (1u << 31)
 
 static void *grown(struct ir_graph *g, const void *data, size_t count, size_t room, size_t size)
 {
@@ -76,8 +78,7 @@ struct ir_graph *ir_graph_like(const struct ir_graph *in)
     return g;
 }
 
-/* --- sharing ------------------------------------------------------------------------------------
- */
+/* --- sharing ---------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
@@ -138,31 +139,54 @@ static void table_fill(struct ir_graph *g)
         *slot(g, &g->nodes[i]) = i;
 }
 
-/* --- adding -------------------------------------------------------------------------------------
- */
+/* --- adding ----------------------------------------------------------------------------------- */
 
 static const char *kept(struct ir_graph *g, const char *text)
 {
     return text ? ir_format(g->arena, "%s", text) : NULL;
 }
 
-/* Inputs and states are bound by name, so a name means one of them. */
-static bool name_free(const struct ir_graph *g, const struct ir_node *n)
+/* Inputs and states are bound by name, so a name means one of them: a second table, by name. */
+static uint32_t *named(struct ir_graph *g, const char *name)
 {
-    for (uint32_t i = 1; i < g->count; i++)
-        if ((g->nodes[i].op == IR_input || g->nodes[i].op == IR_state) &&
-            strcmp(g->nodes[i].text, n->text) == 0)
-            return ir_refuse(g, n, "%.60s is already %s; expected one type, shape and start a name",
-                             n->text, g->nodes[i].op == IR_input ? "an input" : "a state");
+    uint64_t hash = 0;
+    uint32_t at;
+
+    for (const char *c = name; *c; c++)
+        hash = mix(hash, (unsigned char)*c);
+    at = (uint32_t)hash & (g->named_room - 1);
+    while (g->named[at] && strcmp(g->nodes[g->named[at] & ~ASSIGNED].text, name) != 0)
+        at = (at + 1) & (g->named_room - 1);
+    return &g->named[at];
+}
+
+static bool name_free(struct ir_graph *g, const struct ir_node *n)
+{
+    uint32_t other;
+
+    if (2 * g->named_count >= g->named_room) {
+        uint32_t before = g->named_room, *old = g->named;
+        g->named_room = before ? 2 * before : 64;
+        g->named = ir_alloc(g->arena, g->named_room * sizeof *g->named);
+        for (uint32_t i = 0; i < before; i++)
+            if (old[i])
+                *named(g, g->nodes[old[i] & ~ASSIGNED].text) = old[i];
+    }
+    other = *named(g, n->text) & ~ASSIGNED;
+    if (other)
+        return ir_refuse(g, n, "%.60s is already %s; expected one type, shape and start a name",
+                         n->text, g->nodes[other].op == IR_input ? "an input" : "a state");
     return true;
 }
 
-static bool assigned_once(const struct ir_graph *g, const struct ir_node *n)
+static bool assigned_once(struct ir_graph *g, const struct ir_node *n)
 {
-    for (int i = 0; i < g->effect_count; i++)
-        if (ir_at(g, g->effects[i])->args[0].id == n->args[0].id)
-            return ir_refuse(g, n, "%.60s is assigned a second time; expected once a run",
-                             ir_at(g, n->args[0])->text);
+    uint32_t *state = named(g, ir_at(g, n->args[0])->text);
+
+    if (*state & ASSIGNED)
+        return ir_refuse(g, n, "%.60s is assigned a second time; expected once a run",
+                         ir_at(g, n->args[0])->text);
+    *state |= ASSIGNED;
     return true;
 }
 
@@ -238,6 +262,10 @@ ir_val ir_add(struct ir_graph *g, const struct ir_node *draft)
     v = append(g, &n);
     if (n.op == IR_assign)
         effect(g, v);
+    if (n.op == IR_input || n.op == IR_state) {
+        *named(g, n.text) = v.id;
+        g->named_count++;
+    }
     return v;
 }
 
@@ -307,8 +335,7 @@ bool *ir_live(const struct ir_graph *g, struct ir_arena *arena)
     return live;
 }
 
-/* --- regions
- * -------------------------------------------------------------------------------------- */
+/* --- regions ---------------------------------------------------------------------------------- */
 
 uint32_t ir_region_open(struct ir_graph *g, const char *name, const char *title, int n,
                         const ir_val *args, struct ir_list attr, struct ir_loc loc)

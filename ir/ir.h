@@ -190,6 +190,8 @@ struct ir_graph {
     uint64_t          seed;  /* of the initial values and of bits */
     uint32_t         *table; /* hash of the nodes */
     uint32_t          table_room, identities;
+    uint32_t         *named; /* hash of inputs and states by name; the top bit: assigned already */
+    uint32_t          named_room, named_count;
 };
 
 /* graph.c: building */

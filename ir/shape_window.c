@@ -156,8 +156,7 @@ bool ir_shape_of_conv_weight(struct ir_graph *g, struct ir_node *n)
     return true;
 }
 
-/* --- windows of the last axes: attr window, stride, pad, dilation (, size)
- * --------------------------- */
+/* --- windows of the last axes: attr window, stride, pad, dilation (, size) -------------------- */
 
 /* Checks the window list; *axes: how many of the last axes it speaks of. */
 static bool window_list(struct ir_graph *g, struct ir_node *n, int *axes)
