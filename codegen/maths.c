@@ -24,7 +24,7 @@ static const struct lane_type {
     { "f32x16", "f32", "i32x16", "i32", "u32x16", "x16" },
     { "i32x16", "i32", "i32x16", "i32", "u32x16", "x16" },
     { "u32x16", "u32", "i32x16", "i32", "u32x16", "x16" },
-    { "u8x16", "u8", "i32x16", "i32", "u8x16", "x16" },
+    { "u8x16", "u8", "i8x16", "i8", "u8x16", "x16" },
     { "f64x16", "f64", "i64x16", "i64", "u64x16", "x16" },
     { "i64x16", "i64", "i64x16", "i64", "u64x16", "x16" },
     { "u64x16", "u64", "i64x16", "i64", "u64x16", "x16" },
@@ -232,6 +232,8 @@ static bool read_text(struct table *t, const char *text, const enum gen_language
             for (size_t i = 0; i < (h.type_count ? h.type_count : 1); i++)
                 for (size_t k = 0; k < (h.name_count ? h.name_count : 1); k++) {
                     struct entry e = { .text = { at, (size_t)(end - at) } };
+                    if (h.type_count && h.types[i]->lanes[0] && language == GEN_CUDA)
+                        continue; /* a thread is a lane there */
                     if (h.type_count)
                         e.from = h.types[0], e.to = h.types[i];
                     if (h.name_count)

@@ -33,6 +33,11 @@ static inline f32 fmod_f32(const f32 a, const f32 b)
 
 /// C, CUDA: f32x16 f64x8 f64x16 f32 f64
 
+static inline f32x16 div_f32x16(const f32x16 a, const f32x16 b)
+{
+    return a / b;
+}
+
 /* C's remainder: exact, with the sign of a */
 static inline f32x16 rem_f32x16(const f32x16 a, const f32x16 b)
 {

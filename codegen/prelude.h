@@ -37,6 +37,8 @@ typedef unsigned u32x16 __attribute__((vector_size(64), aligned(4)));
 
 typedef unsigned char u8x16 __attribute__((vector_size(16), aligned(1)));
 
+typedef signed char i8x16 __attribute__((vector_size(16), aligned(1)));
+
 typedef double f64x8 __attribute__((vector_size(64), aligned(8)));
 
 typedef long long i64x8 __attribute__((vector_size(64), aligned(8)));
@@ -121,7 +123,7 @@ static inline f32x16 iota_f32x16(void)
 
 #define to_f32x16(x) __builtin_convertvector(x, f32x16)
 
-/// C: f32x16 i32x16 u32x16 f64x8 i64x8 f64x16 i64x16 u64x16
+/// C: f32x16 i32x16 u32x16 u8x16 f64x8 i64x8 f64x16 i64x16 u64x16
 
 /* a where the mask is set, else b */
 static inline f32x16 select_f32x16(const i32x16 mask, const f32x16 a, const f32x16 b)

@@ -2,7 +2,7 @@
  * Whole numbers, lanes among themselves, threads: text for generated programs like prelude.h.
  */
 
-/// C, CUDA: f32x16 i32x16 u32x16 f64x16 i64x16 f64x8 i64x8 f32 i32 u32 u8 f64 i64
+/// C, CUDA: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16 f64x8 i64x8 f32 i32 u32 u8 f64 i64
 
 /* NaN wins */
 static inline f32x16 max_f32x16(const f32x16 a, const f32x16 b)
@@ -43,6 +43,13 @@ static inline i32 mod_i32(const i32 a, const i32 b)
 {
     const i32 r = rem_i32(a, b);
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
+/// C, CUDA: u32x16 u8x16 u32 u8
+
+static inline u32x16 abs_u32x16(const u32x16 x)
+{
+    return x;
 }
 
 /// C, CUDA: u32 u8
@@ -99,6 +106,20 @@ static inline u32x16 shl_u32x16(const u32x16 a, const u32x16 b)
 static inline u32x16 shr_u32x16(const u32x16 a, const u32x16 b)
 {
     return select_u32x16(b < 32u, a >> (b & 31u), splat_u32x16(0));
+}
+
+/// C, CUDA: u8x16 u8
+
+/* 0 when b is not in 0 .. 7 */
+static inline u8x16 shl_u8x16(const u8x16 a, const u8x16 b)
+{
+    return select_u8x16(b < 8, (u8x16)(a << (b & 7)), splat_u8x16(0));
+}
+
+/* 0 when b is not in 0 .. 7 */
+static inline u8x16 shr_u8x16(const u8x16 a, const u8x16 b)
+{
+    return select_u8x16(b < 8, (u8x16)(a >> (b & 7)), splat_u8x16(0));
 }
 
 /// C, CUDA: i64x16 i64x8 i64
