@@ -149,9 +149,10 @@ typedef struct tp_param_args {
 #define tp_param(g, name, shape, ...) \
     tp_param_at((g), (name), (shape), (tp_param_args){ .init = __VA_ARGS__ }, TP_HERE)
 /* What else lives from run to run and is saved: running statistics, counters. Starts at zero. */
-#define tp_state(g, name, dtype, shape) tp_state_at((g), (name), (dtype), (shape), TP_HERE)
+#define tp_state(g, name, dtype, shape) \
+    tp_state_at((g), (name), (dtype), (shape), TP_ZEROS, TP_HERE)
 /* Numbers of its own, copied: tp_array(g, TP_F32, tp_dims(2, 2), (float[]){ 1, 2, 3, 4 }) */
-#define tp_array(g, dtype, shape, data) tp_array_at((g), (dtype), (shape), (data), TP_HERE)
+#define tp_array(g, dtype, shape, ...)  tp_array_at((g), (dtype), (shape), (__VA_ARGS__), TP_HERE)
 #define tp_full(g, dtype, shape, value) tp_full_at((g), (dtype), (shape), (value), TP_HERE)
 #define tp_zeros(g, dtype, shape)       tp_full_at((g), (dtype), (shape), 0, TP_HERE)
 #define tp_ones(g, dtype, shape)        tp_full_at((g), (dtype), (shape), 1, TP_HERE)
@@ -166,7 +167,7 @@ TP_API tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_s
 TP_API tp_tensor tp_param_at(tp_graph *g, const char *name, tp_shape shape, tp_param_args args,
                              tp_loc at);
 TP_API tp_tensor tp_state_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape shape,
-                             tp_loc at);
+                             tp_init init, tp_loc at);
 TP_API tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *data,
                              tp_loc at);
 TP_API tp_tensor tp_full_at(tp_graph *g, tp_dtype dtype, tp_shape shape, double value, tp_loc at);
@@ -473,7 +474,7 @@ typedef struct tp_group { /* parameters whose name fits: tp_groups({ .match = "*
 typedef struct tp_opt {
     int kind; /* 0: sgd; the constructors below know the others */
     double momentum, weight_decay, beta1, beta2, eps, alpha;
-    bool nesterov;
+    bool nesterov, no_decay;
     const tp_group *groups;
 } tp_opt;
 
@@ -518,14 +519,16 @@ typedef struct tp_compile_args {
     tp_mode mode;
     int64_t batch;
     int threads;
+    const char *names; /* of the outputs, "loss, hits" */
 } tp_compile_args;
 
 /* Forward, backward and update in one function: tp_compile_train(loss, .opt = tp_adam(), .lr =
  * tp_const(1e-3)) */
 #define tp_compile_train(...) tp_compile_train_at((tp_train_args){ .loss = __VA_ARGS__ }, TP_HERE)
 /* Values for looking at, no effects: tp_compile_eval(g, loss, hits) */
-#define tp_compile_eval(g, ...) \
-    tp_compile_at((g), tp_list(__VA_ARGS__), (tp_compile_args){ .mode = TP_EVAL }, TP_HERE)
+#define tp_compile_eval(g, ...)              \
+    tp_compile_at((g), tp_list(__VA_ARGS__), \
+                  (tp_compile_args){ .mode = TP_EVAL, .names = #__VA_ARGS__ }, TP_HERE)
 /* Any function of the graph; TP_TRAIN: with its assignments. tp_compile(g, tp_list(loss), TP_TRAIN,
  * .batch = 32) */
 #define tp_compile(g, list, ...) \
@@ -550,12 +553,15 @@ TP_API bool tp_emit_dot(const tp_program *p, const char *path);
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
-TP_API void *tp_data(tp_tensor state, size_t *bytes); /* where a parameter or state lives */
-TP_API tp_tensor tp_find(tp_graph *g,
-                         const char *name); /* poison, without an error, when there is none */
-TP_API int tp_params(tp_graph *g, const char *glob, int room, tp_tensor found[]); /* how many fit */
-TP_API int64_t tp_param_count(const tp_graph *g); /* elements of all that is trained */
-TP_API const char *tp_name(tp_tensor x);
+/* What a parameter or state holds now, row-major; bytes must be its size. */
+TP_API bool tp_get_values(tp_tensor state, void *to, size_t bytes);
+TP_API bool tp_set_values(tp_tensor state, const void *from, size_t bytes);
+/* By its full name; poison, without an error, when there is none. */
+TP_API tp_tensor tp_find(tp_graph *g, const char *name);
+/* Those whose name fits "h.*.weight", into found[0..room); returns how many there are. */
+TP_API int tp_params(tp_graph *g, const char *glob, int room, tp_tensor found[]);
+TP_API int64_t tp_param_count(const tp_graph *g); /* elements of all parameters */
+TP_API const char *tp_name(tp_tensor x);          /* of a parameter, state or input; or NULL */
 
 typedef struct tp_load_args {
     const char *path;
@@ -615,6 +621,7 @@ TP_API tp_loader *tp_load_made(const char *set, tp_loader_args args);
 TP_API tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args);
 TP_API void tp_loader_free(tp_loader *loader);
 TP_API const char *tp_loader_error(const tp_loader *loader); /* or NULL */
+TP_API int tp_loader_status(const tp_loader *loader);        /* as tp_status */
 TP_API int64_t tp_loader_rows(const tp_loader *loader);      /* of an epoch */
 TP_API int64_t tp_loader_batches(const tp_loader *loader);
 TP_API bool tp_next(tp_loader *loader,

@@ -1,0 +1,347 @@
+/*
+ * compile: from the trace to programs: all four verbs on one screen.
+ *
+ * A program begins as a copy of the part of the trace that its outputs need, in the form that its
+ * mode asks for. Training appends derivatives and updates. What comes after (passes, text, machine
+ * code) is the engine's.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+#include "passes/passes.h"
+
+/* --- the part of the trace -----------------------------------------------------------------------
+ */
+
+struct part {
+    tp_graph *g;
+    const struct ir_graph *trace;
+    tp_mode mode;
+    bool *live;
+    uint32_t *region_of; /* value -> the region of layers with two forms whose result it is */
+};
+
+static bool two_forms(const struct ir_region *r)
+{
+    return strcmp(r->name, "dropout") == 0 || strcmp(r->name, "batch_norm") == 0;
+}
+
+/* The batch_norm region that an assignment stands in, or 0. */
+static uint32_t norm_of(const struct ir_graph *g, ir_val v)
+{
+    uint32_t r = ir_at(g, v)->region;
+
+    while (r && strcmp(g->region[r].name, "batch_norm") != 0)
+        r = g->region[r].parent;
+    return r;
+}
+
+/* Everything that live values are made of; in evaluation a layer's other form needs its arguments.
+ */
+static void reach(struct part *p)
+{
+    for (uint32_t v = p->trace->count; v-- > 1;) {
+        const struct ir_node *n = &p->trace->nodes[v];
+        const struct ir_region *r = &p->trace->region[p->region_of[v]];
+
+        if (!p->live[v])
+            continue;
+        if (p->mode == TP_EVAL && p->region_of[v])
+            for (int i = 0; i < r->arity; i++)
+                p->live[r->args[i].id] = true;
+        else
+            for (int i = 0; i < n->arity; i++)
+                p->live[n->args[i].id] = true;
+    }
+}
+
+static void mark(struct part *p, int n, const uint32_t *wanted, bool effects)
+{
+    const struct ir_graph *t = p->trace;
+    bool more = true;
+
+    for (uint32_t r = 1; r < t->regions; r++)
+        if (two_forms(&t->region[r]))
+            p->region_of[t->region[r].result.id] = r;
+    p->region_of[0] = 0;
+    for (int i = 0; i < n; i++)
+        p->live[wanted[i]] = true;
+    for (int i = 0; effects && i < t->effect_count; i++)
+        p->live[t->effects[i].id] |= norm_of(t, t->effects[i]) == 0;
+    while (more) { /* statistics run on where their layer is used */
+        more = false;
+        reach(p);
+        for (int i = 0; effects && i < t->effect_count; i++) {
+            uint32_t r = norm_of(t, t->effects[i]);
+            if (r && p->live[t->region[r].result.id] && !p->live[t->effects[i].id])
+                more = p->live[t->effects[i].id] = true;
+        }
+    }
+}
+
+static ir_val evaluated(const struct part *p, struct ir_graph *to, const struct ir_region *r,
+                        const ir_val *moved)
+{
+    struct ir_norm n = { .x = moved[r->args[0].id] };
+    double eps;
+
+    if (strcmp(r->name, "dropout") == 0)
+        return n.x;
+    if (r->arity == 5) {
+        n.scale = moved[r->args[1].id];
+        n.offset = moved[r->args[2].id];
+    }
+    n.mean = moved[r->args[r->arity - 2].id];
+    n.variance = moved[r->args[r->arity - 1].id];
+    memcpy(&eps, &r->attr.at[0], sizeof eps);
+    (void)p;
+    return tp_batch_norm_eval(to, &n, eps, r->loc);
+}
+
+struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
+                               const uint32_t *wanted, ir_val *results, bool effects)
+{
+    struct ir_graph *to = ir_graph_like(g->ir);
+    struct part p = { .g = g, .trace = g->ir, .mode = mode };
+    ir_val *moved = ir_moved(to, g->ir);
+
+    to->name = name;
+    p.live = ir_alloc(to->arena, g->ir->count * sizeof *p.live);
+    p.region_of = ir_alloc(to->arena, g->ir->count * sizeof *p.region_of);
+    mark(&p, n, wanted, effects);
+    for (uint32_t v = 1; v < g->ir->count; v++)
+        if (p.live[v] && mode == TP_EVAL && p.region_of[v])
+            moved[v] = evaluated(&p, to, &g->ir->region[p.region_of[v]], moved);
+        else if (p.live[v])
+            moved[v] = ir_copy(to, g->ir, (ir_val){ v }, moved);
+    ir_move_regions(to, g->ir, moved);
+    for (int i = 0; i < n; i++)
+        results[i] = moved[wanted[i]];
+    return to;
+}
+
+/* --- what all verbs share
+ * ---------------------------------------------------------------------------- */
+
+static bool begin(tp_graph *g, const char *what, tp_list outputs, tp_loc at)
+{
+    if (!tp_ready(g, at, what, outputs.count, outputs.at))
+        return false;
+    if (g->scopes) {
+        tp_fail(g, at, what,
+                "the scope \"%.60s\" is still open; tp_scope must not be left by break "
+                "or return",
+                g->scope);
+        return false;
+    }
+    for (int i = 0; i < outputs.count; i++)
+        if (!outputs.at[i].g) {
+            tp_fail(g, at, what, "output %d is a bare number; expected a tensor", i + 1);
+            return false;
+        }
+    return true;
+}
+
+/* Programs may be made for less than a symbol allows: memory and schedule are for that extent. */
+static bool narrow(tp_graph *g, struct ir_graph *graph, const char *what, int64_t batch, tp_loc at)
+{
+    if (batch == 0)
+        return true;
+    if (graph->symbols == 0 || batch < graph->symbol[0].lo || batch > graph->symbol[0].hi) {
+        if (graph->symbols == 0)
+            tp_fail(g, at, what, ".batch is %lld, but the graph has no symbol", (long long)batch);
+        else
+            tp_fail(g, at, what, ".batch is %lld; expected %lld to %lld, as %.40s was declared",
+                    (long long)batch, (long long)graph->symbol[0].lo,
+                    (long long)graph->symbol[0].hi, graph->symbol[0].name);
+        return false;
+    }
+    graph->symbol[0].hi = batch;
+    return true;
+}
+
+/* "loss, hits" -> the i-th name, where it is a plain word */
+static const char *spelled(struct ir_graph *g, const char *text, int i)
+{
+    size_t length = 0;
+
+    for (; text && i > 0 && *text; text++)
+        i -= *text == ',';
+    while (text && *text == ' ')
+        text++;
+    while (text && (text[length] == '_' || (text[length] >= 'a' && text[length] <= 'z') ||
+                    (text[length] >= 'A' && text[length] <= 'Z') ||
+                    (length && text[length] >= '0' && text[length] <= '9')))
+        length++;
+    return length && (text[length] == ',' || !text[length])
+               ? ir_format(g->arena, "%.*s", (int)length, text)
+               : NULL;
+}
+
+static void name_outputs(struct ir_graph *graph, int from, int n, const ir_val *values,
+                         const char *names)
+{
+    bool plain = names && !strchr(names, '(');
+
+    for (int i = 0; i < n; i++) {
+        const char *name = plain ? spelled(graph, names, i) : NULL;
+        ir_output(graph, name ? name : ir_format(graph->arena, "output_%d", from + i), values[i]);
+    }
+}
+
+/* The counter of steps goes on in every program that reads it and changes something. */
+static void count_steps(struct ir_graph *graph, ir_val steps)
+{
+    struct ir_loc at = ir_at(graph, steps)->loc;
+
+    ir_assign(graph, steps, ir_op2(graph, IR_add, steps, ir_integer(graph, IR_I64, 1, at), at), at);
+}
+
+static ir_val find_counter(const struct ir_graph *graph)
+{
+    for (uint32_t v = 1; v < graph->count; v++)
+        if (graph->nodes[v].op == IR_state && strcmp(graph->nodes[v].text, "taper.steps") == 0)
+            return (ir_val){ v };
+    return (ir_val){ 0 };
+}
+
+static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *traced, int threads)
+{
+    if (g->error.status == IR_OK)
+        return tp_program_new(g, graph, traced, threads);
+    ir_graph_free(graph);
+    tp_tell(g);
+    return NULL;
+}
+
+/* --- any function
+ * ---------------------------------------------------------------------------------------- */
+
+tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp_loc at)
+{
+    const char *what = args.mode == TP_EVAL ? "tp_compile_eval" : "tp_compile";
+    struct ir_graph *graph;
+    uint32_t *wanted;
+    ir_val *values, steps;
+
+    if (!begin(g, what, outputs, at))
+        return NULL;
+    wanted = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *wanted);
+    values = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *values);
+    for (int i = 0; i < outputs.count; i++)
+        wanted[i] = outputs.at[i].id;
+    graph = tp_trace_part(g, args.mode == TP_EVAL ? "eval" : "run", args.mode, outputs.count,
+                          wanted, values, args.mode == TP_TRAIN);
+    narrow(g, graph, what, args.batch, at);
+    name_outputs(graph, 0, outputs.count, values, args.names);
+    steps = find_counter(graph);
+    if (steps.id && args.mode == TP_TRAIN && g->error.status == IR_OK)
+        count_steps(graph, steps);
+    return finish(g, graph, wanted, args.threads);
+}
+
+/* --- training
+ * ---------------------------------------------------------------------------------------------- */
+
+struct trained {
+    int count;
+    ir_val *parameter, *gradient;
+};
+
+static struct trained find_trained(tp_graph *g, struct ir_graph *graph, const tp_opt *opt)
+{
+    struct trained t = { .parameter = ir_alloc(graph->arena, graph->count * sizeof(ir_val)) };
+
+    for (uint32_t v = 1; v < graph->count; v++) {
+        const struct ir_node *n = &graph->nodes[v];
+        const struct state *s = n->op == IR_state ? tp_state_find(g, n->text) : NULL;
+
+        if (s && s->kind == STATE_PARAMETER && !s->frozen && ir_dtypes[n->dtype].kind == 'f' &&
+            !tp_opt_frozen(opt, n->text))
+            t.parameter[t.count++] = (ir_val){ v };
+    }
+    t.gradient = ir_alloc(graph->arena, ((size_t)t.count + 1) * sizeof(ir_val));
+    return t;
+}
+
+/* All gradients times min(1, limit / (their norm + 1e-6)). */
+static void clip(struct ir_graph *g, struct trained *t, double limit, struct ir_loc at)
+{
+    ir_val total = { 0 }, letter[26] = { 0 }, scale;
+    enum ir_dtype dtype = ir_at(g, t->gradient[0])->dtype;
+
+    for (int i = 0; i < t->count; i++) {
+        ir_val each = ir_op2(g, IR_mul, t->gradient[i], t->gradient[i], at);
+        const int64_t axes[IR_RANK] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+        each = ir_reduce(g, IR_sum, each, ir_at(g, each)->shape.rank, axes, at);
+        each = ir_cast(g, each, dtype, at);
+        total = i ? ir_op2(g, IR_add, total, each, at) : each;
+    }
+    letter[0] = total;
+    letter[1] = ir_number(g, dtype, limit, at);
+    scale = ir_formula(g, "min(b / (sqrt(a) + 0.000001), 1)", letter, at);
+    for (int i = 0; i < t->count; i++)
+        t->gradient[i] = ir_op2(g, IR_mul, t->gradient[i],
+                                ir_cast(g, scale, ir_at(g, t->gradient[i])->dtype, at), at);
+}
+
+static bool good_training(const tp_train_args *a, tp_loc at)
+{
+    tp_graph *g = a->loss.g;
+    const char *what = "tp_compile_train";
+
+    if (!begin(g, what, (tp_list){ 1, &a->loss }, at) ||
+        (a->also.count && !begin(g, what, a->also, at)))
+        return false;
+    if (tp_rank(a->loss) != 0 || ir_dtypes[tp_node(a->loss)->dtype].kind != 'f')
+        tp_fail(g, at, what,
+                "the loss is %s; expected a scalar of a floating type, as tp_mean gives",
+                tp_describe(a->loss));
+    else if (a->lr.kind == 0)
+        tp_fail(g, at, what, "there is no rate; expected .lr = tp_const(1e-3) or another schedule");
+    else if (!isfinite(a->lr.from) || !isfinite(a->lr.to) || !isfinite(a->lr.steps))
+        tp_fail(g, at, what, "the rate is not finite");
+    return g->error.status == IR_OK;
+}
+
+tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
+{
+    tp_graph *g = args.loss.g;
+    const int n = 1 + args.also.count;
+    tp_opt opt = args.opt.beta1 != 0 ? args.opt : tp_sgd();
+    struct update u = { .opt = &opt, .rate = &args.lr };
+    struct ir_graph *graph;
+    struct trained t;
+    uint32_t *wanted;
+    ir_val *values;
+
+    if (!g || !good_training(&args, at))
+        return NULL;
+    wanted = ir_alloc(g->ir->arena, (size_t)n * sizeof *wanted);
+    values = ir_alloc(g->ir->arena, (size_t)n * sizeof *values);
+    wanted[0] = args.loss.id;
+    for (int i = 1; i < n; i++)
+        wanted[i] = args.also.at[i - 1].id;
+    graph = tp_trace_part(g, "step", TP_TRAIN, n, wanted, values, true);
+    u.graph = graph;
+    u.at = tp_place(g, at);
+    t = find_trained(g, graph, &opt);
+    if (t.count == 0)
+        tp_fail(g, at, "tp_compile_train", "the loss depends on no parameter that is trained");
+    if (narrow(g, graph, "tp_compile_train", args.batch, at) && g->error.status == IR_OK &&
+        pass_gradients(graph, 1, values, NULL, t.count, t.parameter, t.gradient)) {
+        if (args.clip_norm > 0)
+            clip(graph, &t, args.clip_norm, u.at);
+        u.steps = tp_counter(graph, u.at);
+        for (int i = 0; i < t.count; i++)
+            if (!ir_is_number(graph, t.gradient[i], 0))
+                tp_opt_update(&u, t.parameter[i], t.gradient[i]);
+        count_steps(graph, u.steps);
+    }
+    if (g->error.status == IR_OK) {
+        ir_output(graph, "loss", values[0]);
+        name_outputs(graph, 1, n - 1, values + 1, NULL);
+    }
+    return finish(g, graph, wanted, args.threads);
+}

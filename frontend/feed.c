@@ -1,0 +1,231 @@
+/*
+ * feed: loaders as users see them: a data set, its batches, and the program they go to.
+ *
+ * The columns are bound to a program's inputs by name once, when the loader first meets it; after
+ * that a batch is one gather into the program's own buffers.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/data.h"
+#include "frontend/frontend.h"
+
+struct tp_loader {
+    struct ir_error error;
+    struct data_set *set;
+    struct data_batches *batches;
+    const tp_program *bound;
+    uint64_t serial;
+    void *destination[DATA_COLUMNS];
+};
+
+static tp_loader *new_loader(struct data_set *(*make)(const void *what, const tp_loader_args *args,
+                                                      struct ir_error *error),
+                             const void *what, tp_loader_args args)
+{
+    tp_loader *l = calloc(1, sizeof *l);
+    struct data_batches_options options = { .batch = args.batch ? args.batch : 64,
+                                            .shuffle = args.shuffle,
+                                            .drop_last = args.drop_last,
+                                            .seed = args.seed,
+                                            .ahead = args.ahead };
+
+    if (!l)
+        return NULL;
+    l->set = make(what, &args, &l->error);
+    if (l->set && (!args.rows || tp_data_split(args.rows, l->set->rows, &options.first_row,
+                                               &options.rows, &l->error)))
+        l->batches = tp_batches_new(l->set, &options, &l->error);
+    return l;
+}
+
+void tp_loader_free(tp_loader *l)
+{
+    if (!l)
+        return;
+    tp_batches_free(l->batches);
+    tp_data_free(l->set);
+    free(l);
+}
+
+const char *tp_loader_error(const tp_loader *l)
+{
+    return !l ? "no memory for a loader" : l->error.status == IR_OK ? NULL : l->error.text;
+}
+
+int tp_loader_status(const tp_loader *l)
+{
+    return l ? l->error.status : IR_FAILED;
+}
+
+int64_t tp_loader_rows(const tp_loader *l)
+{
+    return l && l->batches ? tp_batches_rows(l->batches) : 0;
+}
+
+int64_t tp_loader_batches(const tp_loader *l)
+{
+    return l && l->batches ? tp_batches_count(l->batches) : 0;
+}
+
+const struct data_set *tp_loader_set(const tp_loader *l)
+{
+    return l->set;
+}
+
+/* --- where sets come from ------------------------------------------------------------------------
+ */
+
+static struct data_set *from_idx(const void *dir, const tp_loader_args *a, struct ir_error *error)
+{
+    return tp_data_load_idx(dir, a->part ? a->part : "train", error);
+}
+
+tp_loader *tp_load_idx_with(const char *dir, tp_loader_args args)
+{
+    return new_loader(from_idx, dir, args);
+}
+
+/* Parts of a set that is drawn have seeds of their own, and are of sizes that train in seconds. */
+static struct data_set *made(const void *set, const tp_loader_args *a, struct ir_error *error)
+{
+    const bool test = a->part && strcmp(a->part, "test") == 0;
+    const uint64_t seed = 2 * a->seed + test;
+
+    if (a->part && !test && strcmp(a->part, "train") != 0) {
+        ir_error(error, IR_REFUSED,
+                 "data %.40s: there is no part \"%.40s\"; expected train or test",
+                 (const char *)set, a->part);
+        return NULL;
+    }
+    if (a->count < 0) {
+        ir_error(error, IR_REFUSED, "data %.40s: %lld rows", (const char *)set,
+                 (long long)a->count);
+        return NULL;
+    }
+    if (strcmp(set, "digits") == 0)
+        return tp_data_digits(a->count ? a->count : test ? 1000 : 6000, seed, error);
+    return tp_data_planar(set, a->count ? a->count : 200, a->noise, seed, error);
+}
+
+tp_loader *tp_load_made(const char *set, tp_loader_args args)
+{
+    return new_loader(made, set, args);
+}
+
+static struct data_set *from_arrays(const void *what, const tp_loader_args *a,
+                                    struct ir_error *error)
+{
+    const tp_columns *columns = what;
+    struct data_column described[DATA_COLUMNS] = { { 0 } };
+
+    if (columns->count < 1 || columns->count > DATA_COLUMNS || a->count < 1) {
+        ir_error(error, IR_REFUSED,
+                 "data from arrays: %d columns of %lld rows; expected 1 to %d "
+                 "columns and 1 row or more",
+                 columns->count, (long long)a->count, DATA_COLUMNS);
+        return NULL;
+    }
+    for (int i = 0; i < columns->count; i++) {
+        const tp_column *c = &columns->at[i];
+        if (!c->name || !c->data || c->row.rank < 0 || c->row.rank > IR_RANK) {
+            ir_error(error, IR_REFUSED, "data from arrays: column %d lacks a name or data", i + 1);
+            return NULL;
+        }
+        described[i] = (struct data_column){ .name = (char *)c->name,
+                                             .dtype = tp_ir_dtype(c->dtype),
+                                             .rank = c->row.rank,
+                                             .rows = (void *)c->data };
+        memcpy(described[i].dim, c->row.dim, (size_t)c->row.rank * sizeof(int64_t));
+    }
+    return tp_data_from_arrays("arrays", a->count, columns->count, described, error);
+}
+
+tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args)
+{
+    return new_loader(from_arrays, &columns, args);
+}
+
+/* --- to a program
+ * ---------------------------------------------------------------------------------- */
+
+static bool refuse(tp_program *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool refuse(tp_program *p, const char *format, ...)
+{
+    char text[300];
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    ir_error(&p->owner->error, IR_REFUSED, "tp_next: %s", text);
+    return tp_tell(p->owner);
+}
+
+/* An input takes a column's rows: equal type, and equal extents after the first, which is rows. */
+static bool takes(tp_program *p, const struct port *port, const struct data_column *c)
+{
+    const struct ir_node *n = ir_at(p->graph, port->value);
+    struct ir_shape row = { .rank = c->rank };
+    struct ir_text has = { 0 }, want = { 0 };
+    bool fit = n->dtype == c->dtype && n->shape.rank == c->rank + 1;
+
+    memcpy(row.dim, c->dim, sizeof row.dim);
+    for (int i = 0; fit && i < c->rank; i++)
+        fit = n->shape.dim[i + 1] == c->dim[i];
+    if (fit)
+        return true;
+    ir_put_shape(&has, p->graph, c->dtype, &row);
+    ir_put_shape(&want, p->graph, n->dtype, &n->shape);
+    refuse(p,
+           "rows of column \"%.40s\" are %.60s; the input is %.60s, where the first axis is rows",
+           c->name, has.data, want.data);
+    ir_text_free(&has);
+    ir_text_free(&want);
+    return false;
+}
+
+static bool bind(tp_loader *l, tp_program *p)
+{
+    const struct data_set *set = l->set;
+    const struct ir_graph *g = p->graph;
+
+    if (g->symbols == 0 && p->input_count)
+        return refuse(p, "the program's inputs have no symbolic first axis to hold a batch");
+    for (int i = 0; i < set->columns; i++)
+        l->destination[i] = NULL;
+    for (int i = 0; i < p->input_count; i++) {
+        int c = 0;
+        while (c < set->columns && strcmp(set->column[c].name, p->input[i].name) != 0)
+            c++;
+        if (c == set->columns)
+            return refuse(p, "the input \"%.40s\" has no column in the data %.40s",
+                          p->input[i].name, set->name);
+        if (!takes(p, &p->input[i], &set->column[c]))
+            return false;
+        l->destination[c] = p->input[i].data;
+    }
+    if (g->symbols && tp_batches_most(l->batches) > g->symbol[0].hi)
+        return refuse(p, "batches of %lld rows; the program takes at most %lld",
+                      (long long)tp_batches_most(l->batches), (long long)g->symbol[0].hi);
+    l->bound = p;
+    l->serial = p->serial;
+    return true;
+}
+
+bool tp_next(tp_loader *l, tp_program *p)
+{
+    int64_t rows;
+
+    if (!l || !p || p->owner->error.status != IR_OK)
+        return false;
+    if (l->error.status != IR_OK) {
+        ir_error(&p->owner->error, l->error.status, "%s", l->error.text);
+        return tp_tell(p->owner);
+    }
+    if ((l->bound != p || l->serial != p->serial) && !bind(l, p))
+        return false;
+    rows = tp_batches_next(l->batches, l->destination);
+    return rows > 0 && tp_rows(p, rows);
+}

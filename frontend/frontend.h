@@ -1,0 +1,177 @@
+/*
+ * frontend.h: what the files of the frontend share; users see taper.h only.
+ *
+ * A tp_graph holds the trace (one IR graph that only grows), the states by name with the memory in
+ * which they live for good, and the programs compiled from it. Programs are graphs of their own:
+ * copies of parts of the trace, with backward and optimiser appended.
+ */
+#ifndef TAPER_FRONTEND_H
+#define TAPER_FRONTEND_H
+
+#include "frontend/taper.h"
+#include "ir/ir.h"
+#include "runtime/runtime.h"
+
+/*
+ * store.c: states by name. Those that a program uses live in one mapping that never moves, at an
+ * offset that is settled when the first such program is compiled; until then nothing is allocated.
+ */
+enum state_kind {
+    STATE_PARAMETER, /* trained, saved */
+    STATE_BUFFER,    /* saved: running statistics */
+    STATE_HIDDEN     /* the optimiser's, counters, arrays: not saved with the weights */
+};
+struct state {
+    const char *name;
+    enum state_kind kind;
+    bool frozen, shared;
+    ir_val value; /* in the trace; 0: only programs know it */
+    enum ir_dtype dtype;
+    struct ir_shape shape;
+    enum ir_init init; /* how it starts, with a and b; or a copy of the user's numbers */
+    double a, b;
+    const void *start;
+    int64_t offset; /* in the mapping; -1: not settled */
+    size_t bytes;
+};
+
+enum { SCOPES = 64 };
+struct tp_graph {
+    struct ir_graph *ir; /* the trace */
+    struct ir_error error;
+    bool told;
+    void (*tell)(const char *text, void *user);
+    void *tell_user;
+    const char *file;                /* the file of the last place, copied */
+    char scope[400];                 /* "h.0.attn." */
+    int scopes, scope_start[SCOPES]; /* lengths: a scope's name may hold dots */
+    struct state *states;
+    int state_count, state_room;
+    struct run_memory memory; /* the states' */
+    size_t memory_used;
+    struct tp_program *programs;
+    uint64_t serials;    /* of programs */
+    uint64_t streams;    /* of random bits that were handed out */
+    struct eager *eager; /* NULL: operations only record */
+};
+
+struct state *tp_state_find(const tp_graph *g, const char *name);
+/* The state that a node stands for, made when new; NULL with an error when they do not agree. */
+struct state *tp_state_of(tp_graph *g, const struct ir_node *node, enum state_kind kind);
+bool tp_state_settle(tp_graph *g, struct state *s); /* gives it memory and its first values */
+void *tp_state_data(const tp_graph *g, const struct state *s); /* settled ones */
+bool tp_state_read(tp_graph *g, struct state *s, void *to);    /* row-major, settles it */
+bool tp_state_write(tp_graph *g, struct state *s, const void *from);
+void tp_store_free(tp_graph *g);
+bool tp_glob(const char *pattern, const char *text); /* * and ? */
+
+/* trace.c */
+#define POISON(graph) ((tp_tensor){ .g = (graph), .id = 0 })
+struct ir_loc tp_place(tp_graph *g, tp_loc at);
+tp_tensor tp_fail(tp_graph *g, tp_loc at, const char *what, const char *format, ...)
+    __attribute__((format(printf, 4, 5))); /* the user's mistake; gives poison */
+bool tp_tell(tp_graph *g);                 /* hands a new error on; false when there is one */
+tp_graph *tp_graph_of(int n, const tp_tensor *x);
+bool tp_ready(tp_graph *g, tp_loc at, const char *what, int n, const tp_tensor *x);
+tp_tensor tp_give(tp_graph *g, ir_val v); /* every operation ends here */
+const char *tp_path(tp_graph *g, const char *name);
+const char *tp_describe(tp_tensor x); /* "fc1.weight f32[120 400]", in the graph's arena */
+static inline ir_val tp_val(tp_tensor x)
+{
+    return (ir_val){ x.id };
+}
+static inline const struct ir_node *tp_node(tp_tensor x)
+{
+    return &x.g->ir->nodes[x.id];
+}
+static inline enum ir_dtype tp_ir_dtype(tp_dtype dtype)
+{
+    return dtype == TP_DEFAULT ? IR_F32 : (enum ir_dtype)(dtype - 1);
+}
+static inline struct ir_shape tp_ir_shape(tp_shape shape)
+{
+    struct ir_shape s = { .rank = shape.rank };
+    for (int i = 0; i < shape.rank && i < IR_RANK; i++)
+        s.dim[i] = shape.dim[i];
+    return s;
+}
+ir_val tp_counter(struct ir_graph *g, struct ir_loc at); /* the state that counts steps, i64 */
+
+/* tensor.c */
+ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at); /* new u32 bits a run */
+ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b, double c,
+                        struct ir_loc at); /* a row of formulas.def */
+
+/* movement.c */
+bool tp_axis(tp_tensor x, int64_t *axis, int count, const char *what, tp_loc at);
+
+/* nn.c */
+struct ir_norm { /* the arguments of a batch_norm region, in their order */
+    ir_val x, scale, offset, mean, variance;
+};
+ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double eps,
+                          struct ir_loc at);
+
+/* eager.c */
+void tp_eager_compute(tp_graph *g); /* what was recorded since the last call, when g is eager */
+void tp_eager_free(tp_graph *g);
+ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, const void *data,
+                      struct ir_loc at); /* an input with a value */
+
+/* optim.c: the learning rate, and the update of one parameter, as nodes of a program's graph */
+struct update {
+    struct ir_graph *graph;
+    const tp_opt *opt;
+    const tp_schedule *rate;
+    ir_val steps; /* taken before this one */
+    struct ir_loc at;
+};
+ir_val tp_schedule_value(const struct update *u, enum ir_dtype dtype);
+bool tp_opt_frozen(const tp_opt *opt, const char *name);
+void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient);
+
+/* program.c: what has been compiled, and the engine that runs it. */
+struct engine { /* the first member of each engine's own struct */
+    const char *name;
+    size_t bytes;                                         /* of its arena */
+    void *(*place)(struct engine *, ir_val v);            /* where an input or output lives */
+    bool (*run)(struct engine *, const int64_t *symbols); /* false: the error is in the graph */
+    void (*free)(struct engine *);
+};
+struct port {        /* an input or output */
+    uint32_t traced; /* the tensor of the trace, 0: none */
+    ir_val value;    /* in the program's graph */
+    const char *name;
+    void *data;
+    size_t bytes; /* at the symbols' bounds */
+};
+struct tp_program {
+    tp_graph *owner;
+    tp_program *next;
+    struct ir_graph *graph;
+    struct engine *engine;
+    int64_t symbol[IR_SYMBOLS]; /* their extents in the next run */
+    struct port *input, *output;
+    int input_count, output_count;
+    int threads;
+    uint64_t serial; /* tells programs at one address apart */
+};
+/* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */
+tp_program *tp_program_new(tp_graph *g, struct ir_graph *graph, const uint32_t *traced,
+                           int threads);
+const struct port *tp_program_input(const tp_program *p, const char *name);
+const struct port *tp_program_output(const tp_program *p, const char *name);
+double tp_number_at(enum ir_dtype dtype, const void *data);
+double tp_port_number(const tp_program *p, const struct port *port); /* the first element */
+/* interpret.c: the engine that needs no compiler; slow, and exact */
+struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
+
+/* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */
+struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
+                               const uint32_t *wanted, ir_val *moved, bool effects);
+
+/* feed.c */
+struct data_set;
+const struct data_set *tp_loader_set(const tp_loader *l);
+
+#endif

@@ -1,0 +1,326 @@
+/*
+ * movement: views, and the few operations that pick elements by indices.
+ *
+ * PyTorch's conventions (negative axes, -1 for an extent, stops past the end) end here; the IR sees
+ * plain axes and extents.
+ */
+#include <string.h>
+
+#include "frontend/frontend.h"
+
+/* Counts a negative axis from the end; `count` is one more than the greatest allowed. */
+bool tp_axis(tp_tensor x, int64_t *axis, int count, const char *what, tp_loc at)
+{
+    if (*axis >= -count && *axis < count) {
+        *axis += *axis < 0 ? count : 0;
+        return true;
+    }
+    tp_fail(x.g, at, what, "axis %lld of %s; expected %d to %d", (long long)*axis, tp_describe(x),
+            -count, count - 1);
+    return false;
+}
+
+static tp_tensor attr_op(tp_tensor x, enum ir_op op, int lists, const int64_t *const list[],
+                         const int count[], tp_loc at)
+{
+    struct ir_list attr[IR_ATTRS] = { { 0 } };
+    ir_val v = tp_val(x);
+
+    for (int i = 0; i < lists; i++)
+        attr[i] = (struct ir_list){ .count = count[i], .at = list[i] };
+    return tp_give(x.g, ir_op_attr(x.g->ir, op, 1, &v, attr, tp_place(x.g, at)));
+}
+
+tp_tensor tp_reshape_at(tp_tensor x, tp_shape shape, tp_loc at)
+{
+    struct ir_shape to = tp_ir_shape(shape);
+
+    if (!tp_ready(x.g, at, "tp_reshape", 1, &x))
+        return POISON(x.g);
+    if (shape.rank < 0 || shape.rank > IR_RANK)
+        return tp_fail(x.g, at, "tp_reshape", "%d axes; expected at most %d", shape.rank, IR_RANK);
+    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
+}
+
+tp_tensor tp_flatten_at(tp_tensor x, int from, tp_loc at)
+{
+    struct ir_shape to = { 0 };
+    int64_t axis = from, size = 1;
+
+    if (!tp_ready(x.g, at, "tp_flatten", 1, &x))
+        return POISON(x.g);
+    to = tp_node(x)->shape;
+    if (to.rank == 0) /* PyTorch makes it one element */
+        return tp_give(
+            x.g, ir_reshape(x.g->ir, tp_val(x), (struct ir_shape){ 1, { 1 } }, tp_place(x.g, at)));
+    if (!tp_axis(x, &axis, to.rank, "tp_flatten", at))
+        return POISON(x.g);
+    for (int i = (int)axis; i < to.rank; i++)
+        size = ir_dim_mul(x.g->ir, size, to.dim[i]);
+    to.rank = (int)axis + 1;
+    to.dim[axis] = size;
+    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
+}
+
+tp_tensor tp_squeeze_at(tp_tensor x, int axis, tp_loc at)
+{
+    struct ir_shape to;
+    int64_t a = axis;
+
+    if (!tp_ready(x.g, at, "tp_squeeze", 1, &x) || !tp_axis(x, &a, tp_rank(x), "tp_squeeze", at))
+        return POISON(x.g);
+    to = tp_node(x)->shape;
+    if (to.dim[a] != 1)
+        return x;
+    memmove(to.dim + a, to.dim + a + 1, (size_t)(to.rank - a - 1) * sizeof *to.dim);
+    to.rank--;
+    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
+}
+
+tp_tensor tp_unsqueeze_at(tp_tensor x, int axis, tp_loc at)
+{
+    struct ir_shape to;
+    int64_t a = axis;
+
+    if (!tp_ready(x.g, at, "tp_unsqueeze", 1, &x) ||
+        !tp_axis(x, &a, tp_rank(x) + 1, "tp_unsqueeze", at))
+        return POISON(x.g);
+    to = tp_node(x)->shape;
+    if (to.rank == IR_RANK)
+        return tp_fail(x.g, at, "tp_unsqueeze", "%s has %d axes already", tp_describe(x), to.rank);
+    memmove(to.dim + a + 1, to.dim + a, (size_t)(to.rank - a) * sizeof *to.dim);
+    to.dim[a] = 1;
+    to.rank++;
+    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
+}
+
+tp_tensor tp_permute_at(tp_tensor x, tp_shape axes, tp_loc at)
+{
+    if (!tp_ready(x.g, at, "tp_permute", 1, &x))
+        return POISON(x.g);
+    if (axes.rank != tp_rank(x))
+        return tp_fail(x.g, at, "tp_permute", "%d axes for %s; expected %d", axes.rank,
+                       tp_describe(x), tp_rank(x));
+    for (int i = 0; i < axes.rank; i++)
+        if (!tp_axis(x, &axes.dim[i], axes.rank, "tp_permute", at))
+            return POISON(x.g);
+    return tp_give(x.g, ir_permute(x.g->ir, tp_val(x), axes.dim, tp_place(x.g, at)));
+}
+
+tp_tensor tp_transpose_at(tp_tensor x, int a, int b, tp_loc at)
+{
+    tp_shape axes = { .rank = tp_rank(x) };
+    int64_t first = a, second = b;
+
+    if (!tp_ready(x.g, at, "tp_transpose", 1, &x) ||
+        !tp_axis(x, &first, axes.rank, "tp_transpose", at) ||
+        !tp_axis(x, &second, axes.rank, "tp_transpose", at))
+        return POISON(x.g);
+    for (int i = 0; i < axes.rank; i++)
+        axes.dim[i] = i == first ? second : i == second ? first : i;
+    return tp_permute_at(x, axes, at);
+}
+
+tp_tensor tp_expand_at(tp_tensor x, tp_shape shape, tp_loc at)
+{
+    struct ir_shape to = tp_ir_shape(shape);
+
+    if (!tp_ready(x.g, at, "tp_expand", 1, &x))
+        return POISON(x.g);
+    if (shape.rank < tp_rank(x) || shape.rank > IR_RANK)
+        return tp_fail(x.g, at, "tp_expand", "%s to %d axes; expected %d to %d", tp_describe(x),
+                       shape.rank, tp_rank(x), IR_RANK);
+    for (int i = 0; i < tp_rank(x); i++) {
+        int64_t *dim = &to.dim[to.rank - tp_rank(x) + i];
+        *dim = *dim == -1 ? tp_node(x)->shape.dim[i] : *dim;
+    }
+    return tp_give(x.g, ir_expand(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
+}
+
+/* Extents to the user's sense: negative counts from the end, beyond the ends is the end. */
+static int64_t bound(int64_t i, int64_t extent)
+{
+    i += i < 0 ? extent : 0;
+    return i < 0 ? 0 : i > extent ? extent : i;
+}
+
+static tp_tensor slice(tp_tensor x, int64_t axis, int64_t start, int64_t stop, int64_t step,
+                       tp_loc at)
+{
+    const struct ir_shape *s = &tp_node(x)->shape;
+    int64_t starts[IR_RANK], stops[IR_RANK], steps[IR_RANK];
+    const int64_t *const lists[] = { starts, stops, steps };
+    const int counts[] = { s->rank, s->rank, s->rank };
+
+    for (int i = 0; i < s->rank; i++) {
+        starts[i] = i == axis ? start : 0;
+        stops[i] = i == axis ? stop : s->dim[i];
+        steps[i] = i == axis ? step : 1;
+    }
+    return attr_op(x, IR_slice, 3, lists, counts, at);
+}
+
+tp_tensor tp_slice_at(tp_tensor x, int axis, int64_t start, tp_slice_args args, tp_loc at)
+{
+    int64_t a = axis, stop = args.stop, extent;
+
+    if (!tp_ready(x.g, at, "tp_slice", 1, &x) || !tp_axis(x, &a, tp_rank(x), "tp_slice", at))
+        return POISON(x.g);
+    extent = tp_node(x)->shape.dim[a];
+    if (args.step < 0)
+        return tp_fail(x.g, at, "tp_slice", "step %lld; expected 1 or more, tp_flip() reverses",
+                       (long long)args.step);
+    if (ir_dim_fixed(extent)) {
+        start = bound(start, extent);
+        stop = bound(stop, extent);
+        stop = stop < start ? start : stop;
+    } else if (stop == TP_ALL) {
+        stop = extent;
+    }
+    return slice(x, a, start, stop, args.step ? args.step : 1, at);
+}
+
+tp_tensor tp_narrow_at(tp_tensor x, int axis, int64_t start, int64_t length, tp_loc at)
+{
+    int64_t a = axis;
+
+    if (!tp_ready(x.g, at, "tp_narrow", 1, &x) || !tp_axis(x, &a, tp_rank(x), "tp_narrow", at))
+        return POISON(x.g);
+    return slice(x, a, start, ir_dim_add(x.g->ir, length, start), 1, at);
+}
+
+tp_tensor tp_index_at(tp_tensor x, int axis, int64_t i, tp_loc at)
+{
+    int64_t a = axis, extent;
+
+    if (!tp_ready(x.g, at, "tp_index", 1, &x) || !tp_axis(x, &a, tp_rank(x), "tp_index", at))
+        return POISON(x.g);
+    extent = tp_node(x)->shape.dim[a];
+    if (ir_dim_fixed(extent)) {
+        if (i < -extent || i >= extent)
+            return tp_fail(x.g, at, "tp_index", "%lld of axis %d of %s; expected %lld to %lld",
+                           (long long)i, (int)a, tp_describe(x), (long long)-extent,
+                           (long long)extent - 1);
+        i += i < 0 ? extent : 0;
+    }
+    return tp_squeeze_at(slice(x, a, i, i + 1, 1, at), (int)a, at);
+}
+
+tp_tensor tp_flip_at(tp_tensor x, tp_shape axes, tp_loc at)
+{
+    int64_t sorted[IR_RANK];
+    const int64_t *const lists[] = { sorted };
+    bool chosen[IR_RANK] = { false };
+    int count = 0;
+
+    if (!tp_ready(x.g, at, "tp_flip", 1, &x))
+        return POISON(x.g);
+    for (int i = 0; i < axes.rank; i++) {
+        if (!tp_axis(x, &axes.dim[i], tp_rank(x), "tp_flip", at))
+            return POISON(x.g);
+        chosen[axes.dim[i]] = true;
+    }
+    for (int i = 0; i < tp_rank(x); i++)
+        if (chosen[i])
+            sorted[count++] = i;
+    return attr_op(x, IR_flip, 1, lists, &count, at);
+}
+
+tp_tensor tp_pad_at(tp_tensor x, tp_shape lo, tp_shape hi, double value, tp_loc at)
+{
+    struct ir_list attr[IR_ATTRS] = { { lo.rank, lo.dim }, { hi.rank, hi.dim } };
+    tp_tensor number;
+    ir_val args[2];
+
+    if (!tp_ready(x.g, at, "tp_pad", 1, &x))
+        return POISON(x.g);
+    if (lo.rank != tp_rank(x) || hi.rank != tp_rank(x))
+        return tp_fail(x.g, at, "tp_pad", "%d and %d numbers for %s; expected one an axis in each",
+                       lo.rank, hi.rank, tp_describe(x));
+    number = tp_full_at(x.g, tp_dtype_of(x), TP_SCALAR, value, at);
+    args[0] = tp_val(x);
+    args[1] = tp_val(number);
+    return tp_give(x.g, ir_op_attr(x.g->ir, IR_pad, 2, args, attr, tp_place(x.g, at)));
+}
+
+tp_tensor tp_concat_at(int axis, tp_list list, tp_loc at)
+{
+    tp_graph *g = tp_graph_of(list.count, list.at);
+    struct ir_list attr[IR_ATTRS] = { { 0 } };
+    int64_t a = axis;
+    ir_val *args;
+
+    if (!tp_ready(g, at, "tp_concat", list.count, list.at))
+        return POISON(g);
+    for (int i = 0; i < list.count; i++)
+        if (!list.at[i].g)
+            return tp_fail(g, at, "tp_concat", "argument %d is a number; expected a tensor", i + 1);
+    if (!tp_axis(list.at[0], &a, tp_rank(list.at[0]), "tp_concat", at))
+        return POISON(g);
+    args = ir_alloc(g->ir->arena, (size_t)list.count * sizeof *args);
+    for (int i = 0; i < list.count; i++)
+        args[i] = tp_val(list.at[i]);
+    attr[0] = (struct ir_list){ .count = 1, .at = &a };
+    return tp_give(g, ir_op_attr(g->ir, IR_concat, list.count, args, attr, tp_place(g, at)));
+}
+
+tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at)
+{
+    tp_graph *g = tp_graph_of(list.count, list.at);
+    tp_tensor *wide;
+
+    if (!tp_ready(g, at, "tp_stack", list.count, list.at))
+        return POISON(g);
+    wide = ir_alloc(g->ir->arena, (size_t)list.count * sizeof *wide);
+    for (int i = 0; i < list.count; i++)
+        wide[i] = tp_unsqueeze_at(list.at[i], axis, at);
+    return tp_concat_at(axis, (tp_list){ list.count, wide }, at);
+}
+
+/* --- by indices ------------------------------------------------------------------------------- */
+
+static tp_tensor pick(enum ir_op op, const char *what, tp_tensor x, int axis, tp_tensor index,
+                      tp_loc at)
+{
+    const tp_tensor both[] = { x, index };
+    struct ir_list attr[IR_ATTRS] = { { 0 } };
+    int64_t a = axis;
+    ir_val args[2] = { tp_val(x), tp_val(index) };
+
+    if (!tp_ready(x.g, at, what, 2, both) || !tp_axis(x, &a, tp_rank(x), what, at))
+        return POISON(x.g);
+    attr[0] = (struct ir_list){ .count = 1, .at = &a };
+    return tp_give(x.g, ir_op_attr(x.g->ir, op, 2, args, attr, tp_place(x.g, at)));
+}
+
+tp_tensor tp_take_at(tp_tensor x, int axis, tp_tensor index, tp_loc at)
+{
+    return pick(IR_take, "tp_take", x, axis, index, at);
+}
+
+tp_tensor tp_gather_at(tp_tensor x, int axis, tp_tensor index, tp_loc at)
+{
+    return pick(IR_gather, "tp_gather", x, axis, index, at);
+}
+
+tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype, tp_loc at)
+{
+    tp_graph *g = index.g;
+    struct ir_loc loc;
+    struct ir_shape s;
+    tp_tensor wide;
+    ir_val number, equal;
+
+    if (!tp_ready(g, at, "tp_one_hot", 1, &index))
+        return POISON(g);
+    if (classes < 1)
+        return tp_fail(g, at, "tp_one_hot", "%lld classes; expected 1 or more", (long long)classes);
+    wide = tp_unsqueeze_at(index, -1, at);
+    if (!wide.id)
+        return wide;
+    loc = tp_place(g, at);
+    s = (struct ir_shape){ .rank = 1, .dim = { classes } };
+    number = ir_iota(g->ir, tp_node(wide)->dtype, s, 0, loc);
+    equal = ir_op2(g->ir, IR_eq, tp_val(wide), number, loc);
+    return tp_give(g, ir_cast(g->ir, equal, tp_ir_dtype(dtype), loc));
+}

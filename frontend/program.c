@@ -1,0 +1,238 @@
+/*
+ * program: what was compiled, ready to run.
+ *
+ * Inputs and outputs have their places for good, so a run is one call of the engine with the
+ * symbols' extents. States are the graph's: every program of it sees the same.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+
+static size_t bytes_of(const struct ir_graph *g, ir_val v)
+{
+    const struct ir_node *n = ir_at(g, v);
+
+    return (size_t)ir_elements(g, &n->shape) * (size_t)ir_dtypes[n->dtype].bytes;
+}
+
+static struct engine *engine_for(tp_graph *g, struct ir_graph *graph)
+{
+    return tp_engine_interpreter(g, graph);
+}
+
+/* Every state that the graph reads or writes has a place before an engine is made. */
+static bool settle_states(tp_graph *g, const struct ir_graph *graph)
+{
+    for (uint32_t v = 1; v < graph->count; v++)
+        if (graph->nodes[v].op == IR_state) {
+            struct state *s = tp_state_of(g, &graph->nodes[v], STATE_HIDDEN);
+            if (!s || !tp_state_settle(g, s))
+                return false;
+        }
+    return true;
+}
+
+static void list_ports(tp_program *p, const uint32_t *traced)
+{
+    struct ir_graph *graph = p->graph;
+
+    p->input = ir_alloc(graph->arena, graph->count * sizeof *p->input);
+    p->output = ir_alloc(graph->arena, ((size_t)graph->output_count + 1) * sizeof *p->output);
+    for (uint32_t v = 1; v < graph->count; v++)
+        if (graph->nodes[v].op == IR_input)
+            p->input[p->input_count++] =
+                (struct port){ .value = { v }, .name = graph->nodes[v].text };
+    for (int i = 0; i < graph->output_count; i++)
+        p->output[p->output_count++] = (struct port){ .traced = traced ? traced[i] : 0,
+                                                      .value = graph->outputs[i].value,
+                                                      .name = graph->outputs[i].name };
+    for (int i = 0; i < p->input_count + p->output_count; i++) {
+        struct port *port = i < p->input_count ? &p->input[i] : &p->output[i - p->input_count];
+        port->bytes = bytes_of(graph, port->value);
+        port->data = p->engine->place(p->engine, port->value);
+    }
+    if (traced) /* inputs keep their names from the trace */
+        for (int i = 0; i < p->input_count; i++)
+            for (uint32_t v = 1; v < p->owner->ir->count && !p->input[i].traced; v++)
+                if (p->owner->ir->nodes[v].op == IR_input &&
+                    strcmp(p->owner->ir->nodes[v].text, p->input[i].name) == 0)
+                    p->input[i].traced = v;
+}
+
+tp_program *tp_program_new(tp_graph *g, struct ir_graph *graph, const uint32_t *traced, int threads)
+{
+    struct engine *engine = NULL;
+    tp_program *p = calloc(1, sizeof *p);
+
+    if (!p)
+        ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
+    else if (settle_states(g, graph))
+        engine = engine_for(g, graph);
+    if (!engine) {
+        ir_graph_free(graph);
+        free(p);
+        tp_tell(g);
+        return NULL;
+    }
+    *p = (tp_program){ .owner = g, .graph = graph, .engine = engine, .threads = threads };
+    p->serial = ++g->serials;
+    list_ports(p, traced);
+    for (int i = 0; i < graph->symbols; i++)
+        p->symbol[i] = graph->symbol[i].hi;
+    p->next = g->programs;
+    g->programs = p;
+    return p;
+}
+
+void tp_program_free(tp_program *p)
+{
+    if (!p)
+        return;
+    for (tp_program **at = &p->owner->programs; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    p->engine->free(p->engine);
+    ir_graph_free(p->graph);
+    free(p);
+}
+
+bool tp_run(tp_program *p)
+{
+    return p && (p->engine->run(p->engine, p->symbol) || tp_tell(p->owner));
+}
+
+/* --- inputs and outputs --------------------------------------------------------------------------
+ */
+
+static bool complain(const tp_program *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool complain(const tp_program *p, const char *format, ...)
+{
+    char text[300];
+    va_list list;
+
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    ir_error(&p->owner->error, IR_REFUSED, "%s", text);
+    return tp_tell(p->owner);
+}
+
+static const struct port *find(const tp_program *p, const char *what, tp_tensor x)
+{
+    if (!p)
+        return NULL;
+    for (int i = 0; x.g == p->owner && x.id && i < p->output_count; i++)
+        if (p->output[i].traced == x.id)
+            return &p->output[i];
+    for (int i = 0; x.g == p->owner && x.id && i < p->input_count; i++)
+        if (p->input[i].traced == x.id)
+            return &p->input[i];
+    complain(p, "%s: the tensor is no input or output of the program \"%.40s\"", what,
+             p->graph->name);
+    return NULL;
+}
+
+const struct port *tp_program_input(const tp_program *p, const char *name)
+{
+    for (int i = 0; i < p->input_count; i++)
+        if (strcmp(p->input[i].name, name) == 0)
+            return &p->input[i];
+    return NULL;
+}
+
+const struct port *tp_program_output(const tp_program *p, const char *name)
+{
+    for (int i = 0; i < p->output_count; i++)
+        if (p->output[i].name && strcmp(p->output[i].name, name) == 0)
+            return &p->output[i];
+    return NULL;
+}
+
+void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes)
+{
+    const struct port *port = find(p, "tp_buffer", x);
+
+    if (bytes)
+        *bytes = port ? port->bytes : 0;
+    return port ? port->data : NULL;
+}
+
+double tp_number_at(enum ir_dtype dtype, const void *data)
+{
+    switch (dtype) {
+    case IR_BOOL:
+    case IR_U8:
+        return *(const uint8_t *)data;
+    case IR_I32:
+        return *(const int32_t *)data;
+    case IR_U32:
+        return *(const uint32_t *)data;
+    case IR_I64:
+        return (double)*(const int64_t *)data;
+    case IR_F32:
+        return (double)*(const float *)data;
+    case IR_F64:
+        return *(const double *)data;
+    default:
+        ir_bug("a number of type %d", dtype);
+    }
+}
+
+double tp_port_number(const tp_program *p, const struct port *port)
+{
+    return port->bytes ? tp_number_at(ir_at(p->graph, port->value)->dtype, port->data)
+                       : (double)NAN;
+}
+
+double tp_get(const tp_program *p, tp_tensor x)
+{
+    const struct port *port = find(p, "tp_get", x);
+
+    if (port && ir_at(p->graph, port->value)->shape.rank != 0) {
+        complain(p, "tp_get: %s; expected a scalar, tp_buffer() gives arrays", tp_describe(x));
+        return (double)NAN;
+    }
+    return port ? tp_port_number(p, port) : (double)NAN;
+}
+
+bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes)
+{
+    const struct port *port = find(p, "tp_read", x);
+
+    if (port && bytes > port->bytes)
+        return complain(p, "tp_read: %zu bytes of %s, which has %zu", bytes, tp_describe(x),
+                        port->bytes);
+    if (port && bytes)
+        memcpy(to, port->data, bytes);
+    return port != NULL;
+}
+
+bool tp_rows(tp_program *p, int64_t rows)
+{
+    if (!p)
+        return false;
+    if (p->graph->symbols == 0 || rows < p->graph->symbol[0].lo || rows > p->graph->symbol[0].hi) {
+        if (p->graph->symbols == 0)
+            return complain(p, "tp_rows: the program \"%.40s\" has no symbol", p->graph->name);
+        return complain(p, "tp_rows: %lld rows for the program \"%.40s\"; expected %lld to %lld",
+                        (long long)rows, p->graph->name, (long long)p->graph->symbol[0].lo,
+                        (long long)p->graph->symbol[0].hi);
+    }
+    p->symbol[0] = rows;
+    return true;
+}
+
+size_t tp_program_bytes(const tp_program *p)
+{
+    return p ? p->engine->bytes : 0;
+}
+
+const char *tp_program_engine(const tp_program *p)
+{
+    return p ? p->engine->name : "none";
+}

@@ -1,0 +1,269 @@
+/*
+ * tensor: elementwise operations, and the rule of types that goes before them.
+ *
+ * The IR's rows want arguments of one type. A bare number becomes a constant of the tensor's type;
+ * integers widen among themselves; division of integers is done in f32; nothing else changes a
+ * type silently.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "frontend/frontend.h"
+
+static bool is_real(enum ir_dtype dtype)
+{
+    return ir_dtypes[dtype].kind == 'f';
+}
+
+/* A number as a constant: exact where the type has integers. */
+static ir_val number_as(tp_graph *g, const char *what, double number, enum ir_dtype dtype,
+                        tp_loc at)
+{
+    struct ir_loc loc = tp_place(g, at);
+
+    if (is_real(dtype))
+        return ir_number(g->ir, dtype, number, loc);
+    if (number != floor(number) || fabs(number) > 9007199254740992.0) {
+        tp_fail(g, at, what,
+                "the number %g is no %s; expected an integer, or tp_cast() of the tensor", number,
+                ir_dtypes[dtype].name);
+        return (ir_val){ 0 };
+    }
+    return ir_integer(g->ir, dtype, (int64_t)number, loc);
+}
+
+/* The type that two integer types widen to; u32 and a signed one meet in i64. */
+static enum ir_dtype wider(enum ir_dtype a, enum ir_dtype b)
+{
+    static const int rank[IR_DTYPES] = { [IR_BOOL] = 0, [IR_U8] = 1,  [IR_I32] = 2, [IR_U32] = 2,
+                                         [IR_I64] = 3,  [IR_F32] = 4, [IR_F64] = 4 };
+
+    if (rank[a] == rank[b] && a != b)
+        return IR_I64;
+    return rank[a] >= rank[b] ? a : b;
+}
+
+/* Brings two arguments to one type; of a bare number it is the other's. */
+static bool agree(tp_graph *g, const char *what, tp_tensor a, tp_tensor b, ir_val out[2], tp_loc at)
+{
+    struct ir_loc loc = tp_place(g, at);
+    const tp_tensor x[2] = { a, b };
+    const bool divide = strcmp(what, "div") == 0;
+    enum ir_dtype dtype = tp_node(a.g ? a : b)->dtype;
+
+    if (a.g && b.g && tp_node(a)->dtype != tp_node(b)->dtype) {
+        if (is_real(tp_node(a)->dtype) || is_real(tp_node(b)->dtype)) {
+            tp_fail(g, at, what, "a = %s and b = %s; expected one type, tp_cast() changes it",
+                    tp_describe(a), tp_describe(b));
+            return false;
+        }
+        dtype = wider(tp_node(a)->dtype, tp_node(b)->dtype);
+    }
+    if (divide && ir_dtypes[dtype].kind != 'f' && ir_dtypes[dtype].kind != 'b')
+        dtype = IR_F32;
+    for (int i = 0; i < 2; i++)
+        out[i] = x[i].g ? ir_cast(g->ir, tp_val(x[i]), dtype, loc)
+                        : number_as(g, what, x[i].number, dtype, at);
+    return out[0].id && out[1].id;
+}
+
+tp_tensor tp_unary_at(const char *op, tp_tensor x, tp_loc at)
+{
+    tp_graph *g = x.g;
+    enum ir_op row = ir_op_by_name(op, strlen(op));
+
+    if (!tp_ready(g, at, op, 1, &x))
+        return POISON(g);
+    if (ir_ops[row].arity != 1 || !ir_pointwise(row) || row == IR_cast || row == IR_bitcast)
+        return tp_fail(g, at, op, "there is no such elementwise operation of one tensor");
+    return tp_give(g, ir_op1(g->ir, row, tp_val(x), tp_place(g, at)));
+}
+
+tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc at)
+{
+    const tp_tensor x[] = { a, b };
+    tp_graph *g = tp_graph_of(2, x);
+    enum ir_op row = ir_op_by_name(op, strlen(op));
+    ir_val v[2];
+
+    if (!tp_ready(g, at, op, 2, x))
+        return POISON(g);
+    if (ir_ops[row].arity != 2 || ir_ops[row].group == IR_STRUCTURAL)
+        return tp_fail(g, at, op, "there is no such elementwise operation of two tensors");
+    if (!agree(g, op, a, b, v, at))
+        return POISON(g);
+    return tp_give(g, ir_op2(g->ir, row, v[0], v[1], tp_place(g, at)));
+}
+
+tp_tensor tp_where_at(tp_tensor condition, tp_tensor a, tp_tensor b, tp_loc at)
+{
+    const tp_tensor x[] = { condition, a, b };
+    tp_graph *g = condition.g;
+    ir_val v[2];
+
+    if (!tp_ready(g, at, "tp_where", 3, x))
+        return POISON(g);
+    if (!a.g && !b.g) {
+        v[0] = ir_number(g->ir, IR_F32, a.number, tp_place(g, at));
+        v[1] = ir_number(g->ir, IR_F32, b.number, tp_place(g, at));
+    } else if (!agree(g, "tp_where", a, b, v, at)) {
+        return POISON(g);
+    }
+    return tp_give(g, ir_select(g->ir, tp_val(condition), v[0], v[1], tp_place(g, at)));
+}
+
+tp_tensor tp_cast_at(tp_tensor x, tp_dtype dtype, tp_loc at)
+{
+    tp_graph *g = x.g;
+
+    if (!tp_ready(g, at, "tp_cast", 1, &x))
+        return POISON(g);
+    if (dtype < TP_DEFAULT || dtype > TP_F64)
+        return tp_fail(g, at, "tp_cast", "%d is not a type", (int)dtype);
+    return tp_give(g, ir_cast(g->ir, tp_val(x), tp_ir_dtype(dtype), tp_place(g, at)));
+}
+
+/* --- formulas ----------------------------------------------------------------------------------
+ */
+
+static const struct formula {
+    const char *name, *inner, *text;
+} formulas[] = {
+#define FORMULA(name, inner, text) { #name, inner, text },
+#include "frontend/formulas.def"
+#undef FORMULA
+};
+
+static const struct formula *find_formula(const char *name)
+{
+    for (size_t i = 0; i < sizeof formulas / sizeof *formulas; i++)
+        if (strcmp(formulas[i].name, name) == 0)
+            return &formulas[i];
+    return NULL;
+}
+
+ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b, double c,
+                        struct ir_loc at)
+{
+    const struct formula *f = find_formula(name);
+    enum ir_dtype dtype = ir_at(g, a)->dtype;
+    ir_val letter[26] = { [0] = a };
+
+    if (*f->inner)
+        letter['s' - 'a'] = tp_formula_value(g, f->inner, a, b, c, at);
+    if (is_real(dtype)) {
+        letter[1] = ir_number(g, dtype, b, at);
+        letter[2] = ir_number(g, dtype, c, at);
+    } else {
+        letter[1] = ir_integer(g, dtype, (int64_t)b, at);
+        letter[2] = ir_integer(g, dtype, (int64_t)c, at);
+    }
+    return ir_formula(g, f->text, letter, at);
+}
+
+tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c, tp_loc at)
+{
+    tp_graph *g = x.g;
+
+    if (!tp_ready(g, at, name, 1, &x))
+        return POISON(g);
+    if (!find_formula(name))
+        return tp_fail(g, at, name, "there is no such formula");
+    if (!is_real(tp_node(x)->dtype) && (b != floor(b) || c != floor(c)))
+        return tp_fail(g, at, name,
+                       "%s with %g, %g; expected a floating type, tp_cast() changes it",
+                       tp_describe(x), b, c);
+    return tp_give(g, tp_formula_value(g->ir, name, tp_val(x), b, c, tp_place(g, at)));
+}
+
+/* --- sources -------------------------------------------------------------------------------------
+ */
+
+static tp_tensor full(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, double value,
+                      tp_loc at)
+{
+    ir_val number = number_as(g, "tp_full", value, dtype, at);
+
+    return tp_give(g, shape.rank ? ir_expand(g->ir, number, shape, tp_place(g, at)) : number);
+}
+
+tp_tensor tp_full_at(tp_graph *g, tp_dtype dtype, tp_shape shape, double value, tp_loc at)
+{
+    if (!tp_ready(g, at, "tp_full", 0, NULL))
+        return POISON(g);
+    if (shape.rank < 0 || shape.rank > IR_RANK)
+        return tp_fail(g, at, "tp_full", "%d axes; expected at most %d", shape.rank, IR_RANK);
+    return full(g, tp_ir_dtype(dtype), tp_ir_shape(shape), value, at);
+}
+
+tp_tensor tp_full_like_at(tp_tensor x, double value, tp_loc at)
+{
+    if (!tp_ready(x.g, at, "tp_full_like", 1, &x))
+        return POISON(x.g);
+    return full(x.g, tp_node(x)->dtype, tp_node(x)->shape, value, at);
+}
+
+tp_tensor tp_arange_at(tp_graph *g, tp_dtype dtype, int64_t count, tp_loc at)
+{
+    if (!tp_ready(g, at, "tp_arange", 0, NULL))
+        return POISON(g);
+    return tp_give(g,
+                   ir_iota(g->ir, tp_ir_dtype(dtype),
+                           (struct ir_shape){ .rank = 1, .dim = { count } }, 0, tp_place(g, at)));
+}
+
+/*
+ * Random bits are a function of (seed, step, stream, index): the stream is a number that the trace
+ * gives out once, the step a state that training counts up.
+ */
+ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at)
+{
+    const int64_t stream = (int64_t)g->streams++;
+    ir_val counter = tp_counter(g->ir, at);
+    ir_val args[2] = { ir_integer(g->ir, IR_I64, (int64_t)g->ir->seed, at), counter };
+    struct state *s = tp_state_of(g, ir_at(g->ir, counter), STATE_HIDDEN);
+
+    if (!s)
+        return (ir_val){ 0 };
+    s->value = counter;
+    s->frozen = true;
+    return ir_add(g->ir, &(struct ir_node){ .op = IR_bits,
+                                            .dtype = IR_U32,
+                                            .shape = shape,
+                                            .arity = 2,
+                                            .args = args,
+                                            .attr = { { .count = 1, .at = &stream } },
+                                            .loc = at });
+}
+
+/* The upper 24 bits of a word as a number in [0, 1); with `off` the least is above 0. */
+static ir_val uniform(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, double off,
+                      struct ir_loc at)
+{
+    ir_val letter[26] = { ir_op2(g->ir, IR_shr, tp_chance(g, shape, at),
+                                 ir_integer(g->ir, IR_U32, 8, at), at) };
+
+    letter[0] = ir_cast(g->ir, letter[0], dtype, at);
+    letter[1] = ir_number(g->ir, dtype, off, at);
+    return ir_formula(g->ir, "(a + b) * 0.000000059604644775390625", letter, at);
+}
+
+tp_tensor tp_rand_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at)
+{
+    if (!tp_ready(g, at, "tp_rand", 0, NULL))
+        return POISON(g);
+    return tp_give(g, uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 0, tp_place(g, at)));
+}
+
+tp_tensor tp_randn_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at)
+{
+    struct ir_loc loc = tp_place(g, at);
+    ir_val letter[26] = { 0 };
+
+    if (!tp_ready(g, at, "tp_randn", 0, NULL))
+        return POISON(g);
+    letter[0] = uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 1, loc); /* (0, 1] */
+    letter[1] = uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 0, loc);
+    return tp_give(
+        g, ir_formula(g->ir, "sqrt(-2 * log(a)) * cos(6.28318530717958647693 * b)", letter, loc));
+}
