@@ -79,6 +79,7 @@ int64_t tp_batches_next(struct data_batches *batches, void *const destination[])
 
 int64_t tp_batches_rows(const struct data_batches *batches);  /* of an epoch, all of them */
 int64_t tp_batches_count(const struct data_batches *batches); /* of an epoch */
+int64_t tp_batches_most(const struct data_batches *batches);  /* rows of the greatest batch */
 
 /* Epochs * rows + rows taken of this epoch: all that is needed to go on at the same row. */
 int64_t tp_batches_position(const struct data_batches *batches);

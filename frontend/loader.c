@@ -369,3 +369,8 @@ int64_t tp_batches_row(const struct data_batches *batches, int64_t epoch, int64_
     return o->first_row +
            (o->shuffle ? (int64_t)tp_data_shuffled(&shuffle, (uint64_t)index) : index);
 }
+
+int64_t tp_batches_most(const struct data_batches *batches)
+{
+    return batches->options.batch;
+}

@@ -147,7 +147,9 @@ ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b
 {
     const struct formula *f = find_formula(name);
     enum ir_dtype dtype = ir_at(g, a)->dtype;
-    ir_val letter[26] = { [0] = a };
+    const bool region = ir_region_kind(name) >= 0; /* with a derivative of its own */
+    ir_val letter[26] = { [0] = a }, y;
+    uint32_t opened = 0;
 
     if (*f->inner)
         letter['s' - 'a'] = tp_formula_value(g, f->inner, a, b, c, at);
@@ -158,7 +160,10 @@ ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b
         letter[1] = ir_integer(g, dtype, (int64_t)b, at);
         letter[2] = ir_integer(g, dtype, (int64_t)c, at);
     }
-    return ir_formula(g, f->text, letter, at);
+    if (region)
+        opened = ir_region_open(g, name, NULL, 1, &a, (struct ir_list){ 0 }, at);
+    y = ir_formula(g, f->text, letter, at);
+    return region ? ir_region_close(g, opened, y) : y;
 }
 
 tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c, tp_loc at)

@@ -335,6 +335,32 @@ bool *ir_live(const struct ir_graph *g, struct ir_arena *arena)
     return live;
 }
 
+/* Ids of states stay; nothing that is added from now on is shared with what was. */
+void ir_forget(struct ir_graph *g)
+{
+    uint32_t last = 0;
+
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].op == IR_state)
+            last = v;
+        else
+            g->nodes[v] = (struct ir_node){ .op = IR_POISON };
+    g->count = last + 1;
+    g->output_count = g->effect_count = 0;
+    g->regions = 1;
+    g->region_now = 0;
+    memset(g->table, 0, g->table_room * sizeof *g->table);
+    memset(g->named, 0, g->named_room * sizeof *g->named);
+    g->named_count = 0;
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].op == IR_state) {
+            g->nodes[v].region = 0;
+            *slot(g, &g->nodes[v]) = v;
+            *named(g, g->nodes[v].text) = v;
+            g->named_count++;
+        }
+}
+
 /* --- regions ---------------------------------------------------------------------------------- */
 
 uint32_t ir_region_open(struct ir_graph *g, const char *name, const char *title, int n,

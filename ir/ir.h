@@ -208,6 +208,7 @@ static inline const struct ir_node *ir_at(const struct ir_graph *g, ir_val v)
 {
     return &g->nodes[v.id];
 }
+void   ir_forget(struct ir_graph *g); /* all but the states, which keep their ids: a tape begins anew */
 bool  *ir_live(const struct ir_graph *g, struct ir_arena *arena); /* reached from outputs and effects */
 
 /* build.c: shorter ways to ir_add; every one takes the place it belongs to */

@@ -62,3 +62,10 @@ void pass_grad_of_region_cross_entropy(struct pass_step *s)
     s->to[0] =
         binary(s, IR_mul, binary(s, IR_sub, share, target), binary(s, IR_div, s->grad, rows));
 }
+
+void pass_grad_of_region_sigmoid(struct pass_step *s)
+{
+    ir_val letter[26] = { ['g' - 'a'] = s->grad, ['y' - 'a'] = s->y };
+
+    s->to[0] = ir_formula(s->g, "g * (y * (1 - y))", letter, s->node->loc);
+}
