@@ -45,6 +45,7 @@ void pass_grad_of_scatter_add(struct pass_step *);
 void pass_grad_of_region_softmax(struct pass_step *);
 void pass_grad_of_region_log_softmax(struct pass_step *);
 void pass_grad_of_region_cross_entropy(struct pass_step *);
+void pass_grad_of_region_sigmoid(struct pass_step *);
 
 /* differentiate.c, for both directions */
 bool pass_differentiable(struct ir_graph *, const char *what, int n,
