@@ -25,6 +25,7 @@
 
 #define LOOP_LANES 16
 #define LOOP_AXES  64 /* axes a kernel may have */
+#define LOOP_TERMS 48 /* terms an index expression may have */
 
 /* loop_index.c: index expressions, sums of scale * atom + constant; equal expressions have equal ids. 0 is the constant 0. */
 typedef uint32_t loop_ix;
@@ -116,6 +117,10 @@ struct loop_value {
     enum ir_dtype dtype;
     uint64_t      depends; /* axes; kept by loop_depends() */
     bool          variable;
+    int64_t       lo, hi; /* of an integer that is an index, for the range analysis; both 0: not known */
+};
+struct loop_table { /* a hash of numbers plus one */
+    uint32_t *slot, room;
 };
 
 struct loop_kernel {
@@ -127,6 +132,7 @@ struct loop_kernel {
     uint32_t            atoms, atom_room;
     struct loop_sum    *sum; /* by loop_ix */
     uint32_t            sums, sum_room;
+    struct loop_table   atom_table, sum_table;
     struct loop_axis    axis[LOOP_AXES];
     int                 axes;
     struct loop_value  *value; /* by id; 0 is none */
@@ -172,6 +178,7 @@ loop_ix loop_const(struct loop_kernel *, int64_t);
 loop_ix loop_axis_ix(struct loop_kernel *, int axis);
 loop_ix loop_dim_ix(struct loop_kernel *, int64_t dim); /* constant for a fixed extent */
 loop_ix loop_value_ix(struct loop_kernel *, uint32_t value);
+loop_ix loop_atom_ix(struct loop_kernel *, struct loop_atom); /* as it stands, nothing simplified: what a text says */
 loop_ix loop_plus(struct loop_kernel *, loop_ix a, loop_ix b);
 loop_ix loop_scale(struct loop_kernel *, loop_ix a, int64_t by);
 loop_ix loop_div(struct loop_kernel *, loop_ix a, int64_t by);
@@ -182,6 +189,7 @@ bool    loop_is_const(const struct loop_kernel *, loop_ix, int64_t *value);
 int64_t loop_coefficient(const struct loop_kernel *, loop_ix, int axis, bool *linear); /* d ix / d axis; linear false: inside a division */
 uint64_t loop_axes_of(const struct loop_kernel *, loop_ix); /* set of axes it depends on, through values too */
 int     loop_guard_state(const struct loop_kernel *, const struct loop_guard *); /* 1 always true, 0 always false, -1 depends */
+struct loop_kernel *loop_shadow(const struct loop_kernel *, struct ir_arena *); /* index expressions made on it leave the kernel as it is */
 
 /* loop.c: building and walking */
 int      loop_axis_new(struct loop_kernel *, const char *name, loop_ix to, int64_t hi);

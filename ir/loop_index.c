@@ -7,10 +7,28 @@
 #include "loop.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define TERMS 48 /* an expression of more terms is a fault of ours: real ones have a dozen */
+#define TERMS LOOP_TERMS /* an expression of more terms is a fault of ours: real ones have a dozen */
+
+/* Sums that leave 64 bits stop at 2^62, far outside of every buffer, so that even a text that was written in malice has a range. */
+#define FAR (INT64_C(1) << 62)
+__extension__ typedef __int128 wide;
+
+static int64_t clamped(wide x)
+{
+    return x > FAR ? FAR : x < -FAR ? -FAR : (int64_t)x;
+}
+
+static int64_t times(int64_t a, int64_t b)
+{
+    return clamped((wide)a * b);
+}
+
+static int64_t add(int64_t a, int64_t b)
+{
+    return clamped((wide)a + b);
+}
 
 struct build {
     int64_t          constant;
@@ -30,7 +48,7 @@ static void add_term(struct build *b, int64_t scale, uint32_t atom)
     while (i < b->count && b->term[i].atom < atom)
         i++;
     if (i < b->count && b->term[i].atom == atom) {
-        b->term[i].scale += scale;
+        b->term[i].scale = add(b->term[i].scale, scale);
         if (b->term[i].scale == 0)
             memmove(&b->term[i], &b->term[i + 1], (size_t)(--b->count - i) * sizeof *b->term);
         return;
@@ -45,19 +63,79 @@ static void add_term(struct build *b, int64_t scale, uint32_t atom)
 
 static void add_sum(struct build *b, const struct loop_sum *s, int64_t scale)
 {
-    b->constant += s->constant * scale;
+    b->constant = add(b->constant, times(s->constant, scale));
     for (int i = 0; i < s->count; i++)
-        add_term(b, s->term[i].scale * scale, s->term[i].atom);
+        add_term(b, times(s->term[i].scale, scale), s->term[i].atom);
+}
+
+/* ---- equal ones have equal numbers ---- */
+
+static uint32_t mixed(uint32_t hash, uint64_t word)
+{
+    word = (word ^ hash) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(word >> 32) ^ (uint32_t)word;
+}
+
+static uint32_t hash_of_sum(const struct loop_sum *s)
+{
+    uint32_t hash = mixed((uint32_t)s->count, (uint64_t)s->constant);
+
+    for (int i = 0; i < s->count; i++)
+        hash = mixed(mixed(hash, (uint64_t)s->term[i].scale), s->term[i].atom);
+    return hash;
+}
+
+static uint32_t hash_of_atom(const struct loop_atom *a)
+{
+    return mixed(mixed(mixed((uint32_t)a->kind, a->a), (uint64_t)a->divisor), (uint64_t)a->dim);
+}
+
+static bool same_sum(const struct loop_sum *a, const struct loop_sum *b)
+{
+    if (a->constant != b->constant || a->count != b->count)
+        return false;
+    for (int i = 0; i < a->count; i++)
+        if (a->term[i].scale != b->term[i].scale || a->term[i].atom != b->term[i].atom)
+            return false;
+    return true;
+}
+
+static bool same_atom(const struct loop_atom *a, const struct loop_atom *b)
+{
+    return a->kind == b->kind && a->a == b->a && a->divisor == b->divisor && a->dim == b->dim;
+}
+
+/* Makes room for one more number in a table of hashes that is at most half full; true where the table is new and empty. */
+static bool widen(struct loop_kernel *k, struct loop_table *t, uint32_t count)
+{
+    if (2 * count + 2 <= t->room)
+        return false;
+    t->room = t->room ? 2 * t->room : 64;
+    t->slot = ir_alloc(k->arena, t->room * sizeof *t->slot); /* a number plus one, 0: free */
+    return true;
+}
+
+static void enter(struct loop_table *t, uint32_t hash, uint32_t number)
+{
+    uint32_t i = hash & (t->room - 1);
+
+    while (t->slot[i])
+        i = (i + 1) & (t->room - 1);
+    t->slot[i] = number + 1;
 }
 
 static loop_ix intern(struct loop_kernel *k, const struct build *b)
 {
-    for (uint32_t i = 0; i < k->sums; i++) {
-        const struct loop_sum *s = &k->sum[i];
-        if (s->constant == b->constant && s->count == b->count &&
-            !memcmp(s->term, b->term, (size_t)b->count * sizeof *b->term))
-            return i;
-    }
+    const struct loop_sum  draft = { b->constant, b->count, b->term };
+    const struct loop_table *t = &k->sum_table;
+    uint32_t               hash = hash_of_sum(&draft);
+
+    if (widen(k, &k->sum_table, k->sums))
+        for (uint32_t i = 0; i < k->sums; i++)
+            enter(&k->sum_table, hash_of_sum(&k->sum[i]), i);
+    for (uint32_t i = hash & (t->room - 1); t->slot[i]; i = (i + 1) & (t->room - 1))
+        if (same_sum(&k->sum[t->slot[i] - 1], &draft))
+            return t->slot[i] - 1;
     if (k->sums == k->sum_room) {
         struct loop_sum *bigger = ir_alloc(k->arena, 2 * (k->sum_room + 32) * sizeof *bigger);
         if (k->sums)
@@ -71,15 +149,21 @@ static loop_ix intern(struct loop_kernel *k, const struct build *b)
         memcpy(term, b->term, (size_t)b->count * sizeof *term);
     }
     k->sum[k->sums] = (struct loop_sum){ b->constant, b->count, term };
+    enter(&k->sum_table, hash, k->sums);
     return k->sums++;
 }
 
 static uint32_t atom_of(struct loop_kernel *k, struct loop_atom a)
 {
-    for (uint32_t i = 0; i < k->atoms; i++)
-        if (k->atom[i].kind == a.kind && k->atom[i].a == a.a && k->atom[i].divisor == a.divisor &&
-            k->atom[i].dim == a.dim)
-            return i;
+    const struct loop_table *t = &k->atom_table;
+    uint32_t                 hash = hash_of_atom(&a);
+
+    if (widen(k, &k->atom_table, k->atoms))
+        for (uint32_t i = 0; i < k->atoms; i++)
+            enter(&k->atom_table, hash_of_atom(&k->atom[i]), i);
+    for (uint32_t i = hash & (t->room - 1); t->slot[i]; i = (i + 1) & (t->room - 1))
+        if (same_atom(&k->atom[t->slot[i] - 1], &a))
+            return t->slot[i] - 1;
     if (k->atoms == k->atom_room) {
         struct loop_atom *bigger = ir_alloc(k->arena, 2 * (k->atom_room + 16) * sizeof *bigger);
         if (k->atoms)
@@ -88,8 +172,26 @@ static uint32_t atom_of(struct loop_kernel *k, struct loop_atom a)
         k->atom_room = 2 * (k->atom_room + 16);
     }
     k->atom[k->atoms] = a;
+    enter(&k->atom_table, hash, k->atoms);
     return k->atoms++;
 }
+
+struct loop_kernel *loop_shadow(const struct loop_kernel *k, struct ir_arena *arena)
+{
+    struct loop_kernel *shadow = ir_alloc(arena, sizeof *shadow);
+
+    *shadow = *k;
+    shadow->arena = arena;
+    shadow->sum_room = k->sums; /* the next one moves all into the shadow's arena */
+    shadow->atom_room = k->atoms;
+    shadow->sum_table = shadow->atom_table = (struct loop_table){ 0 };
+    shadow->value = ir_alloc(arena, k->values * sizeof *shadow->value);
+    memcpy(shadow->value, k->value, k->values * sizeof *shadow->value);
+    shadow->value_room = k->values;
+    return shadow;
+}
+
+/* ---- building ---- */
 
 loop_ix loop_const(struct loop_kernel *k, int64_t value)
 {
@@ -99,6 +201,11 @@ loop_ix loop_const(struct loop_kernel *k, int64_t value)
 static loop_ix single(struct loop_kernel *k, struct loop_atom atom)
 {
     return intern(k, &(struct build){ .count = 1, .term[0] = { 1, atom_of(k, atom) } });
+}
+
+loop_ix loop_atom_ix(struct loop_kernel *k, struct loop_atom atom)
+{
+    return single(k, atom);
 }
 
 loop_ix loop_axis_ix(struct loop_kernel *k, int axis)
@@ -167,6 +274,7 @@ static void range_of_atom(const struct loop_kernel *k, uint32_t atom, int64_t *l
 {
     const struct loop_atom *a = &k->atom[atom];
 
+    *lo = *hi = 0;
     switch (a->kind) {
     case LOOP_ATOM_AXIS:
         *lo = k->axis[a->a].lo;
@@ -177,8 +285,12 @@ static void range_of_atom(const struct loop_kernel *k, uint32_t atom, int64_t *l
         *hi = ir_dim_max(k->graph, a->dim);
         break;
     case LOOP_ATOM_VALUE:
-        *lo = INT32_MIN;
-        *hi = INT32_MAX;
+        *lo = k->value[a->a].lo;
+        *hi = k->value[a->a].hi;
+        if (*lo == 0 && *hi == 0) {
+            *lo = INT32_MIN;
+            *hi = INT32_MAX;
+        }
         break;
     case LOOP_ATOM_DIV:
         loop_range(k, a->a, lo, hi);
@@ -204,26 +316,28 @@ static void range_of(const struct loop_kernel *k, const struct build *sum, int64
         for (int j = 0; j < x->count && whole; j++) {
             whole = false;
             for (int t = 0; t < left.count; t++)
-                if (left.term[t].atom == x->term[j].atom && left.term[t].scale == s * x->term[j].scale)
+                if (left.term[t].atom == x->term[j].atom && left.term[t].scale == times(s, x->term[j].scale))
                     whole = true;
         }
         if (!whole)
             continue;
         struct build rest = left;
         add_sum(&rest, x, -s);
-        add_term(&rest, s * a->divisor, left.term[i].atom);
+        add_term(&rest, times(s, a->divisor), left.term[i].atom);
         left = rest;
-        *(s > 0 ? hi : lo) += s * (a->divisor - 1);
+        int64_t *side = s > 0 ? hi : lo;
+        *side = add(*side, times(s, a->divisor - 1));
         i = -1;
     }
-    *lo += left.constant;
-    *hi += left.constant;
+    wide least = (wide)*lo + left.constant, most = (wide)*hi + left.constant;
     for (int i = 0; i < left.count; i++) {
         int64_t a, b, s = left.term[i].scale;
         range_of_atom(k, left.term[i].atom, &a, &b);
-        *lo += s > 0 ? s * a : s * b;
-        *hi += s > 0 ? s * b : s * a;
+        least += (wide)s * (s > 0 ? a : b);
+        most += (wide)s * (s > 0 ? b : a);
     }
+    *lo = clamped(least);
+    *hi = clamped(most);
 }
 
 static void load(struct build *b, const struct loop_sum *s)
@@ -252,6 +366,30 @@ static int64_t gcd(int64_t a, int64_t b)
     return a;
 }
 
+#define SHARED 32
+/* what `by` has in common with one scale or several: greatest first, above 1 */
+static int shared_divisors(const struct build *b, int64_t by, int64_t list[SHARED])
+{
+    int count = 0;
+
+    for (int i = 0; i < b->count; i++)
+        for (int j = -1, before = count; j < before && count < SHARED; j++) {
+            int64_t g = gcd(b->term[i].scale, j < 0 ? by : list[j]);
+            int     at = 0;
+            while (at < count && list[at] != g)
+                at++;
+            if (at == count && g > 1)
+                list[count++] = g;
+        }
+    for (int i = 1; i < count; i++)
+        for (int j = i; j > 0 && list[j - 1] < list[j]; j--) {
+            int64_t swap = list[j];
+            list[j] = list[j - 1];
+            list[j - 1] = swap;
+        }
+    return count;
+}
+
 loop_ix loop_div(struct loop_kernel *k, loop_ix ix, int64_t by)
 {
     struct build whole = { 0 }, rest = { 0 };
@@ -276,17 +414,18 @@ loop_ix loop_div(struct loop_kernel *k, loop_ix ix, int64_t by)
         whole.constant += floor_div(lo, by);
         return intern(k, &whole);
     }
-    /* (g * x + r) / (g * d) is x / d where 0 <= r < g */
-    for (int64_t g = by; g > 1; g--) {
+    /* (g * x + r) / (g * d) is x / d where 0 <= r < g: the greatest such g is one that `by` shares with some of the scales */
+    int64_t shared[SHARED];
+    int     count = shared_divisors(&rest, by, shared);
+    for (int c = 0; c < count; c++) {
         struct build high = { 0 }, low = { .constant = rest.constant };
-        if (by % g)
-            continue;
+        int64_t      g = shared[c];
         for (int i = 0; i < rest.count; i++)
             add_term(rest.term[i].scale % g ? &low : &high,
                      rest.term[i].scale % g ? rest.term[i].scale : rest.term[i].scale / g,
                      rest.term[i].atom);
         range_of(k, &low, &lo, &hi);
-        if (!high.count || floor_div(lo, g) != floor_div(hi, g))
+        if (floor_div(lo, g) != floor_div(hi, g))
             continue;
         high.constant = floor_div(lo, g);
         loop_ix outer = loop_div(k, intern(k, &high), by / g);
@@ -294,7 +433,7 @@ loop_ix loop_div(struct loop_kernel *k, loop_ix ix, int64_t by)
     }
     /* (x / c) / d is x / (c * d) */
     if (rest.count == 1 && rest.constant == 0 && rest.term[0].scale == 1 &&
-        k->atom[rest.term[0].atom].kind == LOOP_ATOM_DIV) {
+        k->atom[rest.term[0].atom].kind == LOOP_ATOM_DIV && k->atom[rest.term[0].atom].divisor < FAR / by) {
         struct loop_atom inner = k->atom[rest.term[0].atom];
         return loop_plus(k, intern(k, &whole), loop_div(k, inner.a, inner.divisor * by));
     }
