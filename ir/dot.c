@@ -19,6 +19,8 @@ static void put_node(struct ir_text *t, const struct ir_graph *g, uint32_t v, in
     const struct ir_node *n = &g->nodes[v];
     bool stored = n->op == IR_input || n->op == IR_state;
 
+    if (n->op == IR_POISON)
+        return;
     ir_put(t, "%*sv%u [label=\"", indent, "", v);
     put_label(t, ir_ops[n->op].name);
     if (n->text) {

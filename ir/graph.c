@@ -136,7 +136,8 @@ static void table_fill(struct ir_graph *g)
     g->table_room = g->room * 2;
     g->table = ir_alloc(g->arena, g->table_room * sizeof *g->table);
     for (uint32_t i = 1; i < g->count; i++)
-        *slot(g, &g->nodes[i]) = i;
+        if (g->nodes[i].op != IR_POISON)
+            *slot(g, &g->nodes[i]) = i;
 }
 
 /* --- adding ----------------------------------------------------------------------------------- */
@@ -367,10 +368,14 @@ uint32_t ir_region_open(struct ir_graph *g, const char *name, const char *title,
                         const ir_val *args, struct ir_list attr, struct ir_loc loc)
 {
     struct ir_region *r;
+    int depth = 0;
 
-    if (g->regions >= REGIONS) {
-        ir_error(g->error, IR_REFUSED, "region %.60s: more than %u regions", name, REGIONS);
-        return g->region_now;
+    for (uint32_t p = g->region_now; p; p = g->region[p].parent)
+        depth++;
+    if (g->regions >= REGIONS || depth >= DEPTH) {
+        ir_error(g->error, IR_REFUSED, "region %.60s: more than %u of them or %d in each other",
+                 name, REGIONS, DEPTH);
+        return 0;
     }
     if (g->regions == g->region_room) {
         g->region_room *= 2;

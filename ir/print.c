@@ -87,7 +87,7 @@ static void put_attributes(struct ir_text *t, const struct ir_graph *g, const st
     for (int i = 0; i < ir_attributes(n->op); i++) {
         int length;
         const char *name = ir_attribute(n->op, i, &length);
-        bool one = false;
+        bool one = n->op == IR_put_add || n->op == IR_scatter_add;
         if (n->attr[i].count == 0)
             continue;
         for (size_t k = 0; k < sizeof single / sizeof *single; k++)
@@ -242,7 +242,7 @@ void ir_print_program(struct ir_text *t, const struct ir_program *p)
         for (int i = 0; i < p->kernels[k].count; i++)
             inside[p->kernels[k].nodes[i].id] = true;
     for (uint32_t i = 1; i < g->count; i++)
-        if (!inside[i] && g->nodes[i].op != IR_input)
+        if (!inside[i] && g->nodes[i].op != IR_input && g->nodes[i].op != IR_POISON)
             put_node(t, g, i, 2);
     for (int k = 0; k < p->kernel_count; k++) {
         ir_put(t, "  kernel ");

@@ -240,8 +240,7 @@ static bool const_value(struct ir_graph *g, struct ir_node *n)
     if (n->attr[0].count != 1)
         return ir_refuse(g, n, "%d values; expected one", n->attr[0].count);
     if (n->shape.rank)
-        return ir_refuse(g, n, "rank %d; expected a scalar, tp_full() and expand repeat it",
-                         n->shape.rank);
+        return ir_refuse(g, n, "rank %d; expected a scalar, expand repeats it", n->shape.rank);
     number = ir_alloc(g->arena, sizeof *number);
     *number = n->attr[0].at[0];
     n->attr[0].at = number;

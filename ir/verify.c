@@ -19,10 +19,13 @@ static bool node_holds(struct ir_graph *shadow, uint32_t v, struct ir_error *err
     const struct ir_node *n = &shadow->nodes[v];
     struct ir_node again = *n;
 
-    if (n->op == IR_POISON || (unsigned)n->op >= IR_OPS)
+    if (n->op == IR_POISON) /* a place that ir_forget emptied; nobody may read it */
+        return true;
+    if ((unsigned)n->op >= IR_OPS)
         return wrong(error, shadow, v, "no operation");
     for (int i = 0; i < n->arity; i++)
-        if (n->args[i].id == 0 || n->args[i].id >= v)
+        if (n->args[i].id == 0 || n->args[i].id >= v ||
+            shadow->nodes[n->args[i].id].op == IR_POISON)
             return wrong(error, shadow, v, "an argument that does not stand before it");
     if (n->region >= shadow->regions)
         return wrong(error, shadow, v, "a region that is not there");
@@ -61,7 +64,7 @@ static bool effects_hold(const struct ir_graph *g, struct ir_arena *scratch, str
         return ir_error(error, IR_REFUSED, "%.60s: an effect that is no assignment", g->name);
     for (int i = 0; i < g->output_count; i++) {
         uint32_t v = g->outputs[i].value.id;
-        if (v == 0 || v >= g->count)
+        if (v == 0 || v >= g->count || g->nodes[v].op == IR_POISON)
             return ir_error(error, IR_REFUSED, "%.60s: output %d is no value", g->name, i);
         if (g->nodes[v].op == IR_assign)
             return wrong(error, g, v, "an output, but an assignment has no value");

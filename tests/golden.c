@@ -1,0 +1,168 @@
+/*
+ * Goldens: tests/golden/STAGE/CLAIM.tp holds an input, a line `----`, and what the stage makes of
+ * it. One test walks each folder, so a new test is a new file and a new stage is a row below.
+ *
+ * TAPER_BLESS=1 rewrites the outcomes; the diff is to be read like code.
+ */
+#include "ir/ir.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Puts the stage's text of `size` bytes at `text` into out; false and an error where it refuses. */
+typedef bool stage_function(const char *text, size_t size, struct ir_text *out,
+                            struct ir_error *error);
+
+/* --- the stages ------------------------------------------------------------------------------- */
+
+static bool trace(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+
+    if (!m)
+        return false;
+    ir_print_module(out, m);
+    ir_module_free(m);
+    return true;
+}
+
+/* A text that must be refused, and the message. */
+static bool refusal(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_error found = { 0 };
+
+    if (trace(text, size, out, &found))
+        return ir_error(error, IR_FAILED, "it was not refused");
+    ir_put(out, "%s\n", found.text);
+    return true;
+}
+
+static const struct stage {
+    const char *name;
+    stage_function *run;
+    bool reads_back; /* the outcome is a text that the stage gives back unchanged */
+} stages[] = {
+    { "trace", trace, true },
+    { "error", refusal, false },
+};
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static char *read_whole(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    struct ir_text text = { 0 };
+    char part[4096];
+    size_t got;
+
+    cr_assert(file, "%s cannot be read", path);
+    while ((got = fread(part, 1, sizeof part, file)) > 0)
+        ir_put_bytes(&text, part, got);
+    fclose(file);
+    ir_put(&text, "%s", "");
+    *size = text.size;
+    return text.data;
+}
+
+static void bless(const char *path, const char *input, size_t size, const char *outcome)
+{
+    FILE *file = fopen(path, "wb");
+
+    cr_assert(file, "%s cannot be written", path);
+    cr_assert(fwrite(input, 1, size, file) == size && fprintf(file, "----\n%s", outcome) >= 0 &&
+                  fclose(file) == 0,
+              "%s cannot be written", path);
+}
+
+static void one_golden(const struct stage *stage, const char *path)
+{
+    size_t size;
+    char *whole = read_whole(path, &size), *mark = NULL, *want;
+    struct ir_text out = { 0 }, again = { 0 };
+    struct ir_error error = { 0 };
+    bool fine;
+
+    if (strncmp(whole, "----\n", 5) == 0)
+        mark = whole;
+    else if ((mark = strstr(whole, "\n----\n")))
+        mark++;
+    if (!mark && getenv("TAPER_BLESS")) /* a new file may hold the input alone */
+        mark = whole + size;
+    cr_assert(mark, "%s has no line ----", path);
+    want = *mark ? mark + 5 : mark;
+    ir_put(&out, "%s", "");
+    ir_put(&again, "%s", "");
+    fine = stage->run(whole, (size_t)(mark - whole), &out, &error);
+    cr_expect(fine, "%s: %s", path, error.text);
+    if (fine && stage->reads_back) {
+        cr_expect(stage->run(out.data, out.size, &again, &error), "%s: its outcome: %s", path,
+                  error.text);
+        cr_expect(strcmp(out.data, again.data) == 0, "%s: its outcome reads back as\n%s", path,
+                  again.data);
+    }
+    if (fine && getenv("TAPER_BLESS"))
+        bless(path, whole, (size_t)(mark - whole), out.data);
+    else if (fine)
+        cr_expect(strcmp(out.data, want) == 0, "%s: expected\n%s\nfound\n%s", path, want, out.data);
+    ir_text_free(&out);
+    ir_text_free(&again);
+    free(whole);
+}
+
+static void walk(const char *name)
+{
+    const char *source = getenv("TAPER_SOURCE");
+    const struct stage *stage = stages;
+    char folder[1000], path[2000];
+    struct dirent *entry;
+    int seen = 0;
+    DIR *dir;
+
+    while (strcmp(stage->name, name) != 0)
+        stage++;
+    snprintf(folder, sizeof folder, "%s/tests/golden/%s", source ? source : TAPER_SOURCE, name);
+    dir = opendir(folder);
+    cr_assert(dir, "%s is not there", folder);
+    while ((entry = readdir(dir))) {
+        size_t length = strlen(entry->d_name);
+        if (length < 4 || strcmp(entry->d_name + length - 3, ".tp") != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        one_golden(stage, path);
+        seen++;
+    }
+    closedir(dir);
+    cr_expect(seen > 0, "%s holds no golden", folder);
+}
+
+Test(golden, trace)
+{
+    walk("trace");
+}
+
+Test(golden, error)
+{
+    walk("error");
+}
+
+/* A folder that no stage has would never be looked at. */
+Test(golden, every_folder_is_a_stage)
+{
+    const char *source = getenv("TAPER_SOURCE");
+    char folder[1000];
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(folder, sizeof folder, "%s/tests/golden", source ? source : TAPER_SOURCE);
+    dir = opendir(folder);
+    cr_assert(dir, "%s is not there", folder);
+    while ((entry = readdir(dir))) {
+        bool known = entry->d_name[0] == '.';
+        for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+            known |= strcmp(entry->d_name, stages[i].name) == 0;
+        cr_expect(known, "tests/golden/%s: no stage of this name in tests/golden.c", entry->d_name);
+    }
+    closedir(dir);
+}
