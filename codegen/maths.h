@@ -51,7 +51,7 @@ static inline f32x16 mod_f32x16(const f32x16 a, const f32x16 b)
     return select_f32x16((r != 0.0f) & ((r < 0.0f) != (b < 0.0f)), r + b, r);
 }
 
-/* 1.2 ulp */
+/* 1.5 ulp */
 static inline f32x16 rsqrt_f32x16(const f32x16 x)
 {
     return 1.0f / sqrt_f32x16(x);
@@ -65,11 +65,12 @@ static inline f32x16 two_to_f32x16(const i32x16 n)
     return from_bits_f32x16((i32x16)(((u32x16)n + 127u) << 23));
 }
 
-/* p * 2^n in two steps, so that subnormals and overflow come out */
+/* p * 2^n for -254 < n < 256 in two steps, so that subnormals and overflow come out */
 static inline f32x16 scale_f32x16(const f32x16 p, const i32x16 n)
 {
-    const i32x16 half = n >> 1;
-    return p * two_to_f32x16(half) * two_to_f32x16(n - half);
+    const u32x16 both = (u32x16)n + 254u, half = both >> 1;
+    const f32x16 first = from_bits_f32x16((i32x16)(half << 23));
+    return p * first * from_bits_f32x16((i32x16)((both - half) << 23));
 }
 
 /* e^x = (1 + result) 2^n for |x| < 10^5: x = n ln 2 + r, and a polynomial of degree 7 in r */
@@ -79,13 +80,12 @@ static inline f32x16 exp_part_f32x16(const f32x16 x, i32x16 *n)
     const f32x16 whole = shifted - 0x1.8p+23f;
     f32x16 r = fma_f32x16(whole, splat_f32x16(-0x1.62e430p-1f), x);
     r = fma_f32x16(whole, splat_f32x16(0x1.05c610p-29f), r);
+    const f32x16 z = r * r, low = poly_f32x16(splat_f32x16(0x1.555556p-3f), r, 0x1p-1f);
+    const f32x16 mid = poly_f32x16(splat_f32x16(0x1.110eecp-7f), r, 0x1.5554e0p-5f);
     f32x16 p = poly_f32x16(splat_f32x16(0x1.a51992p-13f), r, 0x1.6d5a12p-10f);
-    p = poly_f32x16(p, r, 0x1.110eecp-7f);
-    p = poly_f32x16(p, r, 0x1.5554e0p-5f);
-    p = poly_f32x16(p, r, 0x1.555556p-3f);
-    p = poly_f32x16(p, r, 0x1p-1f);
+    p = fma_f32x16(fma_f32x16(p, z, mid), z, low);
     *n = (i32x16)((u32x16)bits_f32x16(shifted) - 0x4b400000u);
-    return fma_f32x16(p, r * r, r);
+    return fma_f32x16(p, z, r);
 }
 
 /* 0.98 ulp */
@@ -97,7 +97,7 @@ static inline f32x16 exp_f32x16(const f32x16 x)
     return scale_f32x16(y + 1.0f, n);
 }
 
-/* x = n + r, and a polynomial of degree 6 in r */
+/* x = n + r, and a polynomial of degree 6 in r; 0.79 ulp */
 static inline f32x16 exp2_f32x16(const f32x16 x)
 {
     f32x16 y = select_f32x16(x > 129.0f, splat_f32x16(129.0f), x);
@@ -112,7 +112,7 @@ static inline f32x16 exp2_f32x16(const f32x16 x)
     return scale_f32x16(p, (i32x16)((u32x16)bits_f32x16(shifted) - 0x4b400000u));
 }
 
-/* p 2^n + (2^n - 1), with half of each so that 2^128 does not overflow */
+/* p 2^n + (2^n - 1), with half of each so that 2^128 does not overflow; 1.4 ulp */
 static inline f32x16 expm1_f32x16(const f32x16 x)
 {
     i32x16 n;
@@ -122,7 +122,7 @@ static inline f32x16 expm1_f32x16(const f32x16 x)
     return copysign_f32x16(fma_f32x16(y, half, half - 0.5f) * 2.0f, x);
 }
 
-/* x = 2^n m with m in 0.7 .. 1.4, then a polynomial of degree 10 in m - 1 */
+/* x = 2^n m with m in 0.7 .. 1.4, then a polynomial of degree 10 in m - 1; 0.89 ulp */
 static inline f32x16 log_f32x16(const f32x16 x)
 {
     const i32x16 tiny = x < 0x1p-126f;
@@ -144,7 +144,7 @@ static inline f32x16 log_f32x16(const f32x16 x)
     return select_f32x16((x > 0.0f) & (x < inf_f32), y, select_f32x16(x > 0.0f, x, zero));
 }
 
-/* the logarithm of u = 1 + x as rounded, then what the rounding lost */
+/* the logarithm of u = 1 + x as rounded, then what the rounding lost; 1.5 ulp */
 static inline f32x16 log1p_f32x16(const f32x16 x)
 {
     const f32x16 u = x + 1.0f, y = log_f32x16(u);
@@ -152,7 +152,7 @@ static inline f32x16 log1p_f32x16(const f32x16 x)
     return copysign_f32x16(select_f32x16((x > -1.0f) & (x < inf_f32), y + lost, y), x);
 }
 
-/* an odd polynomial below 0.625, above it 1 - 2 / (e^2x + 1) */
+/* an odd polynomial below 0.625, above it 1 - 2 / (e^2x + 1); 1.3 ulp */
 static inline f32x16 tanh_f32x16(const f32x16 x)
 {
     i32x16 n;
@@ -177,13 +177,14 @@ static inline f32x16 half_exp_f32x16(const f32x16 x)
     return scale_f32x16(p + 1.0f, n - 1);
 }
 
+/* h + 1 / 4h with h = e^|x| / 2; 1.5 ulp */
 static inline f32x16 cosh_f32x16(const f32x16 x)
 {
     const f32x16 h = half_exp_f32x16(x);
     return h + 0.25f / h;
 }
 
-/* an odd polynomial below 1 */
+/* an odd polynomial below 1, above it h - 1 / 4h; 1.6 ulp */
 static inline f32x16 sinh_f32x16(const f32x16 x)
 {
     const f32x16 z = x * x, h = half_exp_f32x16(x);
@@ -239,6 +240,7 @@ static inline f32x16 cos_part_f32x16(const f32x16 x)
     return poly_f32x16(p, z, 1.0f);
 }
 
+/* polynomials of degree 7 and 8 by quadrants; 1.6 ulp for every x */
 static inline f32x16 sin_f32x16(const f32x16 x)
 {
     i32x16 quadrant;
@@ -247,6 +249,7 @@ static inline f32x16 sin_f32x16(const f32x16 x)
     return select_f32x16((quadrant & 2) == 0, y, -y);
 }
 
+/* 1.6 ulp for every x */
 static inline f32x16 cos_f32x16(const f32x16 x)
 {
     i32x16 quadrant;
@@ -255,7 +258,7 @@ static inline f32x16 cos_f32x16(const f32x16 x)
     return select_f32x16(((quadrant + 1) & 2) == 0, y, -y);
 }
 
-/* an odd polynomial, and -1 / tan in every other quadrant */
+/* an odd polynomial of degree 15, and -1 / tan in every other quadrant; 1.5 ulp */
 static inline f32x16 tan_f32x16(const f32x16 x)
 {
     i32x16 quadrant;
@@ -282,7 +285,7 @@ static inline f32x16 asin_part_f32x16(const f32x16 x, const f32x16 z)
     return fma_f32x16(p, x * z, x);
 }
 
-/* above 0.55: pi / 2 - 2 asin sqrt((1 - x) / 2) */
+/* above 0.55: pi / 2 - 2 asin sqrt((1 - x) / 2); 1.4 ulp */
 static inline f32x16 asin_f32x16(const f32x16 x)
 {
     const f32x16 a = abs_f32x16(x), half = (1.0f - a) * 0.5f;
@@ -294,6 +297,7 @@ static inline f32x16 asin_f32x16(const f32x16 x)
     return copysign_f32x16(select_f32x16(large, y, p), x);
 }
 
+/* like asin; 1.3 ulp */
 static inline f32x16 acos_f32x16(const f32x16 x)
 {
     const f32x16 a = abs_f32x16(x), half = (1.0f - a) * 0.5f;
@@ -305,7 +309,7 @@ static inline f32x16 acos_f32x16(const f32x16 x)
     return select_f32x16(large, outer, 0x1.921fb6p+0f - copysign_f32x16(p, x));
 }
 
-/* the angle of a point whose coordinates are not negative */
+/* the angle of a point whose coordinates are not negative: a polynomial of degree 19 */
 static inline f32x16 angle_f32x16(const f32x16 y, const f32x16 x)
 {
     const i32x16 steep = y > x;
@@ -325,18 +329,20 @@ static inline f32x16 angle_f32x16(const f32x16 y, const f32x16 x)
     return select_f32x16(steep, 0x1.921fb6p+0f - p, p);
 }
 
+/* 1.7 ulp */
 static inline f32x16 atan_f32x16(const f32x16 x)
 {
     return copysign_f32x16(angle_f32x16(abs_f32x16(x), splat_f32x16(1.0f)), x);
 }
 
+/* 1.8 ulp */
 static inline f32x16 atan2_f32x16(const f32x16 y, const f32x16 x)
 {
     const f32x16 a = angle_f32x16(abs_f32x16(y), abs_f32x16(x));
     return copysign_f32x16(select_f32x16(bits_f32x16(x) < 0, 0x1.921fb6p+1f - a, a), y);
 }
 
-/* x + x P(x^2) below 1, above it 1 - e^-Q(x) */
+/* x + x P(x^2) below 1, above it 1 - e^-Q(x); 1 ulp */
 static inline f32x16 erf_f32x16(const f32x16 x)
 {
     i32x16 n;
@@ -360,7 +366,7 @@ static inline f32x16 erf_f32x16(const f32x16 x)
     return copysign_f32x16(select_f32x16(z < 1.0f, low, 1.0f - e), x);
 }
 
-/* e^-x^2 P(t) / (1 + 2x) with t = (x - 3) / (x + 3), in double */
+/* e^-x^2 P(t) / (1 + 2x) with t = (x - 3) / (x + 3), in double; 0.52 ulp */
 static inline f32x16 erfc_f32x16(const f32x16 x)
 {
     f64x16 a = abs_f64x16(to_f64x16(x));
@@ -381,7 +387,7 @@ static inline f32x16 erfc_f32x16(const f32x16 x)
     return to_f32x16(select_f64x16(to_f64x16(x) < 0.0, 2.0 - y, y));
 }
 
-/* with w = -log(1 - x^2): a polynomial in w, or above 5 one in its square root */
+/* with w = -log(1 - x^2): a polynomial in w, or above 5 one in its square root; 3.1 ulp */
 static inline f32x16 erfinv_f32x16(const f32x16 x)
 {
     const f32x16 w = -log_f32x16(fma_f32x16(-x, x, splat_f32x16(1.0f)));
@@ -409,7 +415,7 @@ static inline f32x16 erfinv_f32x16(const f32x16 x)
     return select_f32x16(w < 5.0f, p, q) * x;
 }
 
-/* log(x + sqrt(x^2 + 1)) in double; the first terms of the series for small x */
+/* log(x + sqrt(x^2 + 1)) in double, the first terms of the series for small x; 0.51 ulp */
 static inline f32x16 asinh_f32x16(const f32x16 x)
 {
     const f64x16 a = abs_f64x16(to_f64x16(x)), z = a * a;
@@ -418,7 +424,7 @@ static inline f32x16 asinh_f32x16(const f32x16 x)
     return copysign_f32x16(to_f32x16(select_f64x16(a < 0x1p-10, low, y)), x);
 }
 
-/* log(x + sqrt(x^2 - 1)) in double */
+/* log(x + sqrt(x^2 - 1)) in double; 0.51 ulp */
 static inline f32x16 acosh_f32x16(const f32x16 x)
 {
     const f64x16 a = to_f64x16(x);
@@ -426,7 +432,7 @@ static inline f32x16 acosh_f32x16(const f32x16 x)
     return to_f32x16(select_f64x16(a < 1.0, splat_f64x16(nan_f64), y));
 }
 
-/* log((1 + x) / (1 - x)) / 2 in double; the first terms of the series for small x */
+/* log((1 + x) / (1 - x)) / 2 in double, the first terms of the series for small x; 0.51 ulp */
 static inline f32x16 atanh_f32x16(const f32x16 x)
 {
     const f64x16 a = abs_f64x16(to_f64x16(x)), z = a * a;
@@ -435,7 +441,7 @@ static inline f32x16 atanh_f32x16(const f32x16 x)
     return copysign_f32x16(to_f32x16(select_f64x16(a < 0x1p-10, low, y)), x);
 }
 
-/* e^(y log|x|) in double, then C's special cases */
+/* e^(y log|x|) in double, then C's special cases; 0.51 ulp */
 static inline f32x16 pow_f32x16(const f32x16 x, const f32x16 y)
 {
     const f32x16 a = abs_f32x16(x), half = y * 0.5f;

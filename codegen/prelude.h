@@ -149,10 +149,14 @@ static inline f32 select_f32(const i32 mask, const f32 a, const f32 b)
 
 static inline i32 any_i32x16(const i32x16 mask)
 {
+#if __has_builtin(__builtin_reduce_or)
+    return __builtin_reduce_or(mask) != 0;
+#else
     i32 any = 0;
     for (int lane = 0; lane < LANES; lane++)
-        any |= mask[lane];
+        any |= mask[lane] != 0;
     return any;
+#endif
 }
 
 /// C: i32x16
@@ -293,45 +297,44 @@ static inline f64x8 fma_f64x8(const f64x8 a, const f64x8 b, const f64x8 c)
 #endif
 }
 
-/// C: f32x16
-
-static inline f32x16 sqrt_f32x16(f32x16 x)
-{
-#if __has_builtin(__builtin_elementwise_sqrt)
-    return __builtin_elementwise_sqrt(x);
-#else
-    for (int lane = 0; lane < LANES; lane++)
-        x[lane] = __builtin_sqrtf(x[lane]);
-    return x;
-#endif
-}
-
-/// C: f32x16; floor ceil trunc
+/// C: f32x16; sqrt floor ceil trunc
 
 static inline f32x16 NAME_f32x16(f32x16 x)
 {
+#if __has_builtin(__builtin_elementwise_NAME)
+    return __builtin_elementwise_NAME(x);
+#else
     for (int lane = 0; lane < LANES; lane++)
         x[lane] = __builtin_NAMEf(x[lane]);
     return x;
-}
-
-/// C: f32x16
-
-/* to the nearest integer, halves to the even one */
-static inline f32x16 round_f32x16(f32x16 x)
-{
-    for (int lane = 0; lane < LANES; lane++)
-        x[lane] = __builtin_rintf(x[lane]);
-    return x;
+#endif
 }
 
 /// C: f64x8 f64x16; sqrt floor ceil trunc
 
 static inline f64x8 NAME_f64x8(f64x8 x)
 {
+#if __has_builtin(__builtin_elementwise_NAME)
+    return __builtin_elementwise_NAME(x);
+#else
     for (int lane = 0; lane < LANES; lane++)
         x[lane] = __builtin_NAME(x[lane]);
     return x;
+#endif
+}
+
+/// C
+
+/* to the nearest integer, halves to the even one */
+static inline f32x16 round_f32x16(f32x16 x)
+{
+#if __has_builtin(__builtin_elementwise_rint)
+    return __builtin_elementwise_rint(x);
+#else
+    for (int lane = 0; lane < 16; lane++)
+        x[lane] = __builtin_rintf(x[lane]);
+    return x;
+#endif
 }
 
 /// C: f64x8 f64x16
@@ -339,9 +342,13 @@ static inline f64x8 NAME_f64x8(f64x8 x)
 /* to the nearest integer, halves to the even one */
 static inline f64x8 round_f64x8(f64x8 x)
 {
+#if __has_builtin(__builtin_elementwise_rint)
+    return __builtin_elementwise_rint(x);
+#else
     for (int lane = 0; lane < LANES; lane++)
         x[lane] = __builtin_rint(x[lane]);
     return x;
+#endif
 }
 
 /// C: f32; sqrt floor ceil trunc
