@@ -154,6 +154,7 @@ struct tp_program {
     struct port *input, *output;
     int input_count, output_count;
     int threads;
+    bool cached;     /* its code was on disk already */
     uint64_t serial; /* tells programs at one address apart */
 };
 /* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */

@@ -1,0 +1,73 @@
+/*
+ * command.h: what the files of the command share.
+ *
+ * A command gets the words after its name. It returns the exit status: 0; or 1 (failed), 2
+ * (refused), 3 (not supported) with the one line for stderr in the error; with 2 and 3 it has
+ * printed nothing.
+ */
+#ifndef TAPER_COMMAND_H
+#define TAPER_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "frontend/frontend.h"
+
+typedef int command_function(int argc, char **argv, struct ir_error *error);
+command_function command_train, command_show, command_ops, command_cache, command_verify,
+    command_bench, command_golden;
+
+/* options.c: options by name, in any order among the other words; each says what it is for. */
+struct option {
+    const char *name; /* "--epochs"; NULL ends the table */
+    char kind;        /* s text, i integer, f number, b flag, - one that is not supported yet */
+    void *to;         /* const char *, int64_t, double or bool */
+    const char *meta; /* "N" in the help */
+    const char *help;
+};
+struct usage {
+    const char *call, *about; /* "taper train MODEL [options]" and a sentence or more */
+    const char *example;
+    const struct option *options;
+};
+/*
+ * Takes the options out of argv and leaves the other words in it; returns how many, -1 with an
+ * error, or -2 after --help, which it has printed.
+ */
+int command_options(int argc, char **argv, const struct usage *usage, struct ir_error *error);
+
+/* session.c: a model with its data, ready to train: from its name or from a .tp file. */
+struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */
+    const char *data, *optimiser, *schedule, *set, *rows, *freeze;
+    int64_t batch, epochs, hidden, points, threads, seed;
+    double rate, momentum, weight_decay, noise, clip;
+};
+extern const struct settings command_unset;
+
+struct session {
+    struct ir_error error;
+    const char *model, *data; /* names */
+    struct settings settings; /* all filled in */
+    struct ir_module *module; /* of a .tp file */
+    tp_graph *graph;
+    struct model_values *values; /* of a built-in model */
+    tp_loader *train, *test;
+    tp_program *step, *eval; /* eval may lack, with a file */
+    double compile_seconds;
+};
+/* False with an error in the session; `compile` false: only the data and the graph are made. */
+bool command_session(struct session *s, const char *model, const struct settings *wanted,
+                     bool compile);
+void command_session_free(struct session *s);
+
+/* stage.c: what `taper show` prints. */
+struct stage {
+    const char *name, *about;
+};
+extern const struct stage command_stages[]; /* ended by one without a name */
+bool command_stage_text(struct session *s, const char *stage, const char *kernel,
+                        const char *format, struct ir_text *out, struct ir_error *error);
+
+double command_seconds(void); /* of a clock that only goes forward */
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * ops: the table of operations, as ir/ops.def has it.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_op(const struct ir_op_info *op)
+{
+    static const char *const kinds[] = {
+        ['F'] = "float", ['N'] = "number", ['I'] = "integer", ['B'] = "bool", ['A'] = "any"
+    };
+
+    if (op->group == IR_STRUCTURAL) {
+        printf("%-14s %-7s %s\n", op->name,
+               op->arity < 0 ? ".." : (char[]){ (char)('0' + op->arity), 0 }, op->doc);
+        if (op->attributes && *op->attributes)
+            printf("%-22s %s\n", "", op->attributes);
+        return;
+    }
+    printf("%-14s %-7s %s", op->name, kinds[(unsigned char)op->kind], op->text);
+    for (int i = 0; i < op->arity; i++)
+        if (op->grad[i] && *op->grad[i])
+            printf("   d/d%c: %s", 'a' + i, op->grad[i]);
+    printf("\n");
+}
+
+int command_ops(int argc, char **argv, struct ir_error *error)
+{
+    const struct option options[] = { { NULL, 0, NULL, NULL, NULL } };
+    const struct usage usage = {
+        "taper ops [NAME...]",
+        "Prints the table of operations: elementwise rows with the types they take, "
+        "their C text and\nderivatives; the others with the number of arguments, "
+        "what they do and their attributes.",
+        "taper ops relu conv", options
+    };
+    int words = command_options(argc, argv, &usage, error);
+
+    if (words < 0)
+        return words == -2 ? 0 : error->status;
+    for (int i = 0; i < words; i++)
+        if (ir_op_by_name(argv[i], strlen(argv[i])) == IR_POISON)
+            return ir_error(error, IR_REFUSED, "no operation \"%.40s\"; taper ops lists them",
+                            argv[i]),
+                   IR_REFUSED;
+    for (int i = 0; i < words; i++)
+        print_op(&ir_ops[ir_op_by_name(argv[i], strlen(argv[i]))]);
+    for (int op = IR_POISON + 1; words == 0 && op < IR_OPS; op++)
+        print_op(&ir_ops[op]);
+    return 0;
+}

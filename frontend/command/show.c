@@ -1,0 +1,49 @@
+/*
+ * show: any stage of the way from a model to code, as text.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int command_show(int argc, char **argv, struct ir_error *error)
+{
+    struct settings set = command_unset;
+    struct session s = { 0 };
+    struct ir_text text = { 0 };
+    const char *stage = "trace", *kernel = NULL, *format = "text";
+    const struct option options[] = {
+        { "--stage", 's', &stage, "S", "trace grad simple layout fuse loops plan c cuda" },
+        { "--kernel", 's', &kernel, "NAME", "one kernel only" },
+        { "--format", 's', &format, "F", "text or dot (Graphviz)" },
+        { "--batch", 'i', &set.batch, "N", "rows a step" },
+        { "--hidden", 'i', &set.hidden, "N", "width of the hidden layers" },
+        { "--opt", 's', &set.optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },
+        { "--data", 's', &set.data, "DIR|NAME", "as in train" },
+        { "--set", 's', &set.set, "NAME", "as in train" },
+        { NULL, 0, NULL, NULL, NULL },
+    };
+    const struct usage usage = {
+        "taper show MODEL --stage S [options]",
+        "Prints what a stage of the compiler made of a model. The text of stages "
+        "up to plan is a\n.tp file, which is a model too.",
+        "taper show mlp --stage grad", options
+    };
+    int words = command_options(argc, argv, &usage, error);
+
+    if (words < 0)
+        return words == -2 ? 0 : error->status;
+    if (words != 1)
+        return ir_error(error, IR_REFUSED,
+                        "show takes one model, %d are given; taper train lists "
+                        "them",
+                        words),
+               IR_REFUSED;
+    if (!command_session(&s, argv[0], &set, true))
+        *error = s.error;
+    else if (command_stage_text(&s, stage, kernel, format, &text, error))
+        fwrite(text.data, 1, text.size, stdout);
+    ir_text_free(&text);
+    command_session_free(&s);
+    return error->status;
+}

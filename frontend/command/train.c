@@ -1,0 +1,387 @@
+/*
+ * train: a model, its data and a recipe; epochs of steps, with an evaluation after each.
+ *
+ * Three ways of telling: a bar that is drawn again on a terminal, a line an epoch elsewhere, and a
+ * JSON object a line for programs. Nothing is printed before everything that can be refused has
+ * been looked at.
+ */
+#include "command.h"
+#include "frontend/data.h"
+#include "frontend/models.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct train {
+    struct session session;
+    const char *save, *load, *svg;
+    int64_t log_every;
+    bool json, bar;
+    double begun, drawn; /* seconds */
+    int64_t step, steps; /* taken, in all */
+};
+
+struct epoch { /* what one has come to */
+    int64_t number, batches;
+    double loss, val_loss, val_accuracy, seconds;
+    bool evaluated;
+};
+
+/* --- JSON
+ * ------------------------------------------------------------------------------------------ */
+
+/* The shortest digits that read back as the same number. JSON has no NaN. */
+static void put_number(double number)
+{
+    char text[40];
+
+    if (!isfinite(number)) {
+        printf("null");
+        return;
+    }
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    printf("%s", text);
+}
+
+static void put_field(const char *name, double number)
+{
+    printf(",\"%s\":", name);
+    put_number(number);
+}
+
+static void put_text(const char *name, const char *text)
+{
+    printf(",\"%s\":\"", name);
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\')
+            printf("\\%c", *text);
+        else if ((unsigned char)*text < 32)
+            printf("\\u%04x", *text);
+        else
+            putchar(*text);
+    putchar('"');
+}
+
+/* --- telling
+ * ----------------------------------------------------------------------------------------- */
+
+static void tell_start(const struct train *t)
+{
+    const struct session *s = &t->session;
+    const int64_t parameters = tp_param_count(s->graph);
+
+    if (t->json) {
+        printf("{\"event\":\"start\"");
+        put_text("model", s->model);
+        printf(",\"parameters\":%lld,\"arena_bytes\":%zu", (long long)parameters,
+               tp_program_bytes(s->step));
+        put_field("compile_seconds", s->compile_seconds);
+        printf(",\"cached\":%s}\n", s->step->cached ? "true" : "false");
+    } else {
+        printf(
+            "%s on %s: %lld parameters, %lld rows in batches of %lld, arena %.1f MiB, compiled in "
+            "%.2f s (%s)\n",
+            s->model, s->data, (long long)parameters, (long long)tp_loader_rows(s->train),
+            (long long)(s->settings.batch ? s->settings.batch : tp_loader_rows(s->train)),
+            (double)tp_program_bytes(s->step) / (1 << 20), s->compile_seconds,
+            tp_program_engine(s->step));
+    }
+    fflush(stdout);
+}
+
+static void tell_step(struct train *t, double loss)
+{
+    const double now = command_seconds(), spent = now - t->begun;
+
+    if (t->log_every && t->step % t->log_every == 0) {
+        if (t->json) {
+            printf("{\"event\":\"step\",\"step\":%lld", (long long)t->step);
+            put_field("loss", loss);
+            printf("}\n");
+        } else {
+            printf("%sstep %lld  loss %.5g\n", t->bar ? "\r\033[K" : "", (long long)t->step, loss);
+        }
+    }
+    if (t->bar && now - t->drawn > 0.1) {
+        const int width = 24, full = (int)((double)width * (double)t->step / (double)t->steps);
+        t->drawn = now;
+        printf("\r%.*s%.*s %3.0f%%  loss %-8.4g %.0f steps/s  %.0f s left \033[K", full,
+               "########################", width - full, "........................",
+               100.0 * (double)t->step / (double)t->steps, loss, (double)t->step / spent,
+               spent / (double)t->step * (double)(t->steps - t->step));
+        fflush(stdout);
+    }
+}
+
+static void tell_epoch(const struct train *t, const struct epoch *e)
+{
+    const double step_ms = 1e3 * e->seconds / (double)(e->batches ? e->batches : 1);
+
+    if (t->json) {
+        printf("{\"event\":\"epoch\",\"epoch\":%lld", (long long)e->number);
+        put_field("loss", e->loss);
+        if (e->evaluated) {
+            put_field("val_loss", e->val_loss);
+            put_field("val_accuracy", e->val_accuracy);
+        }
+        put_field("seconds", e->seconds);
+        put_field("step_ms", step_ms);
+        printf("}\n");
+        fflush(stdout);
+        return;
+    }
+    if (t->bar)
+        printf("\r\033[K");
+    /* hundreds of short epochs are not worth a line each */
+    if (t->session.settings.epochs > 50 && e->number % (t->session.settings.epochs / 20) != 0 &&
+        e->number != t->session.settings.epochs)
+        return;
+    printf("epoch %lld/%lld  loss %.4f", (long long)e->number,
+           (long long)t->session.settings.epochs, e->loss);
+    if (e->evaluated)
+        printf("  test loss %.4f  accuracy %.2f%%", e->val_loss, 100 * e->val_accuracy);
+    printf("  %.2f s, %.3f ms a step\n", e->seconds, step_ms);
+    fflush(stdout);
+}
+
+static void tell_done(const struct train *t, const struct epoch *last)
+{
+    const double seconds = command_seconds() - t->begun;
+
+    if (t->json) {
+        printf("{\"event\":\"done\",\"steps\":%lld", (long long)t->step);
+        put_field("loss", last->loss);
+        if (last->evaluated)
+            put_field("val_accuracy", last->val_accuracy);
+        put_field("seconds", seconds);
+        printf("}\n");
+    } else {
+        printf("%lld steps in %.1f s%s%s%s%s\n", (long long)t->step, seconds,
+               t->save ? ", weights in " : "", t->save ? t->save : "",
+               t->svg ? ", picture in " : "", t->svg ? t->svg : "");
+    }
+    fflush(stdout);
+}
+
+/* --- the work
+ * ------------------------------------------------------------------------------------------ */
+
+/* By the tensor of a built-in model, by the output's name of a file. */
+static double number_of(const struct session *s, tp_program *p, const char *name)
+{
+    const struct port *port = tp_program_output(p, name);
+
+    (void)s;
+    return port ? tp_port_number(p, port) : (double)NAN;
+}
+
+static bool failed(struct session *s)
+{
+    return tp_error(s->graph) != NULL &&
+           !ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+}
+
+static bool evaluate(struct session *s, struct epoch *e)
+{
+    double rows = 0, hits = 0, loss = 0;
+
+    if (!s->eval)
+        return true;
+    while (tp_next(s->test, s->eval) && tp_run(s->eval)) {
+        const double here = (double)s->eval->symbol[0];
+        loss += here * number_of(s, s->eval, "loss");
+        hits += number_of(s, s->eval, "hits");
+        rows += here;
+    }
+    e->val_loss = loss / rows;
+    e->val_accuracy = hits / rows;
+    e->evaluated = rows > 0;
+    return !failed(s);
+}
+
+static bool run_epoch(struct train *t, struct epoch *e)
+{
+    struct session *s = &t->session;
+    const double begun = command_seconds();
+    double rows = 0;
+
+    while (tp_next(s->train, s->step) && tp_run(s->step)) {
+        const double loss = number_of(s, s->step, "loss"), here = (double)s->step->symbol[0];
+        e->loss += loss * here;
+        rows += here;
+        e->batches++;
+        t->step++;
+        tell_step(t, loss);
+    }
+    e->loss /= rows;
+    e->seconds = command_seconds() - begun;
+    return !failed(s) && evaluate(s, e);
+}
+
+/* The decision picture: the model's probability on a grid over the points. */
+static bool draw(struct train *t)
+{
+    enum { SIDE = 80 };
+    struct session *s = &t->session;
+    const struct data_set *set = tp_loader_set(s->train);
+    struct file_aside file;
+    float *points = malloc(sizeof(float) * 2 * SIDE * SIDE), *shown = NULL;
+    tp_program *p = tp_compile_at(
+        s->graph, tp_list(s->values->output),
+        (tp_compile_args){ .mode = TP_EVAL, .batch = SIDE, .names = "output" }, TP_HERE);
+    char *text = NULL;
+    bool ok = points && p;
+
+    shown = ok ? malloc(sizeof(float) * SIDE * SIDE) : NULL;
+    if (!shown)
+        ok = failed(s) || ir_error(&s->error, IR_FAILED, "no memory for a picture");
+    if (ok)
+        tp_svg_grid(set, SIDE, points);
+    for (int row = 0; ok && row < SIDE; row++) {
+        memcpy(p->input[0].data, points + 2 * SIDE * row, sizeof(float) * 2 * SIDE);
+        ok = tp_rows(p, SIDE) && tp_run(p);
+        if (ok)
+            memcpy(shown + SIDE * row, p->output[0].data, sizeof(float) * SIDE);
+    }
+    text = ok ? tp_svg_decision(s->model, set, SIDE, shown) : NULL;
+    ok = text && tp_aside_open(&file, t->svg, &s->error);
+    if (ok && !(tp_aside_write(&file, text, strlen(text), &s->error) &&
+                tp_aside_commit(&file, &s->error))) {
+        tp_aside_abandon(&file);
+        ok = false;
+    }
+    free(text);
+    free(shown);
+    free(points);
+    return ok && !failed(s);
+}
+
+/* Better to hear of a name that cannot be written before an hour of training than after it. */
+static bool writable(const char *path, struct ir_error *error)
+{
+    struct file_aside file;
+
+    if (!path)
+        return true;
+    if (!tp_aside_open(&file, path, error))
+        return false;
+    tp_aside_abandon(&file);
+    return true;
+}
+
+static bool prepare(struct train *t, const char *model, const struct settings *wanted)
+{
+    struct session *s = &t->session;
+
+    if (!command_session(s, model, wanted, true))
+        return false;
+    if (t->svg && (!s->values || tp_loader_set(s->train)->column[0].rank != 1))
+        return ir_error(&s->error, IR_REFUSED,
+                        "--svg: expected a model of points: planar or moons");
+    if (t->load && !tp_load(s->graph, t->load))
+        return !failed(s);
+    return writable(t->save, &s->error) && writable(t->svg, &s->error);
+}
+
+static bool work(struct train *t)
+{
+    struct session *s = &t->session;
+    struct epoch e = { 0 };
+
+    t->begun = command_seconds();
+    t->steps = s->settings.epochs * tp_loader_batches(s->train);
+    tell_start(t);
+    for (int64_t i = 1; i <= s->settings.epochs; i++) {
+        e = (struct epoch){ .number = i };
+        if (!run_epoch(t, &e))
+            return false;
+        tell_epoch(t, &e);
+    }
+    if ((t->save && !tp_save(s->graph, t->save) && failed(s)) || (t->svg && !draw(t)))
+        return false;
+    tell_done(t, &e);
+    return true;
+}
+
+static void list_models(void)
+{
+    printf("Built-in models; each has a recipe, and data that the program makes itself:\n\n");
+    for (const struct model *m = tp_models; m->name; m++)
+        printf("  %-9s %s\n", m->name, m->about);
+    printf("\nExample: taper train lenet --epochs 3\n");
+}
+
+int command_train(int argc, char **argv, struct ir_error *error)
+{
+    struct train t = { .log_every = 0 };
+    struct settings set = command_unset;
+    const char *device = "cpu";
+    const struct option options[] = {
+        { "--data", 's', &set.data, "DIR|NAME",
+          "IDX files in a folder, or digits or a planar set" },
+        { "--set", 's', &set.set, "NAME",
+          "the planar set: simple diag split xor circle spiral moons" },
+        { "--points", 'i', &set.points, "N", "of a planar set" },
+        { "--noise", 'f', &set.noise, "X", "of a planar set" },
+        { "--hidden", 'i', &set.hidden, "N", "width of the hidden layers" },
+        { "--epochs", 'i', &set.epochs, "N", "passes over the data" },
+        { "--batch", 'i', &set.batch, "N", "rows a step; 0: all of them" },
+        { "--opt", 's', &set.optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },
+        { "--lr", 'f', &set.rate, "X", "learning rate" },
+        { "--schedule", 's', &set.schedule, "NAME", "constant cosine linear" },
+        { "--momentum", 'f', &set.momentum, "X", "of sgd" },
+        { "--weight-decay", 'f', &set.weight_decay, "X", "" },
+        { "--clip", 'f', &set.clip, "X", "greatest norm of all gradients together; 0: none" },
+        { "--freeze", 's', &set.freeze, "GLOB", "parameters that are not trained" },
+        { "--seed", 'i', &set.seed, "N", "of initial values, order and chance" },
+        { "--threads", 'i', &set.threads, "N", "0: as many as the machine has" },
+        { "--device", 's', &device, "cpu", "where to run" },
+        { "--load", 's', &t.load, "F", "begin with these weights (safetensors)" },
+        { "--save", 's', &t.save, "F", "write the weights at the end (safetensors)" },
+        { "--svg", 's', &t.svg, "F", "write a picture of what was learnt (planar, moons)" },
+        { "--log-every", 'i', &t.log_every, "N", "tell the loss every N steps" },
+        { "--json", 'b', &t.json, NULL, "a JSON object a line" },
+        { "--resume", '-', NULL, NULL, NULL },
+        { "--checkpoint", '-', NULL, NULL, NULL },
+        { "--memory", '-', NULL, NULL, NULL },
+        { "--probe", '-', NULL, NULL, NULL },
+        { "--loss", '-', NULL, NULL, NULL },
+        { "--head", '-', NULL, NULL, NULL },
+        { "--log", '-', NULL, NULL, NULL },
+        { NULL, 0, NULL, NULL, NULL },
+    };
+    const struct usage usage = {
+        "taper train MODEL [options]",
+        "Trains a model: a built-in name (taper train lists them) or a .tp file.",
+        "taper train lenet --data mnist/ --epochs 5 --save lenet.safetensors", options
+    };
+    int words = command_options(argc, argv, &usage, error);
+
+    if (words < 0)
+        return words == -2 ? 0 : error->status;
+    if (words == 0) {
+        list_models();
+        return 0;
+    }
+    if (words > 1)
+        return ir_error(error, IR_REFUSED, "train takes one model; \"%.40s\" is one more", argv[1]),
+               IR_REFUSED;
+    if (strcmp(device, "cpu") != 0)
+        return ir_error(error, IR_UNSUPPORTED, "--device %.40s is not supported yet; cpu is",
+                        device),
+               IR_UNSUPPORTED;
+    t.bar = !t.json && isatty(STDOUT_FILENO);
+    if (prepare(&t, argv[0], &set))
+        work(&t);
+    *error = t.session.error;
+    command_session_free(&t.session);
+    return error->status;
+}

@@ -1,0 +1,31 @@
+/*
+ * models.h: the built-in models: each a short function, with a recipe that trains it.
+ */
+#ifndef TAPER_FRONTEND_MODELS_H
+#define TAPER_FRONTEND_MODELS_H
+
+#include "frontend/taper.h"
+
+struct model_values { /* what a model makes of inputs x and targets y */
+    tp_tensor output; /* scores */
+    tp_tensor loss;   /* a mean over rows */
+    tp_tensor hits;   /* how many rows are right */
+};
+
+struct model {
+    const char *name, *about;
+    struct model_values (*build)(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes);
+    const char *data;    /* the set it trains on unless another is asked for */
+    int64_t hidden;      /* where the model has such a number */
+    int64_t rows, batch; /* of a set that is made, 0: its own; of a step, 0: all rows */
+    int epochs;
+    const char *optimiser;
+    double rate, momentum;
+    const char *schedule; /* cosine, linear, constant */
+    double noise;
+};
+
+extern const struct model tp_models[]; /* ended by one without a name */
+const struct model *tp_model_find(const char *name);
+
+#endif
