@@ -83,10 +83,11 @@ void pass_layout(struct pass_compiled *, const struct pass_options *);
 struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *, struct ir_error *);
 /* schedule.c: tiles, vectors, threads */
 void pass_schedule(struct loop_kernel *, const struct pass_options *);
+int64_t pass_sliver(int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
 /* plan.c: places in the arena, barriers */
 bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_error *);
 /* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL with error. */
-struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *, struct ir_error *);
+struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *, struct ir_arena *, struct ir_error *);
 loop_ix pass_address(struct loop_kernel *, const struct pass_storage *, const loop_ix *index); /* of an element in its buffer */
 
 #endif

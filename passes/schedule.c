@@ -1,0 +1,198 @@
+/*
+ * schedule: tiles, lanes and threads for a plain loop nest, by rules over shapes, strides and the target.
+ *
+ * Contractions are tiled for registers (schedule_contract.c), rows are kept in registers or walked in strips (schedule_rows.c), and
+ * everything else goes in lanes along the axis in which its results lie side by side. None of it changes a bit of the results: the
+ * order in which anything is added stands in the loops' `ordered` axes and stays.
+ */
+#include "steps.h"
+
+#include <string.h>
+
+/* measured: below this a second thread costs more than it brings */
+#define SHARE_FLOPS 100e3
+#define SHARE_BYTES 256e3
+
+struct work {
+    struct loop_kernel *k;
+    double              flops, bytes, times;
+    int                 depth;
+};
+
+static double weigh(struct loop_kernel *k, const struct loop_block *b, double times)
+{
+    double sum = 0;
+
+    for (int i = 0; i < b->count; i++) {
+        const struct loop_statement *s = b->at[i];
+        const struct loop_axis      *a = &k->axis[s->axis];
+        if (s->kind == LOOP_FOR)
+            sum += weigh(k, &s->body, times * (double)(a->hi - a->lo));
+        else if (s->kind == LOOP_LET || s->kind == LOOP_SET || s->kind == LOOP_FOLD)
+            sum += times * (s->op == IR_dot ? 2 : s->op == IR_const ? 0 : ir_ops[s->op].text && strchr(ir_ops[s->op].text, '(') ? 12 : 1);
+    }
+    return sum;
+}
+
+static void decide_sharing(struct loop_kernel *k, struct loop_statement *loop)
+{
+    double bytes = 0;
+
+    k->flops = weigh(k, &k->body, 1);
+    for (int i = 0; i < k->buffers; i++)
+        bytes += (double)k->buffer[i].elements * ir_dtypes[k->buffer[i].dtype].bytes;
+    k->bytes = bytes;
+    k->shared = loop && k->axis[loop->axis].hi > 1 && (k->flops >= SHARE_FLOPS || bytes >= SHARE_BYTES);
+    if (k->shared)
+        k->axis[loop->axis].role = LOOP_PARALLEL;
+}
+
+/* the loop that threads divide: the outermost that has work for two */
+static struct loop_statement *outer_loop(struct loop_kernel *k)
+{
+    struct nest n = pass_nest(k);
+
+    for (int i = 0; i < n.count; i++)
+        if (k->axis[n.loop[i]->axis].role == LOOP_SERIAL && k->axis[n.loop[i]->axis].hi > 1)
+            return n.loop[i];
+    return NULL;
+}
+
+void pass_share(struct loop_kernel *k, struct loop_statement *loop)
+{
+    decide_sharing(k, loop ? loop : outer_loop(k));
+}
+
+/* ---- everything elementwise, and reductions whose results lie side by side ---- */
+
+struct side { /* how well an axis does for lanes */
+    struct loop_kernel *k;
+    int                 axis;
+    int                 stores, beside, broken;
+};
+
+static void look(struct loop_statement *s, void *with)
+{
+    struct side *side = with;
+    bool         linear;
+
+    if (s->kind != LOOP_STORE && s->kind != LOOP_LOAD)
+        return;
+    int64_t step = pass_lane_step(side->k, s->ix, side->axis, &linear);
+    if (s->kind == LOOP_STORE) {
+        side->stores++;
+        side->beside += linear && step == 1;
+    }
+    side->broken += !linear || (step != 0 && step != 1);
+}
+
+static struct loop_statement *lane_loop(struct loop_kernel *k, const struct nest *n)
+{
+    struct loop_statement *best = NULL;
+    double                 least = 0;
+
+    for (int i = 0; i < n->count; i++) {
+        struct side      side = { .k = k, .axis = n->loop[i]->axis };
+        const struct loop_axis *a = &k->axis[side.axis];
+        if (a->hi < 2)
+            continue;
+        pass_each(n->inner, look, &side);
+        /* lanes that are not filled, and loads that are not side by side, cost */
+        double cost = (double)((a->hi + 15) / 16 * 16) / (double)a->hi * (1 + side.broken + 2 * (side.stores - side.beside));
+        if (!best || cost <= least) {
+            best = n->loop[i];
+            least = cost;
+        }
+    }
+    return best;
+}
+
+static bool reduces(const struct loop_block *b)
+{
+    for (int i = 0; i < b->count; i++)
+        if (b->at[i]->kind == LOOP_VAR)
+            return true;
+    return false;
+}
+
+/* short loops along a reduction inside the nest (the taps of a window) are written out */
+void pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t most)
+{
+    for (int i = 0; i < b->count; i++) {
+        struct loop_statement *s = b->at[i];
+        int64_t                extent;
+        if (s->kind != LOOP_FOR)
+            continue;
+        struct loop_axis *a = &k->axis[s->axis];
+        bool              inner = true;
+        pass_unroll_short(k, &s->body, most);
+        for (int j = 0; j < s->body.count; j++) /* only what has no real loop inside: serial loops in unrolled ones are jammed, in the wrong order for a sum */
+            inner &= s->body.at[j]->kind != LOOP_FOR || k->axis[s->body.at[j]->axis].role == LOOP_UNROLL;
+        if (a->role == LOOP_SERIAL && a->ordered && inner && !s->guards && loop_is_const(k, a->to, &extent) && a->lo == 0 &&
+            extent == a->hi && a->hi <= most)
+            a->role = LOOP_UNROLL;
+    }
+}
+
+static bool has_scatter(const struct loop_kernel *k, const struct nest *n)
+{
+    bool loop = false;
+
+    for (int i = 0; i < n->inner->count; i++)
+        if (n->inner->at[i]->kind == LOOP_FOR) {
+            if (loop && !reduces(n->inner))
+                return true;
+            loop = true;
+        }
+    (void)k;
+    return false;
+}
+
+static void elementwise(struct loop_kernel *k)
+{
+    struct nest n;
+
+    pass_sink(k);
+    for (int i = pass_nest(k).count - 2; i >= 0; i--)
+        pass_flatten(k, i);
+    n = pass_nest(k);
+    struct loop_statement *lanes = lane_loop(k, &n);
+    if (lanes) {
+        int axis;
+        pass_inward(k, lanes);
+        n = pass_nest(k);
+        lanes = n.loop[n.count - 1];
+        pass_unroll_short(k, n.inner, 4);
+        if (reduces(n.inner) && k->axis[lanes->axis].hi >= 64) { /* four sums at a time hide the latency of one */
+            axis = pass_split(k, lanes, 64);
+            lanes = lanes->body.at[0];
+            axis = pass_split(k, lanes, LOOP_LANES);
+            k->axis[lanes->axis].role = LOOP_UNROLL;
+        } else {
+            axis = pass_split(k, lanes, LOOP_LANES);
+        }
+        k->axis[axis].role = LOOP_VECTOR;
+    }
+    pass_share(k, NULL);
+}
+
+void pass_schedule(struct loop_kernel *k, const struct pass_options *options)
+{
+    loop_depends(k);
+    struct nest n = pass_nest(k);
+
+    for (int i = 0; i < n.inner->count; i++) {
+        struct loop_statement *s = n.inner->at[i];
+        if (s->kind == LOOP_FOR && k->axis[s->axis].role == LOOP_UNROLL && !k->axis[s->axis].ordered) {
+            pass_vectorise_rows(k, options, s);
+            pass_share(k, NULL);
+            return;
+        }
+    }
+    if (has_scatter(k, &n)) {
+        pass_share(k, NULL);
+        return;
+    }
+    if (!pass_tile_contraction(k, options))
+        elementwise(k);
+}

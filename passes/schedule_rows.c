@@ -1,0 +1,310 @@
+/*
+ * schedule_rows: a kernel that reduces the last axes and looks at the row again (softmax, norms, losses, sums).
+ *
+ * A row of up to 64 elements stays in registers: the whole kernel body is straight-line code on up to four vectors. A longer row is
+ * walked in strips of 64, once for every reduction that must be complete before the next can start; what a later walk needs of an
+ * earlier one is computed again. Both add in the order of ir_order(): element i in sum i % 64, then a tree; pieces of 16384 apart.
+ */
+#include "steps.h"
+
+#include <string.h>
+
+#define STRIP 64
+#define PIECE 16384
+
+/* ---- short rows ---- */
+
+static void in_registers(struct loop_kernel *k, struct loop_statement *row)
+{
+    int64_t width = (k->axis[row->axis].hi + LOOP_LANES - 1) / LOOP_LANES;
+    int     axis = row->axis, lane = pass_split(k, row, LOOP_LANES);
+
+    k->axis[lane].role = LOOP_VECTOR;
+    k->axis[row->axis].role = LOOP_UNROLL;
+    k->axis[row->axis].to = loop_const(k, width);
+    for (int i = 0; i < row->body.at[0]->body.count; i++) {
+        struct loop_statement *s = row->body.at[0]->body.at[i];
+        if (s->kind == LOOP_FOLD && s->over >> axis & 1)
+            s->over = (s->over & ~(UINT64_C(1) << axis)) | UINT64_C(1) << row->axis | UINT64_C(1) << lane;
+    }
+    loop_depends(k);
+}
+
+/* ---- long rows ---- */
+
+struct strips {
+    struct loop_kernel    *k;
+    struct loop_block     *from; /* the row's statements */
+    struct loop_block     *to;   /* where the strips go */
+    struct loop_statement **def; /* by value: its statement in the row, NULL: from outside */
+    uint32_t              *now;  /* by value: its name in the walk at hand, 0: not there yet */
+    bool                  *whole; /* by value: one for the row, known from here on */
+    uint32_t               values;
+    int                    axis;
+};
+
+static bool along(const struct strips *s, uint32_t v)
+{
+    return s->k->value[v].depends >> s->axis & 1;
+}
+
+/* v is made in the walk's body, and so is what it needs */
+static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
+{
+    struct loop_kernel *k = s->k;
+
+    if (v >= s->values || !s->def[v] || !along(s, v))
+        return v;
+    if (s->now[v])
+        return s->now[v];
+    struct loop_statement copy = *s->def[v];
+    for (int i = 0; i < 3; i++)
+        if (copy.args[i])
+            copy.args[i] = remade(s, body, copy.args[i]);
+    copy.value = s->now[v] = loop_value_new(k, copy.dtype);
+    k->value[copy.value] = k->value[v];
+    loop_add(k, body, copy);
+    return s->now[v];
+}
+
+/* indices that read values (gathers) name them by number: such rows stay in one piece */
+static bool reads_by_value(const struct loop_kernel *k, loop_ix ix)
+{
+    for (int i = 0; i < k->sum[ix].count; i++) {
+        const struct loop_atom *a = &k->atom[k->sum[ix].term[i].atom];
+        if (a->kind == LOOP_ATOM_VALUE || (a->kind == LOOP_ATOM_DIV && reads_by_value(k, a->a)))
+            return true;
+    }
+    return false;
+}
+
+/* a loop over the row in strips: the piece, the strip, four vectors and the lanes are opened around `body` */
+static struct loop_statement *walk(struct strips *s, struct loop_block *into, struct loop_block body, bool pieces)
+{
+    struct loop_kernel   *k = s->k;
+    struct loop_statement loop = { .kind = LOOP_FOR, .axis = s->axis, .body = body };
+    int                   own = loop_axis_new(k, k->axis[s->axis].name, k->axis[s->axis].to, k->axis[s->axis].hi);
+
+    (void)pieces;
+    struct loop_statement *at = loop_add(k, into, loop);
+    loop_replace_axis(k, &at->body, s->axis, loop_axis_ix(k, own));
+    for (int i = 0; i < at->body.count; i++)
+        if (at->body.at[i]->kind == LOOP_FOLD)
+            at->body.at[i]->over = UINT64_C(1) << own;
+    at->axis = own;
+    return at;
+}
+
+static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op op, enum ir_dtype dtype)
+{
+    struct loop_statement s = { .kind = LOOP_LET, .op = IR_const, .dtype = dtype };
+    int                   bits = 8 * ir_dtypes[dtype].bytes;
+    bool                  sign = ir_dtypes[dtype].kind == 'i';
+
+    switch (op) {
+    case IR_mul:
+    case IR_and:
+        s.number = 1;
+        s.integer = 1;
+        break;
+    case IR_max:
+        s.number = -__builtin_inf();
+        s.integer = sign ? INT64_MIN >> (64 - bits) : 0;
+        break;
+    case IR_min:
+        s.number = __builtin_inf();
+        s.integer = sign ? INT64_MAX >> (64 - bits) : (int64_t)(UINT64_MAX >> (64 - bits));
+        break;
+    default:
+        break;
+    }
+    s.value = loop_value_new(k, dtype);
+    return loop_add(k, b, s)->value;
+}
+
+/*
+ * One walk for the folds list[0..n): sums of 64 running elements each, folded at the end of a piece.
+ *   [total = neutral]  for piece { sum[64] = neutral; for strip { .. sum = op(sum, x) .. }; part = fold sum; [total = op(total, part)] }
+ */
+static void walk_folds(struct strips *s, struct loop_statement **list, int n)
+{
+    struct loop_kernel *k = s->k;
+    int64_t             hi = k->axis[s->axis].hi;
+    bool                pieces = hi > PIECE;
+    uint32_t            total[32], sum[32];
+    struct loop_block  *into = s->to;
+    int                 piece = -1;
+    loop_ix             start = 0, to = k->axis[s->axis].to, length = to;
+
+    if (pieces) {
+        for (int i = 0; i < n; i++) {
+            struct loop_statement var = { .kind = LOOP_VAR, .dtype = list[i]->dtype };
+            var.args[0] = neutral(k, into, list[i]->op, list[i]->dtype);
+            var.value = total[i] = loop_value_new(k, list[i]->dtype);
+            loop_add(k, into, var);
+        }
+        piece = loop_axis_new(k, "piece", loop_div(k, loop_plus(k, to, loop_const(k, PIECE - 1)), PIECE), (hi + PIECE - 1) / PIECE);
+        k->axis[piece].ordered = true;
+        start = loop_scale(k, loop_axis_ix(k, piece), PIECE);
+        length = loop_plus(k, to, loop_scale(k, start, -1));
+        into = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = piece })->body;
+    }
+    int64_t most = pieces ? PIECE : hi;
+    int     strip = loop_axis_new(k, k->axis[s->axis].name, loop_div(k, loop_plus(k, length, loop_const(k, STRIP - 1)), STRIP),
+                                  (most + STRIP - 1) / STRIP);
+    int     copy = loop_axis_new(k, "u", loop_const(k, STRIP / LOOP_LANES), STRIP / LOOP_LANES);
+    int     lane = loop_axis_new(k, "lane", loop_const(k, LOOP_LANES), LOOP_LANES);
+    k->axis[strip].ordered = true;
+    k->axis[copy].role = LOOP_UNROLL;
+    k->axis[lane].role = LOOP_VECTOR;
+    loop_ix in_piece = loop_plus(k, loop_scale(k, loop_axis_ix(k, strip), STRIP),
+                                 loop_plus(k, loop_scale(k, loop_axis_ix(k, copy), LOOP_LANES), loop_axis_ix(k, lane)));
+    loop_ix index = loop_plus(k, start, in_piece);
+    struct loop_block *tile = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = copy })->body;
+    tile = &loop_add(k, tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;
+    for (int i = 0; i < n; i++) {
+        struct loop_statement var = { .kind = LOOP_VAR, .dtype = list[i]->dtype };
+        var.args[0] = neutral(k, tile, list[i]->op, list[i]->dtype);
+        var.value = sum[i] = loop_value_new(k, list[i]->dtype);
+        loop_add(k, tile, var);
+    }
+    struct loop_statement *walk_loop = loop_add(k, tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = strip });
+    memset(s->now, 0, s->values * sizeof *s->now);
+    for (int i = 0; i < n; i++) {
+        struct loop_statement set = { .kind = LOOP_SET, .op = list[i]->op, .dtype = list[i]->dtype, .node = list[i]->node, .loc = list[i]->loc };
+        set.args[0] = sum[i];
+        set.args[1] = remade(s, &walk_loop->body, list[i]->args[0]);
+        struct loop_guard inside = { index, to };
+        if (loop_guard_state(k, &inside) != 1)
+            set.guard[set.guards++] = inside;
+        loop_add(k, &walk_loop->body, set);
+    }
+    loop_replace_axis(k, &walk_loop->body, s->axis, index);
+    for (int i = 0; i < n; i++) {
+        struct loop_statement fold = *list[i];
+        fold.args[0] = sum[i];
+        fold.guards = 0;
+        fold.over = UINT64_C(1) << copy | UINT64_C(1) << lane;
+        if (!pieces) {
+            loop_add(k, tile, fold);
+            continue;
+        }
+        fold.value = loop_value_new(k, fold.dtype);
+        loop_add(k, tile, fold);
+        struct loop_statement set = { .kind = LOOP_SET, .op = fold.op, .dtype = fold.dtype };
+        set.args[0] = total[i];
+        set.args[1] = fold.value;
+        loop_add(k, into, set);
+    }
+    for (int i = 0; i < n && pieces; i++) { /* the fold's name goes on as the total's */
+        struct loop_statement same = { .kind = LOOP_LET, .op = IR_stop_gradient, .dtype = list[i]->dtype, .value = list[i]->value };
+        same.args[0] = total[i];
+        loop_add(k, s->to, same);
+    }
+}
+
+static void walk_stores(struct strips *s, struct loop_statement **list, int n)
+{
+    struct loop_kernel *k = s->k;
+    struct loop_block   body = { 0 };
+
+    memset(s->now, 0, s->values * sizeof *s->now);
+    for (int i = 0; i < n; i++) {
+        struct loop_statement store = *list[i];
+        store.args[0] = remade(s, &body, store.args[0]);
+        loop_add(k, &body, store);
+    }
+    struct loop_statement *loop = walk(s, s->to, body, false);
+    int                    lane = pass_split(k, loop, LOOP_LANES);
+    k->axis[lane].role = LOOP_VECTOR;
+}
+
+static void in_strips(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row)
+{
+    struct strips s = { .k = k, .from = &row->body, .axis = row->axis, .values = k->values };
+    struct loop_block before = { 0 };
+    struct loop_statement *pending[64];
+    int                    waiting = 0;
+    bool                  *fresh = ir_alloc(k->arena, k->values); /* folds of the walk that is being gathered, and what hangs on them */
+    bool                  *late = ir_alloc(k->arena, k->values);
+
+    s.def = ir_alloc(k->arena, k->values * sizeof *s.def);
+    s.now = ir_alloc(k->arena, k->values * sizeof *s.now);
+    for (int i = 0; i < into->count; i++)
+        if (into->at[i] != row)
+            loop_add(k, &before, *into->at[i]);
+    s.to = &before;
+    for (int i = 0; i < row->body.count; i++)
+        if (row->body.at[i]->value)
+            s.def[row->body.at[i]->value] = row->body.at[i];
+    for (int i = 0; i < row->body.count; i++) {
+        struct loop_statement *st = row->body.at[i];
+        bool                   waits = false; /* for a fold that has not been walked yet */
+        for (int a = 0; a < 3; a++)
+            waits |= fresh[st->args[a]];
+        if (waits && st->kind != LOOP_FOLD && st->value && along(&s, st->value)) {
+            fresh[st->value] = true; /* computed again in a later walk */
+            continue;
+        }
+        if (waits) { /* a fold or a row's number that needs complete sums: walk now */
+            walk_folds(&s, pending, waiting);
+            waiting = 0;
+            memset(fresh, 0, s.values);
+        }
+        if (st->kind == LOOP_FOLD) {
+            if (waiting == 32) {
+                walk_folds(&s, pending, waiting);
+                waiting = 0;
+                memset(fresh, 0, s.values);
+            }
+            pending[waiting++] = st;
+            fresh[st->value] = true;
+        } else if (st->kind == LOOP_STORE) {
+            continue;
+        } else if (!along(&s, st->value)) {
+            loop_add(k, s.to, *st);
+        }
+    }
+    if (waiting)
+        walk_folds(&s, pending, waiting);
+    int stores = 0;
+    for (int i = 0; i < row->body.count; i++) {
+        struct loop_statement *st = row->body.at[i];
+        if (st->kind != LOOP_STORE)
+            continue;
+        if (loop_axes_of(k, st->ix) >> s.axis & 1 || along(&s, st->args[0])) {
+            if (stores == 64)
+                ir_bug("kernel %s has too many results", k->name);
+            pending[stores++] = st;
+        } else {
+            loop_add(k, s.to, *st);
+        }
+    }
+    if (stores)
+        walk_stores(&s, pending, stores);
+    (void)late;
+    *into = before;
+    loop_depends(k);
+}
+
+static void by_value(struct loop_statement *s, void *with)
+{
+    struct strips *st = with;
+
+    if (reads_by_value(st->k, s->ix))
+        st->values = 1;
+}
+
+void pass_vectorise_rows(struct loop_kernel *k, const struct pass_options *options, struct loop_statement *row)
+{
+    struct nest   n = pass_nest(k);
+    struct strips probe = { .k = k };
+    int64_t       extent;
+
+    (void)options;
+    pass_each(&row->body, by_value, &probe);
+    if (k->axis[row->axis].hi <= STRIP && loop_is_const(k, k->axis[row->axis].to, &extent))
+        in_registers(k, row);
+    else
+        in_strips(k, n.inner, row);
+}

@@ -1,0 +1,314 @@
+/*
+ * steps: the moves of a schedule on a loop nest: split, swap, peel, flatten.
+ */
+#include "steps.h"
+
+#include <string.h>
+
+/* a loop over results: not along a reduction, and the only loop of its block */
+static struct loop_statement *only_loop(struct loop_kernel *k, struct loop_block *block)
+{
+    struct loop_statement *found = NULL;
+
+    for (int i = 0; i < block->count; i++) {
+        if (block->at[i]->kind != LOOP_FOR) {
+            if (found && block->at[i]->kind != LOOP_LET)
+                return NULL; /* something happens after the loop */
+            continue;
+        }
+        if (found)
+            return NULL;
+        found = block->at[i];
+    }
+    if (!found || k->axis[found->axis].ordered || found->guards)
+        return NULL;
+    for (int i = 0; i < block->count; i++)
+        if (block->at[i]->kind == LOOP_VAR || block->at[i]->kind == LOOP_STORE || block->at[i]->kind == LOOP_FOLD)
+            return NULL;
+    return found;
+}
+
+struct nest pass_nest(struct loop_kernel *k)
+{
+    struct nest            n = { .inner = &k->body };
+    struct loop_statement *loop;
+
+    while ((loop = only_loop(k, n.inner)) && k->axis[loop->axis].role != LOOP_UNROLL &&
+           n.count < (int)(sizeof n.loop / sizeof *n.loop)) {
+        n.loop[n.count++] = loop;
+        n.inner = &loop->body;
+    }
+    return n;
+}
+
+static void insert(struct loop_kernel *k, struct loop_block *b, int at, struct loop_statement *s)
+{
+    loop_add(k, b, *s);
+    memmove(&b->at[at + 1], &b->at[at], (size_t)(b->count - 1 - at) * sizeof *b->at);
+    b->at[at] = s;
+}
+
+void pass_sink(struct loop_kernel *k)
+{
+    struct nest n = pass_nest(k);
+
+    for (int i = n.count - 2; i >= 0; i--) {
+        struct loop_block *b = &n.loop[i]->body;
+        for (int j = b->count - 1; j >= 0; j--)
+            if (b->at[j]->kind != LOOP_FOR)
+                insert(k, n.inner, 0, b->at[j]);
+        b->at[0] = n.loop[i + 1];
+        b->count = 1;
+    }
+}
+
+int64_t pass_lane_step(struct loop_kernel *k, loop_ix ix, int axis, bool *linear)
+{
+    /* two axes that are never part of the kernel: the block of 16 and the lane in it */
+    int      block = k->axes, lane = k->axes + 1;
+    int64_t  step;
+
+    if (k->axes + 2 > LOOP_AXES)
+        ir_bug("kernel %s has no axes left", k->name);
+    k->axis[block] = (struct loop_axis){ .hi = k->axis[axis].hi / LOOP_LANES + 2, .step = 1 };
+    k->axis[lane] = (struct loop_axis){ .hi = LOOP_LANES, .step = 1 };
+    k->axes += 2;
+    loop_ix by = loop_plus(k, loop_scale(k, loop_axis_ix(k, block), LOOP_LANES), loop_axis_ix(k, lane));
+    step = loop_coefficient(k, loop_replace(k, ix, axis, by), lane, linear);
+    k->axes -= 2;
+    return step;
+}
+
+void pass_each(struct loop_block *b, void (*call)(struct loop_statement *, void *), void *with)
+{
+    for (int i = 0; i < b->count; i++) {
+        call(b->at[i], with);
+        pass_each(&b->at[i]->body, call, with);
+    }
+}
+
+/* ---- split ---- */
+
+struct overrun { /* an axis will run past its extent */
+    struct loop_kernel *k;
+    int                 axis;
+    loop_ix             whole, limit;
+};
+
+static void guard_overrun(struct loop_statement *s, void *with)
+{
+    struct overrun    *o = with;
+    struct loop_kernel *k = o->k;
+    bool               linear, exact = false;
+
+    if (s->kind == LOOP_FOLD) {
+        exact = true;
+    } else if (s->kind == LOOP_STORE) {
+        /* padding lies behind the last axis only, where neighbours are neighbours in memory */
+        int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
+        exact = !(k->buffer[s->buffer].padded && linear && step == 1);
+    } else if (s->kind == LOOP_LOAD) {
+        int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
+        exact = !linear || (step != 0 && step != 1);
+        exact = exact && (loop_axes_of(k, s->ix) >> o->axis & 1);
+    } else if (s->kind == LOOP_SET) {
+        /* a variable that lives outside the axis takes in only what is there */
+        exact = !(k->value[s->args[0]].depends >> o->axis & 1);
+    }
+    if (!exact)
+        return;
+    if (s->guards == (int)(sizeof s->guard / sizeof *s->guard))
+        ir_bug("kernel %s: too many conditions on a statement", k->name);
+    s->guard[s->guards++] = (struct loop_guard){ o->whole, o->limit };
+}
+
+int pass_split(struct loop_kernel *k, struct loop_statement *loop, int64_t by)
+{
+    struct loop_axis *a = &k->axis[loop->axis];
+    int64_t           start = 0, hi, exact;
+    loop_ix           limit = a->to, to;
+
+    loop_is_const(k, a->from, &start);
+    hi = a->hi - start;
+    to = loop_plus(k, limit, loop_const(k, -start));
+    bool whole = loop_is_const(k, to, &exact) && exact == hi && exact % by == 0;
+    int  inner = loop_axis_new(k, ir_format(k->arena, "%s_", a->name), loop_const(k, by), by);
+
+    loop_depends(k);
+    int outer = loop_axis_new(k, a->name, loop_div(k, loop_plus(k, to, loop_const(k, by - 1)), by), (hi + by - 1) / by);
+    k->axis[inner].ordered = a->ordered;
+    k->axis[outer].ordered = a->ordered;
+    loop_ix index = loop_plus(k, loop_scale(k, loop_axis_ix(k, outer), by), loop_axis_ix(k, inner));
+    index = loop_plus(k, index, loop_const(k, start));
+    if (!whole) {
+        struct overrun o = { k, loop->axis, loop_axis_ix(k, loop->axis), limit };
+        pass_each(&loop->body, guard_overrun, &o);
+    }
+    loop_replace_axis(k, &loop->body, loop->axis, index);
+    struct loop_statement in = *loop;
+    in.axis = inner;
+    in.guards = 0;
+    loop->body = (struct loop_block){ 0 };
+    loop->axis = outer;
+    loop_add(k, &loop->body, in);
+    loop_depends(k);
+    return inner;
+}
+
+/* ---- order ---- */
+
+static void swap_with_next(struct loop_statement *outer)
+{
+    struct loop_statement *inner = outer->body.at[0];
+    int                    axis = outer->axis;
+
+    outer->axis = inner->axis;
+    inner->axis = axis;
+}
+
+/* loops are swapped by swapping what they run over, so the statement that carries an axis changes: find it by its axis */
+static int find(const struct nest *n, int axis)
+{
+    for (int i = 0; i < n->count; i++)
+        if (n->loop[i]->axis == axis)
+            return i;
+    ir_bug("a loop is not in its nest");
+}
+
+void pass_inward(struct loop_kernel *k, struct loop_statement *loop)
+{
+    struct nest n = pass_nest(k);
+
+    for (int i = find(&n, loop->axis); i + 1 < n.count; i++)
+        swap_with_next(n.loop[i]);
+}
+
+void pass_outward(struct loop_kernel *k, struct loop_statement *loop)
+{
+    struct nest n = pass_nest(k);
+
+    for (int i = find(&n, loop->axis); i > 0; i--)
+        swap_with_next(n.loop[i - 1]);
+}
+
+/* ---- peel ---- */
+
+void pass_peel(struct loop_kernel *k, struct loop_block *b, int at, int64_t until)
+{
+    struct loop_statement *first = b->at[at], *rest = loop_copy(k, first);
+    struct loop_axis       whole = k->axis[first->axis];
+    int                    head = loop_axis_new(k, whole.name, loop_const(k, until), until);
+    int                    tail = loop_axis_new(k, whole.name, whole.to, whole.hi);
+
+    k->axis[head].role = k->axis[tail].role = whole.role;
+    k->axis[head].ordered = k->axis[tail].ordered = whole.ordered;
+    k->axis[head].from = whole.from;
+    k->axis[head].lo = whole.lo;
+    if (whole.to != loop_const(k, whole.hi)) /* symbolic: it may end before */
+        k->axis[head].to = whole.to;
+    k->axis[tail].from = loop_const(k, until);
+    k->axis[tail].lo = until;
+    loop_replace_axis(k, &first->body, first->axis, loop_axis_ix(k, head));
+    loop_replace_axis(k, &rest->body, rest->axis, loop_axis_ix(k, tail));
+    first->axis = head;
+    rest->axis = tail;
+    insert(k, b, at + 1, rest);
+}
+
+/* ---- flatten ---- */
+
+static void count_divisions(const struct loop_kernel *k, loop_ix ix, int *count)
+{
+    for (int i = 0; i < k->sum[ix].count; i++)
+        *count += k->atom[k->sum[ix].term[i].atom].kind == LOOP_ATOM_DIV;
+}
+
+struct flat {
+    struct loop_kernel *k;
+    int                 outer, inner;
+    loop_ix             high, low;
+    bool                good;
+};
+
+static loop_ix both(struct flat *f, loop_ix ix)
+{
+    /* the outer one is named by the inner's new expression too, so put both in at once through a stand-in */
+    return loop_replace(f->k, loop_replace(f->k, ix, f->outer, f->high), f->inner, f->low);
+}
+
+static void try_flat(struct loop_statement *s, void *with)
+{
+    struct flat *f = with;
+    loop_ix      all[14] = { s->ix, s->ix2 };
+    int          n = 2, before = 0, after = 0;
+
+    for (int i = 0; i < s->guards; i++) {
+        all[n++] = s->guard[i].ix;
+        all[n++] = s->guard[i].limit;
+    }
+    for (int i = 0; i < n; i++) {
+        count_divisions(f->k, all[i], &before);
+        count_divisions(f->k, both(f, all[i]), &after);
+    }
+    if (after > before)
+        f->good = false;
+    if (s->kind == LOOP_FOR && ((loop_axes_of(f->k, f->k->axis[s->axis].to) | loop_axes_of(f->k, f->k->axis[s->axis].from)) &
+                                (UINT64_C(1) << f->outer | UINT64_C(1) << f->inner)))
+        f->good = false;
+}
+
+/* rows one behind the other without a gap, or with a gap that everybody has and nobody minds, are one long row */
+static bool flatten_with(struct loop_kernel *k, struct loop_statement *outer, int64_t pitch)
+{
+    struct loop_statement *inner = outer->body.at[0];
+    struct loop_axis      *a = &k->axis[outer->axis];
+    int                    axis = loop_axis_new(k, a->name, loop_scale(k, a->to, pitch), a->hi * pitch);
+    loop_ix                i = loop_axis_ix(k, axis);
+    struct flat            f = { k, outer->axis, inner->axis, loop_div(k, i, pitch), loop_mod(k, i, pitch), true };
+
+    pass_each(&inner->body, try_flat, &f);
+    if (!f.good) {
+        k->axes--;
+        return false;
+    }
+    loop_replace_axis(k, &inner->body, outer->axis, f.high);
+    loop_replace_axis(k, &inner->body, inner->axis, f.low);
+    outer->axis = axis;
+    outer->body = inner->body;
+    loop_depends(k);
+    return true;
+}
+
+struct pitch {
+    struct loop_kernel *k;
+    int                 outer;
+    int64_t             pitch;
+    bool                padded;
+};
+
+static void find_pitch(struct loop_statement *s, void *with)
+{
+    struct pitch *p = with;
+    bool          linear;
+
+    if (s->kind != LOOP_STORE)
+        return;
+    p->pitch = loop_coefficient(p->k, s->ix, p->outer, &linear);
+    p->padded &= p->k->buffer[s->buffer].padded && linear;
+}
+
+bool pass_flatten(struct loop_kernel *k, int outer)
+{
+    struct nest            n = pass_nest(k);
+    struct loop_statement *o = n.loop[outer];
+    int64_t                extent;
+    struct pitch           p = { k, o->axis, 0, true };
+
+    if (outer + 1 >= n.count || o->body.count != 1 || !loop_is_const(k, k->axis[n.loop[outer + 1]->axis].to, &extent) ||
+        extent < 1)
+        return false;
+    pass_each(&o->body, find_pitch, &p);
+    if (p.padded && p.pitch > extent && p.pitch <= 2 * extent && flatten_with(k, o, p.pitch))
+        return true;
+    return flatten_with(k, o, extent);
+}
