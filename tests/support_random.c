@@ -609,6 +609,23 @@ static bool draw_window(struct maker *m, int axes, const int64_t *in, int64_t *w
     return true;
 }
 
+/* Whether every window has a tap inside the extents: the greatest of none is no number. */
+static bool touches(int axes, const int64_t *in, const int64_t *window, const int64_t *out,
+                    const struct ir_list attr[3])
+{
+    for (int i = 0; i < axes; i++)
+        for (int64_t o = 0; o < out[i]; o++) {
+            bool inside = false;
+            for (int64_t t = 0; t < window[i] && !inside; t++) {
+                const int64_t at = o * attr[0].at[i] - attr[1].at[2 * i] + t * attr[2].at[i];
+                inside = at >= 0 && at < in[i];
+            }
+            if (!inside)
+                return false;
+        }
+    return true;
+}
+
 static bool convolution(struct maker *m, enum ir_op op)
 {
     const int axes = 1 + (int)below(m, 3);
@@ -663,6 +680,9 @@ static bool windows(struct maker *m, enum ir_op op)
         if (n->shape.dim[i] < 1)
             return false;
     if (!draw_window(m, axes, n->shape.dim + outer, window, out, attr + 1))
+        return false;
+    if ((op == IR_window_max || op == IR_window_argmax) &&
+        !touches(axes, n->shape.dim + outer, window, out, attr + 1))
         return false;
     attr[0] = list(m, axes, window);
     attr[4] = list(m, axes, n->shape.dim + outer);
@@ -925,6 +945,8 @@ static bool attempt(struct maker *m, enum ir_op op)
     case IR_scatter_add:
         return pick_elements(m, op);
     case IR_stop_gradient: {
+        if (m->options.smooth) /* a finite difference sees through it */
+            return false;
         const struct value a = pick(m, 'A', false);
         return keep(m, op1(m, op, a.v), a.size, a.exact);
     }

@@ -162,6 +162,7 @@ struct cut {
 static void smaller(struct random_case *to, const struct random_case *from, struct cut how)
 {
     const uint32_t cut = how.node;
+    char name[40]; /* of the new input; bindings only grow, so it is new */
     const struct ir_graph *in = from->graph;
     struct ir_array value = { 0 };
     const ir_val at = { cut };
@@ -173,6 +174,7 @@ static void smaller(struct random_case *to, const struct random_case *from, stru
                                 .arena = ir_arena_new() };
     if (!needed)
         abort();
+    snprintf(name, sizeof name, "cut%d", from->bindings);
     for (int i = 0; i < in->output_count && !how.only; i++)
         needed[in->outputs[i].value.id] |= i != how.drop;
     for (int i = 0; i < in->effect_count && !how.only; i++)
@@ -190,8 +192,7 @@ static void smaller(struct random_case *to, const struct random_case *from, stru
 
         if (!needed[v])
             continue;
-        moved[v] = v == cut ? ir_input(to->graph, ir_format(to->arena, "cut%u", v), n->dtype,
-                                       n->shape, n->loc)
+        moved[v] = v == cut ? ir_input(to->graph, name, n->dtype, n->shape, n->loc)
                             : ir_copy(to->graph, in, (ir_val){ v }, moved);
     }
     if (how.only)
@@ -204,7 +205,7 @@ static void smaller(struct random_case *to, const struct random_case *from, stru
         ir_evaluate(in, from->bindings, from->binding, 1, &at, &value, to->arena, &to->error) &&
         from->bindings < RANDOM_INPUTS)
         to->binding[to->bindings++] =
-            (struct ir_binding){ ir_format(to->arena, "cut%u", cut), value };
+            (struct ir_binding){ ir_format(to->arena, "%s", name), value };
     for (int i = 0; i < from->bindings && to->bindings < RANDOM_INPUTS; i++) {
         struct ir_binding *b = &to->binding[to->bindings++];
         const size_t bytes = (size_t)(count(&from->binding[i].array.shape) *
@@ -217,27 +218,40 @@ static void smaller(struct random_case *to, const struct random_case *from, stru
     free(needed);
 }
 
+/* Whether the property fails for a case; tried on a copy, because it may append nodes. */
+static bool fails(const struct random_case *c, random_property *property, void *user,
+                  struct ir_text *why)
+{
+    struct random_case copy;
+    bool failed;
+
+    smaller(&copy, c, (struct cut){ .drop = -1 });
+    failed = !copy.error.status && random_value_count(&copy) > 0 && !property(&copy, user, why);
+    if (failed && copy.error.status)
+        ir_put(why, " (%s)", copy.error.text);
+    random_free(&copy);
+    return failed;
+}
+
 /* Replaces c by a smaller case if that fails as well. */
 static bool replaces(struct random_case *c, struct cut how, random_property *property, void *user)
 {
     struct random_case next;
     struct ir_text why = { 0 };
-    bool fails;
+    bool failed;
 
     smaller(&next, c, how);
-    fails = !next.error.status && random_value_count(&next) > 0 && !property(&next, user, &why) &&
-            !next.error.status;
+    failed = !next.error.status && fails(&next, property, user, &why);
     ir_text_free(&why);
-    if (!fails) {
-        random_free(&next);
-        return false;
+    random_free(failed ? c : &next);
+    if (failed) {
+        *c = next;
+        c->graph->error = &c->error;
     }
-    random_free(c);
-    *c = next;
-    c->graph->error = &c->error;
-    return true;
+    return failed;
 }
 
+/* Each round keeps what still fails; a case of n nodes takes a few rounds of n trials. */
 static void shrink(struct random_case *c, random_property *property, void *user)
 {
     bool again = true;
@@ -260,26 +274,23 @@ bool random_holds(random_property *property, void *user, uint64_t seed,
                   const struct random_options *options)
 {
     struct random_case c;
-    struct ir_text why = { 0 }, text = { 0 };
-    bool holds;
+    struct ir_text why = { 0 }, last = { 0 }, text = { 0 };
+    bool failed;
 
     random_make(&c, seed, options);
     c.graph->error = &c.error;
-    holds = !c.error.status && property(&c, user, &why);
-    if (!holds) {
-        struct ir_text last = { 0 };
-
+    failed = fails(&c, property, user, &why);
+    if (failed) {
         shrink(&c, property, user);
-        property(&c, user, &last);
+        fails(&c, property, user, &last);
         ir_print(&text, c.graph);
-        fprintf(stderr, "random: seed %llu%s%s: %s %s\nshrunken to: %s\n%s",
-                (unsigned long long)seed, options->symbolic ? ", symbolic" : "",
-                options->smooth ? ", smooth" : "", why.data ? why.data : "", c.error.text,
-                last.data ? last.data : "", text.data ? text.data : "");
-        ir_text_free(&last);
+        fprintf(stderr, "random: seed %llu%s%s: %s\nshrunken to: %s\n%s", (unsigned long long)seed,
+                options->symbolic ? ", symbolic" : "", options->smooth ? ", smooth" : "",
+                why.data ? why.data : "", last.data ? last.data : "", text.data ? text.data : "");
     }
     ir_text_free(&why);
+    ir_text_free(&last);
     ir_text_free(&text);
     random_free(&c);
-    return holds;
+    return !failed;
 }
