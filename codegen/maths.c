@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const char gen_text_prelude[], gen_text_prelude_lanes[], gen_text_maths_f64[],
-    gen_text_maths[];
-static const char *const texts[] = { gen_text_prelude, gen_text_prelude_lanes, gen_text_maths_f64,
-                                     gen_text_maths };
+extern const char gen_text_prelude[], gen_text_prelude_float[], gen_text_prelude_lanes[],
+    gen_text_maths_f64[], gen_text_maths[], gen_text_maths_angle[];
+/* each uses only what stands before it */
+static const char *const texts[] = { gen_text_prelude,       gen_text_prelude_float,
+                                     gen_text_prelude_lanes, gen_text_maths_f64,
+                                     gen_text_maths,         gen_text_maths_angle };
 
 /* what becomes of the type names of a definition when it is made for another type */
 static const struct lane_type {
