@@ -288,7 +288,8 @@ static struct value domain_b(struct maker *m, enum ir_op op, struct value b)
     case IR_div:
     case IR_rem:
     case IR_mod:
-        return positive(m, b, 0.5);
+        return positive(m, b,
+                        0.625); /* no half: mod(x, abs(x) + h) is h, and round jumps at halves */
     default:
         return b;
     }
