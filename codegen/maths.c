@@ -9,6 +9,7 @@
 #include "codegen/maths_select.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,22 +56,26 @@ struct entry {
     char name[NAME_SIZE];
     struct span text, word;
     const struct lane_type *from, *to;
-    size_t rank; /* its place in the texts */
     bool wanted;
 };
 
+/* the entries in the order of the texts, and where to find one by the hash of its name */
 struct table {
     struct entry *entries;
     size_t count, room;
+    uint32_t *slots; /* number of an entry plus one, 0: free */
+    uint32_t mask;
 };
 
 static bool equal(const struct span a, const char *b)
 {
-    return strlen(b) == a.size && memcmp(a.start, b, a.size) == 0;
+    return strncmp(b, a.start, a.size) == 0 && b[a.size] == '\0';
 }
 
 static const struct lane_type *type_of(const struct span name)
 {
+    if (name.size < 2 || !isdigit((unsigned char)name.start[1]))
+        return NULL; /* most words */
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (equal(name, types[i].name))
             return &types[i];
@@ -188,7 +193,6 @@ static bool add(struct table *t, struct entry e, const enum gen_language languag
         t->entries = more, t->room = room;
     }
     rename_word(&e, defined_word(e.text), language, e.name);
-    e.rank = t->count;
     t->entries[t->count++] = e;
     return true;
 }
@@ -249,34 +253,50 @@ static bool read_text(struct table *t, const char *text, const enum gen_language
     return true;
 }
 
-static int by_name(const void *a, const void *b)
+/* The slot of a name, or the free one where it belongs. */
+static uint32_t *slot_of(const struct table *t, const char *name)
 {
-    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+    uint32_t hash = 2166136261u;
+    for (const char *at = name; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    for (hash &= t->mask;; hash = (hash + 1) & t->mask)
+        if (!t->slots[hash] || !strcmp(t->entries[t->slots[hash] - 1].name, name))
+            return &t->slots[hash];
 }
 
-static int by_rank(const void *a, const void *b)
+static void free_table(struct table *t)
 {
-    const struct entry *const x = a, *const y = b;
-    return (x->rank > y->rank) - (x->rank < y->rank);
+    free(t->entries);
+    free(t->slots);
 }
 
 static bool read_table(struct table *t, const enum gen_language language)
 {
-    *t = (struct table){ 0 };
+    *t = (struct table){ .mask = 1 };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!read_text(t, texts[i], language)) {
-            free(t->entries);
+            free_table(t);
             return false;
         }
-    qsort(t->entries, t->count, sizeof t->entries[0], by_name);
+    while (t->mask < 2 * t->count)
+        t->mask = 2 * t->mask + 1;
+    t->slots = calloc((size_t)t->mask + 1, sizeof *t->slots);
+    if (!t->slots) {
+        free_table(t);
+        return false;
+    }
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t *const slot = slot_of(t, t->entries[i].name);
+        if (!*slot) /* the first of two that have a name */
+            *slot = i + 1;
+    }
     return true;
 }
 
 static struct entry *find(const struct table *t, const char *name)
 {
-    struct entry key = { .rank = 0 };
-    append(key.name, name, strlen(name));
-    return t->count ? bsearch(&key, t->entries, t->count, sizeof key, by_name) : NULL;
+    const uint32_t found = *slot_of(t, name);
+    return found ? &t->entries[found - 1] : NULL;
 }
 
 /* Marks what a piece of text names, and what that needs. */
@@ -320,7 +340,6 @@ bool gen_maths(FILE *out, const char *program, const enum gen_language language)
     if (!read_table(&t, language))
         return false;
     want(&t, NULL, program, program + strlen(program), language);
-    qsort(t.entries, t.count, sizeof t.entries[0], by_rank);
     for (size_t i = 0; i < t.count; i++)
         if (t.entries[i].wanted) {
             const bool body = memchr(t.entries[i].text.start, '{', t.entries[i].text.size);
@@ -329,7 +348,7 @@ bool gen_maths(FILE *out, const char *program, const enum gen_language language)
             print(out, &t.entries[i], language);
             after_body = body;
         }
-    free(t.entries);
+    free_table(&t);
     return true;
 }
 
@@ -340,6 +359,6 @@ bool gen_maths_has(const char *name, const enum gen_language language)
     if (!read_table(&t, language))
         return false;
     const bool has = find(&t, name) != NULL;
-    free(t.entries);
+    free_table(&t);
     return has;
 }
