@@ -220,7 +220,7 @@ static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *t
 
 tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp_loc at)
 {
-    const char *what = args.mode == TP_EVAL ? "tp_compile_eval" : "tp_compile";
+    const char *what = args.names ? "tp_compile_eval" : "tp_compile";
     struct ir_graph *graph;
     uint32_t *wanted;
     ir_val *values, steps;

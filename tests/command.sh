@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# The command as scripts see it: exit statuses, one line on stderr, JSON that can be read, and files
+# that it takes back.   bash tests/command.sh [BUILD]
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+taper=$(realpath "${1:-build}")/taper
+[ -x "$taper" ] || { echo "no $taper"; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+faults=0
+
+fault() {
+    printf '%s\n' "$*"
+    faults=$((faults + 1))
+}
+
+# refuses STATUS WORDS ARGUMENT...: nothing on stdout, one printable line on stderr that holds WORDS
+refuses() {
+    local want=$1 words=$2 got
+    shift 2
+    timeout 20 "$taper" "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    [ $got = "$want" ] || fault "taper $*: exit status $got, not $want"
+    [ ! -s "$work/out" ] || fault "taper $*: it printed $(head -c 60 "$work/out")"
+    [ "$(wc -l <"$work/err")" = 1 ] || fault "taper $*: $(wc -l <"$work/err") lines on stderr"
+    [ "$(wc -c <"$work/err")" -le 401 ] || fault "taper $*: a long line on stderr"
+    LC_ALL=C grep -q '^taper: [ -~]*$' "$work/err" || fault "taper $*: $(cat "$work/err")"
+    grep -qF -- "$words" "$work/err" || fault "taper $*: it says $(cat "$work/err"), not $words"
+}
+
+# prints WORDS ARGUMENT...: exit status 0, nothing on stderr, WORDS somewhere on stdout
+prints() {
+    local words=$1
+    shift
+    timeout 60 "$taper" "$@" >"$work/out" 2>"$work/err" || fault "taper $*: $(cat "$work/err")"
+    [ ! -s "$work/err" ] || fault "taper $*: stderr has $(cat "$work/err")"
+    grep -qF -- "$words" "$work/out" || fault "taper $*: it does not print $words"
+}
+
+# --- help ----------------------------------------------------------------------------------------
+prints 'taper train' help
+prints 'lenet' train
+for command in train show verify bench ops cache; do
+    prints "Example: taper $command" "$command" --help
+done
+
+# --- refusals -------------------------------------------------------------------------------------
+refuses 2 'no command "fly"' fly
+refuses 2 'no option --fly' train mlp --fly
+refuses 2 '--epochs lacks its value' train mlp --epochs
+refuses 2 '--epochs "many": expected a whole number' train mlp --epochs many
+refuses 2 '--opt "fast": expected sgd' train moons --opt fast
+refuses 2 'there is no such model or file' train nothing
+refuses 2 'planar set "square"' train planar --set square
+refuses 2 'one more' train mlp lenet
+refuses 3 '--device cuda is not supported yet' train mlp --device cuda
+refuses 3 '--resume is not supported yet' train mlp --resume x
+refuses 2 'stage' show moons --stage everything
+refuses 2 'no operation "fly"' ops fly
+refuses 2 'there is no such file' verify "$work/nothing"
+refuses 2 'cache "burn"' cache burn
+printf 'step(x: f32[2]) {\n  %%2 = exp y : f32[2]\n' >"$work/bad.tp"
+refuses 2 "$work/bad.tp:2" train "$work/bad.tp"
+refuses 2 "$work/bad.tp:2" verify "$work/bad.tp"
+head -c 3000 /dev/urandom >"$work/noise.tp"
+timeout 20 "$taper" verify "$work/noise.tp" >"$work/out" 2>"$work/err"
+[ $? = 2 ] && [ ! -s "$work/out" ] || fault "noise is not refused"
+refuses 2 "$work/none/x.safetensors" train moons --save "$work/none/x.safetensors"
+
+# --- training --------------------------------------------------------------------------------------
+prints '100 steps' train moons
+"$taper" train planar --set circle --epochs 30 --json --log-every 10 --svg "$work/picture.svg" \
+    --save "$work/planar.safetensors" >"$work/json" || fault "planar does not train"
+if command -v python3 >/dev/null; then
+    python3 - "$work/json" <<'END' || fault "the JSON lines are not as they should be"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+events = [line["event"] for line in lines]
+assert events == ["start"] + (["step"] if 0 else []) + [e for e in events[1:-1]] + ["done"]
+start = lines[0]
+assert start["model"] == "planar" and start["parameters"] == 151 and start["arena_bytes"] > 0
+assert start["compile_seconds"] >= 0 and start["cached"] in (True, False)
+steps = [line for line in lines if line["event"] == "step"]
+assert [s["step"] for s in steps] == [10, 20, 30] and all(s["loss"] > 0 for s in steps)
+epochs = [line for line in lines if line["event"] == "epoch"]
+assert [e["epoch"] for e in epochs] == list(range(1, 31))
+for key in ("loss", "val_loss", "val_accuracy", "seconds", "step_ms"):
+    assert all(key in e for e in epochs), key
+assert epochs[9]["loss"] == steps[0]["loss"], "a full-batch epoch's loss is its step's"
+END
+fi
+grep -q '</svg>' "$work/picture.svg" || fault "there is no picture"
+prints 'safetensors, 6 tensors' verify "$work/planar.safetensors"
+prints '1 steps' train planar --load "$work/planar.safetensors" --epochs 1
+refuses 2 'expected f32[16 2]' train moons --load "$work/planar.safetensors"
+
+# The same seed gives the same bits; another seed does not.
+losses() { "$taper" train moons --epochs 5 --json --seed "$1" | grep -o '"loss":[^,]*'; }
+[ "$(losses 1)" = "$(losses 1)" ] || fault "two runs of one seed differ"
+[ "$(losses 1)" != "$(losses 2)" ] || fault "two seeds are one"
+
+# --- files -------------------------------------------------------------------------------------------
+# A stage's text is a model: it is sound, trains, and has the same losses bit by bit.
+"$taper" train moons --json | grep -o '"loss":[^,]*' >"$work/want"
+for stage in trace grad simple; do
+    "$taper" show moons --stage $stage >"$work/$stage.tp" || fault "show --stage $stage"
+    prints 'sound' verify "$work/$stage.tp" --compile
+    "$taper" train "$work/$stage.tp" --json | grep -o '"loss":[^,]*' >"$work/got"
+    cmp -s "$work/want" "$work/got" || [ $stage = trace ] || fault "$stage.tp trains otherwise"
+    "$taper" show "$work/$stage.tp" --stage $stage >"$work/again.tp"
+    cmp -s "$work/$stage.tp" "$work/again.tp" || fault "$stage.tp is not printed as it was read"
+done
+prints 'digraph' show moons --stage trace --format dot
+prints 'd/da: g * y' ops exp
+
+[ $faults = 0 ] || echo "$faults faults"
+[ $faults = 0 ]

@@ -1,0 +1,174 @@
+/*
+ * What a user reads who has made a mistake: the place, the operation, what was found and what was
+ * expected. Each model below is wrong in one line, which stands at line 31 of its model.c.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "frontend/taper.h"
+
+static tp_graph *g;
+static int64_t B;
+static tp_tensor x, image, label;
+
+/* clang-format off */
+#line 1 "model.c" /* so that lines above do not change what is said below */
+static void open_graph(void)
+{   g = tp_graph_new(1), B = tp_symbol(g, "batch", 1, 64);
+    x = tp_input(g, "x", TP_F32, tp_dims(B, 784));
+    image = tp_input(g, "image", TP_U8, tp_dims(B, 1, 28, 28));
+    label = tp_input(g, "y", TP_I32, tp_dims(B));
+}
+
+static void close_graph(void)
+{
+    tp_graph_free(g);
+}
+
+/* clang-format on */
+TestSuite(errors, .init = open_graph, .fini = close_graph);
+
+static void says(const char *message)
+{
+    cr_assert(tp_error(g) != NULL, "there is no error; expected\n%s", message);
+    cr_expect(strcmp(tp_error(g), message) == 0, "\n%s, not\n%s", tp_error(g), message);
+    cr_expect(strlen(tp_error(g)) < 400);
+    cr_expect_eq(tp_status(g), 2);
+}
+
+/* clang-format off */
+#define WRONG(name, message, ...)                                                                  \
+    Test(errors, name)                                                                             \
+    {                                                                                              \
+        __VA_ARGS__;                                                                               \
+        says(message);                                                                             \
+    }
+
+#line 31 "model.c"
+WRONG(shapes_that_do_not_broadcast, "model.c:31: add: a = x f32[batch 784] and b = y2 f32[100]: extents 784 and 100; expected equal ones or 1, counted from the last axis", tp_add(x, tp_param(g, "y2", tp_dims(100), TP_ZEROS)))
+#line 31 "model.c"
+WRONG(integers_and_floats, "model.c:31: add: a = x f32[batch 784] and b = y i32[batch]; expected one type, tp_cast() changes it", tp_add(x, label))
+#line 31 "model.c"
+WRONG(fraction_of_an_integer, "model.c:31: mul: the number 2.5 is no i32; expected an integer, or tp_cast() of the tensor", tp_mul(label, 2.5))
+#line 31 "model.c"
+WRONG(exp_of_integers, "model.c:31: exp: a = y i32[batch]; expected a floating type, tp_cast() changes it", tp_exp(label))
+#line 31 "model.c"
+WRONG(linear_over_pixels, "model.c:31: tp_linear: \"fc1\": input image u8[batch 1 28 28]; expected a floating type, tp_cast() changes it", tp_linear(image, "fc1", 10))
+#line 31 "model.c"
+WRONG(a_name_twice, "model.c:31: tp_param: the name \"fc1.weight\" is taken; .shared = true would use that one again", tp_linear(tp_linear(x, "fc1", 784), "fc1", 10))
+#line 31 "model.c"
+WRONG(shared_with_another_width, "model.c:31: tp_linear: \"fc1\": input fc1 f32[batch 10], shared weight fc1.weight f32[10 784]; expected [10 10]", tp_linear(tp_linear(x, "fc1", 10, .shared = true), "fc1", 10, .shared = true))
+#line 31 "model.c"
+WRONG(convolution_of_vectors, "model.c:31: tp_conv2d: \"conv1\": input x f32[batch 784]; expected [n channels height width]", tp_conv2d(x, "conv1", 6, 5))
+#line 31 "model.c"
+WRONG(a_kernel_that_does_not_fit, "model.c:31: conv: window 40 (dilation 1) over axis 0 with 28 elements, padding 0 and 0; expected that it fits", tp_conv2d(tp_div(image, 255), "conv1", 6, 40))
+#line 31 "model.c"
+WRONG(reshape_to_more, "model.c:31: reshape: a = x f32[batch 784] to f32[batch 28 29]; expected as many elements", tp_reshape(x, B, 28, 29))
+#line 31 "model.c"
+WRONG(an_axis_too_far, "model.c:31: sum: axis 2 of x f32[batch 784]; expected -2 to 1", tp_sum(x, 2))
+#line 31 "model.c"
+WRONG(matmul_of_unequal_inner_extents, "model.c:31: tp_matmul: a = x f32[batch 784] and b = w f32[128 10]; expected a's last extent to be b's last but one", tp_matmul(x, tp_param(g, "w", tp_dims(128, 10), TP_ZEROS)))
+#line 31 "model.c"
+WRONG(loss_of_unequal_shapes, "model.c:31: mse: f32[batch 1] against x f32[batch 784]; expected tensors of one type and shape", tp_mse(tp_sum(x, 1, .keepdim = true), x))
+#line 31 "model.c"
+WRONG(targets_of_another_shape, "model.c:31: tp_cross_entropy: logits x f32[batch 784], targets f32[batch]; expected floats [.. classes] and class numbers of an integer type [..]", tp_cross_entropy(x, tp_sum(x, 1)))
+#line 31 "model.c"
+WRONG(loss_that_is_no_scalar, "model.c:31: tp_compile_train: the loss is fc1 f32[batch 10]; expected a scalar of a floating type, as tp_mean gives", tp_compile_train(tp_linear(x, "fc1", 10), .lr = tp_const(1)))
+#line 31 "model.c"
+WRONG(no_rate, "model.c:31: tp_compile_train: there is no rate; expected .lr = tp_const(1e-3) or another schedule", tp_compile_train(tp_mean(x)))
+#line 31 "model.c"
+WRONG(nothing_to_train, "model.c:31: tp_compile_train: the loss depends on no parameter that is trained", tp_compile_train(tp_mean(x), .lr = tp_const(1)))
+#line 31 "model.c"
+WRONG(a_batch_beyond_the_bound, "model.c:31: tp_compile: .batch is 65; expected 1 to 64, as batch was declared", tp_compile(g, tp_list(x), TP_EVAL, .batch = 65))
+#line 31 "model.c"
+WRONG(gradient_of_a_matrix, "model.c:31: tp_grad: x f32[batch 784]; expected a scalar, tp_vjp() takes a cotangent for others", tp_grad_of(x, x))
+#line 31 "model.c"
+WRONG(dropout_of_everything, "model.c:31: tp_dropout: x f32[batch 784] with probability 1; expected a floating type and 0 <= p < 1", tp_dropout(x, 1))
+#line 31 "model.c"
+WRONG(assignment_to_an_input, "model.c:31: assign: a = x f32[batch 784] is no state; expected a parameter or other state", tp_assign(x, x))
+#line 31 "model.c"
+WRONG(an_input_twice, "model.c:31: tp_input: there is an input \"x\" already, at model.c:3", tp_input(g, "x", TP_F32, tp_dims(3)))
+#line 31 "model.c"
+WRONG(a_parameter_of_unknown_size, "model.c:31: tp_param: \"w\": axis 0 is symbolic; expected an extent that is known", tp_param(g, "w", tp_dims(B), TP_ZEROS))
+#line 31 "model.c"
+WRONG(two_graphs, "model.c:31: add: its arguments are of two graphs; expected one", tp_graph *other = tp_graph_new(1); tp_add(x, tp_input(other, "z", TP_F32, tp_dims(B))); tp_graph_free(other))
+#line 31 "model.c"
+WRONG(a_scope_left_open, "model.c:31: tp_compile_eval: the scope \"block.\" is still open; tp_scope must not be left by break or return", tp_push(g, "block"); tp_compile_eval(g, x))
+/* clang-format on */
+#line 110 "tests/errors.c"
+
+Test(errors, the_first_is_kept_and_nothing_follows)
+{
+    tp_tensor h = tp_matmul(x, label); /* wrong */
+    const char *first = tp_error(g);
+
+    cr_assert(first != NULL);
+    h = tp_relu(tp_linear(h, "fc1", 10)); /* of poison: says nothing, makes nothing */
+    cr_expect_eq(h.id, 0);
+    cr_expect_eq(tp_params(g, "*", 0, NULL), 0);
+    cr_expect_null(tp_compile_train(tp_cross_entropy(h, label), .lr = tp_const(1)));
+    cr_expect_eq(tp_error(g), first);
+    cr_expect_eq(tp_rank(h), 0);
+    cr_expect_eq(tp_dim(h, 0), -1);
+}
+
+static void count(const char *text, void *user)
+{
+    cr_expect(strstr(text, "tp_matmul") != NULL);
+    ++*(int *)user;
+}
+
+Test(errors, are_told_at_once_and_once)
+{
+    int told = 0;
+
+    tp_on_error(g, count, &told);
+    tp_tensor h = tp_matmul(x, label);
+    cr_expect_eq(told, 1);
+    tp_exp(h);
+    tp_matmul(x, label);
+    cr_expect_eq(told, 1);
+}
+
+Test(errors, of_running_name_the_program)
+{
+    tp_tensor y = tp_sum(x);
+    tp_program *p = tp_compile_eval(g, y);
+
+    cr_assert(p != NULL);
+    cr_expect(!tp_rows(p, 65));
+    cr_expect(strcmp(tp_error(g), "tp_rows: 65 rows for the program \"eval\"; expected 1 to 64") ==
+                  0,
+              "%s", tp_error(g));
+}
+
+Test(errors, of_a_loader_reach_the_graph)
+{
+    tp_loader *loader = tp_load_mnist("/nowhere", "train");
+    tp_tensor y = tp_sum(x);
+    tp_program *p = tp_compile_eval(g, y);
+
+    cr_assert(p != NULL);
+    cr_expect_not_null(tp_loader_error(loader));
+    cr_expect_eq(tp_loader_rows(loader), 0);
+    cr_expect(!tp_next(loader, p));
+    cr_expect_str_eq(tp_error(g), tp_loader_error(loader));
+    tp_loader_free(loader);
+}
+
+Test(errors, of_columns_that_do_not_fit)
+{
+    const float rows[6] = { 0 };
+    tp_loader *loader =
+        tp_loader_from_arrays(tp_columns({ "x", TP_F32, tp_dims(3), rows }), 2, .batch = 2);
+    tp_tensor y = tp_sum(x);
+    tp_program *p = tp_compile_eval(g, y);
+
+    cr_assert(p != NULL);
+    cr_expect(!tp_next(loader, p));
+    cr_expect_str_eq(tp_error(g),
+                     "tp_next: rows of column \"x\" are f32[3]; the input is f32[batch "
+                     "784], where the first axis is rows");
+    tp_loader_free(loader);
+}
