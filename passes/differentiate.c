@@ -129,6 +129,59 @@ void pass_name_after(struct ir_graph *g, uint32_t from, const char *prefix, cons
     }
 }
 
+enum { PIECES = 16 };
+
+/* The pads whose sum v is; false where something else is among them, or too many. */
+static bool find_pieces(const struct ir_graph *g, ir_val v, const struct ir_node **piece,
+                        int *count)
+{
+    const struct ir_node *n = ir_at(g, v);
+
+    if (n->op == IR_add)
+        return find_pieces(g, n->args[0], piece, count) && find_pieces(g, n->args[1], piece, count);
+    if (n->op != IR_pad || *count == PIECES || !ir_is_number(g, n->args[1], 0))
+        return false;
+    piece[(*count)++] = n;
+    return true;
+}
+
+/* Slices of one value give it gradients with zeros around; where they meet end to end, their sum is
+ * one concat. v again where they do not. */
+static ir_val join_pieces(struct ir_graph *g, ir_val v)
+{
+    const struct ir_node *piece[PIECES];
+    struct ir_node whole = *ir_at(g, v);
+    ir_val part[PIECES];
+    int64_t axis = -1, end = 0;
+    int count = 0, joined = 0;
+
+    if (whole.op != IR_add || !find_pieces(g, v, piece, &count))
+        return v;
+    for (int i = 0; i < whole.shape.rank && axis < 0; i++)
+        if (ir_at(g, piece[0]->args[0])->shape.dim[i] != whole.shape.dim[i])
+            axis = i;
+    for (int i = 0; axis >= 0 && i < count;
+         i++) { /* the one that begins where the last one ended */
+        int next = joined;
+        const struct ir_node *found;
+
+        while (next < count && piece[next]->attr[0].at[axis] != end)
+            next++;
+        if (next == count)
+            return v;
+        found = piece[next];
+        piece[next] = piece[joined];
+        part[joined++] = found->args[0];
+        for (int k = 0; k < whole.shape.rank; k++)
+            if (k != axis && (found->attr[0].at[k] != 0 || found->attr[1].at[k] != 0))
+                return v;
+        end = ir_dim_add(g, end, ir_at(g, found->args[0])->shape.dim[axis]);
+    }
+    if (axis < 0 || end != whole.shape.dim[axis])
+        return v;
+    return ir_op_attr(g, IR_concat, count, part, &(struct ir_list){ 1, &axis }, whole.loc);
+}
+
 static void step_back(struct walk *w, ir_val y)
 {
     struct ir_graph *g = w->g;
@@ -222,8 +275,10 @@ bool pass_gradients(struct ir_graph *g, int n_y, const ir_val *y, const ir_val *
             accumulate(&w, y[i], from, ir_at(g, y[i])->loc);
     }
     for (uint32_t v = w.count; ok && v-- > 1;)
-        if (w.grad[v].id)
+        if (w.grad[v].id) {
+            w.grad[v] = join_pieces(g, w.grad[v]);
             step_back(&w, (ir_val){ v });
+        }
     for (int i = 0; ok && i < n; i++)
         grads[i] = w.grad[wrt[i].id].id ? w.grad[wrt[i].id]
                                         : ir_full_like(g, wrt[i], 0, ir_at(g, wrt[i])->loc);

@@ -561,3 +561,299 @@ Test(rows, each_with_a_rule_is_tested)
         cr_expect(tested, "%s has a gradient and no test", ir_ops[op].name);
     }
 }
+
+/* --- regions with a rule of their own
+ * --------------------------------------------------------------- */
+
+static ir_val along(struct program *p, ir_val row, ir_val like)
+{
+    return ir_expand_axes(p->g, row, ir_at(p->g, like)->shape, 1, (int64_t[]){ 1 }, here);
+}
+
+static ir_val log_of_sum(struct program *p, ir_val a, ir_val *shifted)
+{
+    ir_val greatest = ir_reduce(p->g, IR_amax, a, 1, (int64_t[]){ 1 }, here), sum;
+
+    *shifted = ir_op2(p->g, IR_sub, a, along(p, greatest, a), here);
+    sum = ir_reduce(p->g, IR_sum, ir_op1(p->g, IR_exp, *shifted, here), 1, (int64_t[]){ 1 }, here);
+    return ir_op1(p->g, IR_log, sum, here);
+}
+
+static ir_val build_softmax(struct program *p)
+{
+    ir_val a = real(p, S(3, 4), -2, 2), shifted, power, sum;
+    uint32_t r = ir_region_open(p->g, "softmax", NULL, 1, &a, LIST(1), here);
+
+    log_of_sum(p, a, &shifted);
+    power = ir_op1(p->g, IR_exp, shifted, here);
+    sum = ir_reduce(p->g, IR_sum, power, 1, (int64_t[]){ 1 }, here);
+    return ir_region_close(p->g, r, ir_op2(p->g, IR_div, power, along(p, sum, a), here));
+}
+
+static ir_val build_log_softmax(struct program *p)
+{
+    ir_val a = real(p, S(3, 4), -2, 2), shifted, logarithm;
+    uint32_t r = ir_region_open(p->g, "log_softmax", NULL, 1, &a, LIST(1), here);
+
+    logarithm = log_of_sum(p, a, &shifted);
+    return ir_region_close(p->g, r, ir_op2(p->g, IR_sub, shifted, along(p, logarithm, a), here));
+}
+
+static ir_val build_cross_entropy(struct program *p)
+{
+    ir_val arg[2] = { real(p, S(3, 4), -2, 2), whole(p, S(3), 3, (int64_t[]){ 2, 0, 3 }) };
+    uint32_t r = ir_region_open(p->g, "cross_entropy", NULL, 2, arg, (struct ir_list){ 0 }, here);
+    ir_val shifted, logarithm = log_of_sum(p, arg[0], &shifted), picked, sum;
+
+    p->wanted = 1;
+    picked = attr(p, IR_gather, shifted, ir_reshape(p->g, arg[1], S(3, 1), here), LISTS(LIST(1)));
+    picked = ir_reshape(p->g, picked, S(3), here);
+    sum = ir_reduce(p->g, IR_sum, ir_op2(p->g, IR_sub, logarithm, picked, here), 1,
+                    (int64_t[]){ 0 }, here);
+    return ir_region_close(p->g, r,
+                           ir_op2(p->g, IR_div, sum, ir_size(p->g, 3, IR_F64, here), here));
+}
+
+static ir_val build_sigmoid(struct program *p)
+{
+    ir_val a = real(p, S(3, 4), -2, 2), name[26] = { a };
+    uint32_t r = ir_region_open(p->g, "sigmoid", NULL, 1, &a, (struct ir_list){ 0 }, here);
+
+    return ir_region_close(p->g, r, ir_formula(p->g, "1 / (1 + exp(-a))", name, here));
+}
+
+static const struct {
+    const char *name;
+    build *make;
+} regions[] = {
+    { "softmax", build_softmax },
+    { "log_softmax", build_log_softmax },
+    { "cross_entropy", build_cross_entropy },
+    { "sigmoid", build_sigmoid },
+};
+
+Test(regions, gradients_are_finite_differences)
+{
+    for (size_t i = 0; i < sizeof regions / sizeof *regions; i++) {
+        struct program p = begin();
+        ir_val y;
+
+        p.g = ir_graph_new("step", &p.error);
+        y = regions[i].make(&p);
+        p.wanted = p.wanted ? p.wanted : p.inputs;
+        check_gradients(&p, regions[i].name, y);
+        finish(&p);
+    }
+}
+
+Test(regions, each_with_a_rule_is_tested)
+{
+    static const char *const rule[][2] = {
+#define REGION(name, gradient, doc) { #name, #gradient },
+#include "ir/regions.def"
+#undef REGION
+    };
+
+    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) {
+        bool tested = strcmp(rule[i][1], "none") == 0;
+
+        for (size_t k = 0; k < sizeof regions / sizeof *regions; k++)
+            tested |= strcmp(regions[k].name, rule[i][0]) == 0;
+        cr_expect(tested, "%s has a gradient and no test", rule[i][0]);
+    }
+}
+
+/* The rule takes the place of the nodes inside: their gradients are not made as well. */
+Test(regions, nothing_inside_gets_a_gradient)
+{
+    struct program p = begin();
+    ir_val y, loss, grad;
+
+    p.g = ir_graph_new("step", &p.error);
+    y = build_log_softmax(&p);
+    loss = weigh(&p, y, 0.1);
+    cr_assert(pass_gradients(p.g, 1, &loss, NULL, 1, p.input, &grad));
+    for (uint32_t v = loss.id + 1; v < p.g->count; v++)
+        cr_expect(p.g->nodes[v].op != IR_div && p.g->nodes[v].op != IR_select, "%s: of log or amax",
+                  ir_ops[p.g->nodes[v].op].name);
+    finish(&p);
+}
+
+/* --- the call itself
+ * --------------------------------------------------------------------------------- */
+
+Test(call, several_results_and_cotangents_add_up)
+{
+    struct program p = begin();
+    ir_val x, y[3], cotangent[3], grad;
+    struct ir_array a;
+    double *at;
+
+    p.g = ir_graph_new("step", &p.error);
+    x = real(&p, S(3), 0.5, 2);
+    y[0] = y[2] = ir_op2(p.g, IR_mul, x, x, here); /* 2 x, twice */
+    y[1] = ir_op1(p.g, IR_exp, y[0], here);        /* 2 x exp(x x) */
+    cotangent[0] = ir_full_like(p.g, x, 3, here);
+    cotangent[1] = x;
+    cotangent[2] = ir_full_like(p.g, x, -1, here);
+    cr_assert(pass_gradients(p.g, 3, y, cotangent, 1, &x, &grad), "%s", p.error.text);
+    evaluate(&p, 1, &grad, &a);
+    at = p.binding[0].array.data;
+    for (int i = 0; i < 3; i++) {
+        double want = (3 - 1 + at[i] * exp(at[i] * at[i])) * 2 * at[i];
+        cr_expect(fabs(((double *)a.data)[i] - want) < 1e-12 * want);
+    }
+    finish(&p);
+}
+
+Test(call, a_value_between_is_an_argument_too)
+{
+    struct program p = begin();
+    ir_val x, h, wrt[3], y, grads[3];
+    struct ir_array a[3];
+    double at;
+
+    p.g = ir_graph_new("step", &p.error);
+    x = real(&p, (struct ir_shape){ 0 }, 0.5, 2);
+    h = ir_op1(p.g, IR_sin, x, here);
+    y = ir_op2(p.g, IR_mul, h, x, here);
+    wrt[0] = x;
+    wrt[1] = h;
+    wrt[2] = y;
+    cr_assert(pass_gradients(p.g, 1, &y, NULL, 3, wrt, grads), "%s", p.error.text);
+    evaluate(&p, 3, grads, a);
+    at = *(double *)p.binding[0].array.data;
+    cr_expect(fabs(*(double *)a[0].data - (sin(at) + at * cos(at))) < 1e-12);
+    cr_expect(fabs(*(double *)a[1].data - at) < 1e-12);
+    cr_expect(*(double *)a[2].data == 1);
+    finish(&p);
+}
+
+/* The same calls make the same nodes: nothing depends on addresses or on what was made before. */
+Test(call, makes_the_same_nodes_each_time)
+{
+    struct ir_text text[2] = { { 0 } };
+
+    for (int i = 0; i < 2; i++) {
+        struct program p = begin();
+        ir_val y, grads[2];
+
+        p.g = ir_graph_new("step", &p.error);
+        y = weigh(&p, build_dot(&p), 0.1);
+        cr_assert(pass_gradients(p.g, 1, &y, NULL, 2, p.input, grads));
+        ir_print(&text[i], p.g);
+        finish(&p);
+    }
+    cr_expect(strcmp(text[0].data, text[1].data) == 0);
+    ir_text_free(&text[0]);
+    ir_text_free(&text[1]);
+}
+
+Test(call, refuses_what_has_no_gradient)
+{
+    struct program p = begin();
+    ir_val x, k, y, grad, whole_grad;
+
+    p.g = ir_graph_new("step", &p.error);
+    x = real(&p, S(3), 0.5, 2);
+    k = whole(&p, S(3), 1, (int64_t[]){ 1 });
+    y = ir_op1(p.g, IR_exp, x, here);
+    cr_expect(!pass_gradients(p.g, 1, &y, NULL, 1, &x, &grad));
+    cr_expect(strstr(p.error.text, "scalar") && p.error.status == IR_REFUSED, "%s", p.error.text);
+    p.error = (struct ir_error){ 0 };
+    cr_expect(!pass_gradients(p.g, 1, &y, &y, 1, &k, &grad));
+    cr_expect(strstr(p.error.text, "i64"), "%s", p.error.text);
+    p.error = (struct ir_error){ 0 };
+    whole_grad = ir_number(p.g, IR_F32, 1, here);
+    cr_expect(!pass_gradients(p.g, 1, &y, &whole_grad, 1, &x, &grad));
+    cr_expect(strstr(p.error.text, "same type and shape"), "%s", p.error.text);
+    p.error = (struct ir_error){ 0 };
+    cr_expect(!pass_jvp(p.g, 1, &x, NULL, 1, &y, &grad));
+    cr_expect(strstr(p.error.text, "scalar"), "%s", p.error.text);
+    finish(&p);
+}
+
+/* --- formulas
+ * ------------------------------------------------------------------------------------------ */
+
+Test(formula, has_the_precedence_of_c)
+{
+    static const struct {
+        const char *text;
+        double want;
+    } cases[] = {
+        { "a - b - c", 2.0 - 3 - 5 },
+        { "a + b * c", 2 + 3 * 5.0 },
+        { "(a + b) * -c", (2 + 3) * -5.0 },
+        { "-a * b / c", -2.0 * 3 / 5 },
+        { "select(a < b & !(b >= c) | isnan(a), a, 7)", 2 },
+        { "select(a == b | b != c == (1 == 1), 1, 0)", 1 },
+        { "select(1 < a == a > 1, max(a, 1.5e1), 0.25)", 15 },
+        { "sqrt(a * 2) + 1e-3 * 1.5", 2.0015 },
+        { "0.69314718055994530942 * 1 / 3 * a", 0.69314718055994530942 / 3 * 2 },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct program p = begin();
+        ir_val name[26] = { 0 }, y;
+
+        p.g = ir_graph_new("step", &p.error);
+        for (int k = 0; k < 3; k++)
+            name[k] = ir_number(p.g, IR_F64, (double[]){ 2, 3, 5 }[k], here);
+        y = ir_formula(p.g, cases[i].text, name, here);
+        cr_assert(y.id, "%s", p.error.text);
+        cr_expect(fabs(scalar(&p, y) - cases[i].want) < 1e-15, "%s is %.17g, not %.17g",
+                  cases[i].text, scalar(&p, y), cases[i].want);
+        finish(&p);
+    }
+}
+
+Test(formula, bad_ones_are_refused)
+{
+    static const char *const cases[] = {
+        "",
+        "a +",
+        "a b",
+        "(a",
+        "a)",
+        "d",
+        "frob(a)",
+        "sqrt a",
+        "max(a)",
+        "max(a,a,a)",
+        "1.2.3 * a",
+        "a * ()",
+        "sum(a)",
+        "cast(a)",
+        "a ? 1 : 0",
+        "a && a",
+        "select(a, a, a)",
+        "1..",
+        "a * 1e",
+        ".",
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct program p = begin();
+        ir_val name[26] = { 0 };
+
+        p.g = ir_graph_new("step", &p.error);
+        name[0] = ir_number(p.g, IR_F64, 2, here);
+        cr_expect(ir_formula(p.g, cases[i], name, here).id == 0, "%s is taken", cases[i]);
+        cr_expect(p.error.status == IR_REFUSED, "%s", cases[i]);
+        finish(&p);
+    }
+}
+
+Test(formula, nesting_is_bounded)
+{
+    struct program p = begin();
+    ir_val name[26] = { 0 };
+    char *text = ir_alloc(p.arena, 100001);
+
+    memset(text, '(', 100000);
+    p.g = ir_graph_new("step", &p.error);
+    name[0] = ir_number(p.g, IR_F64, 2, here);
+    cr_expect(ir_formula(p.g, text, name, here).id == 0 && strstr(p.error.text, "parentheses"));
+    finish(&p);
+}

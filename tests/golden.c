@@ -4,7 +4,7 @@
  *
  * TAPER_BLESS=1 rewrites the outcomes; the diff is to be read like code.
  */
-#include "ir/ir.h"
+#include "passes/passes.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -28,6 +28,44 @@ static bool trace(const char *text, size_t size, struct ir_text *out, struct ir_
     return true;
 }
 
+/* The gradient of the first output with respect to every floating input and state. */
+static bool grad(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    struct ir_graph *g = m ? m->program[0]->graph : NULL;
+    ir_val wrt[64], grads[64];
+    int n = 0;
+    bool ok;
+
+    if (!m)
+        return false;
+    for (uint32_t v = 1; v < g->count && n < 64; v++)
+        if ((g->nodes[v].op == IR_input || g->nodes[v].op == IR_state) &&
+            ir_dtypes[g->nodes[v].dtype].kind == 'f')
+            wrt[n++] = (ir_val){ v };
+    ok = pass_gradients(g, 1, &g->outputs[0].value, NULL, n, wrt, grads);
+    for (int i = 0; ok && i < n; i++)
+        ir_output(g, ir_format(m->arena, "grad.%s", ir_at(g, wrt[i])->text), grads[i]);
+    if (ok)
+        ir_print(out, g);
+    else
+        ir_put(out, "%s\n", g->error->text);
+    ir_module_free(m);
+    return true;
+}
+
+static bool simple(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    struct ir_graph *g = m ? pass_simplify(m->program[0]->graph) : NULL;
+
+    if (g)
+        ir_print(out, g);
+    ir_graph_free(g);
+    ir_module_free(m);
+    return g != NULL;
+}
+
 /* A text that must be refused, and the message. */
 static bool refusal(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
 {
@@ -46,6 +84,8 @@ static const struct stage {
 } stages[] = {
     { "trace", trace, true },
     { "error", refusal, false },
+    { "grad", grad, false },
+    { "simple", simple, true },
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -145,6 +185,16 @@ Test(golden, trace)
 Test(golden, error)
 {
     walk("error");
+}
+
+Test(golden, grad)
+{
+    walk("grad");
+}
+
+Test(golden, simple)
+{
+    walk("simple");
 }
 
 /* A folder that no stage has would never be looked at. */
