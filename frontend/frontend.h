@@ -171,6 +171,9 @@ struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
 struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
                                const uint32_t *wanted, ir_val *moved, bool effects);
 
+/* emit.c */
+bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error *error);
+
 /* feed.c */
 struct data_set;
 const struct data_set *tp_loader_set(const tp_loader *l);

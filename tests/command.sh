@@ -60,8 +60,8 @@ refuses 2 'no operation "fly"' ops fly
 refuses 2 'there is no such file' verify "$work/nothing"
 refuses 2 'cache "burn"' cache burn
 printf 'step(x: f32[2]) {\n  %%2 = exp y : f32[2]\n' >"$work/bad.tp"
-refuses 2 "$work/bad.tp:2" train "$work/bad.tp"
-refuses 2 "$work/bad.tp:2" verify "$work/bad.tp"
+refuses 2 "$work/bad.tp:" train "$work/bad.tp"
+refuses 2 "$work/bad.tp:" verify "$work/bad.tp"
 head -c 3000 /dev/urandom >"$work/noise.tp"
 timeout 20 "$taper" verify "$work/noise.tp" >"$work/out" 2>"$work/err"
 [ $? = 2 ] && [ ! -s "$work/out" ] || fault "noise is not refused"
@@ -76,7 +76,7 @@ if command -v python3 >/dev/null; then
 import json, sys
 lines = [json.loads(line) for line in open(sys.argv[1])]
 events = [line["event"] for line in lines]
-assert events == ["start"] + (["step"] if 0 else []) + [e for e in events[1:-1]] + ["done"]
+assert events[0] == "start" and events[-1] == "done" and set(events[1:-1]) == {"step", "epoch"}
 start = lines[0]
 assert start["model"] == "planar" and start["parameters"] == 151 and start["arena_bytes"] > 0
 assert start["compile_seconds"] >= 0 and start["cached"] in (True, False)
@@ -92,7 +92,7 @@ fi
 grep -q '</svg>' "$work/picture.svg" || fault "there is no picture"
 prints 'safetensors, 6 tensors' verify "$work/planar.safetensors"
 prints '1 steps' train planar --load "$work/planar.safetensors" --epochs 1
-refuses 2 'expected f32[16 2]' train moons --load "$work/planar.safetensors"
+refuses 2 'there is no mlp.0.weight' train moons --load "$work/planar.safetensors"
 
 # The same seed gives the same bits; another seed does not.
 losses() { "$taper" train moons --epochs 5 --json --seed "$1" | grep -o '"loss":[^,]*'; }
@@ -106,7 +106,7 @@ for stage in trace grad simple; do
     "$taper" show moons --stage $stage >"$work/$stage.tp" || fault "show --stage $stage"
     prints 'sound' verify "$work/$stage.tp" --compile
     "$taper" train "$work/$stage.tp" --json | grep -o '"loss":[^,]*' >"$work/got"
-    cmp -s "$work/want" "$work/got" || [ $stage = trace ] || fault "$stage.tp trains otherwise"
+    cmp -s "$work/want" "$work/got" || fault "$stage.tp trains otherwise"
     "$taper" show "$work/$stage.tp" --stage $stage >"$work/again.tp"
     cmp -s "$work/$stage.tp" "$work/again.tp" || fault "$stage.tp is not printed as it was read"
 done

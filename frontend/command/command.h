@@ -59,6 +59,7 @@ struct session {
 bool command_session(struct session *s, const char *model, const struct settings *wanted,
                      bool compile);
 void command_session_free(struct session *s);
+void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
 
 /* stage.c: what `taper show` prints. */
 struct stage {

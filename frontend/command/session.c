@@ -8,6 +8,7 @@
 #include "frontend/data.h"
 #include "frontend/models.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,27 @@ const struct settings command_unset = { .batch = -1,
                                         .weight_decay = -1,
                                         .noise = -1,
                                         .clip = -1 };
+
+/* What a .tp file's `set` lines may say, besides the model's name. */
+static const struct row {
+    const char *key;
+    char kind; /* as an option's */
+    size_t at;
+} rows[] = {
+    { "data", 's', offsetof(struct settings, data) },
+    { "points", 'i', offsetof(struct settings, points) },
+    { "noise", 'f', offsetof(struct settings, noise) },
+    { "seed", 'i', offsetof(struct settings, seed) },
+    { "batch", 'i', offsetof(struct settings, batch) },
+    { "epochs", 'i', offsetof(struct settings, epochs) },
+    { "opt", 's', offsetof(struct settings, optimiser) },
+    { "lr", 'f', offsetof(struct settings, rate) },
+    { "schedule", 's', offsetof(struct settings, schedule) },
+    { "momentum", 'f', offsetof(struct settings, momentum) },
+    { "weight_decay", 'f', offsetof(struct settings, weight_decay) },
+    { "clip", 'f', offsetof(struct settings, clip) },
+};
+enum { ROWS = sizeof rows / sizeof *rows };
 
 double command_seconds(void)
 {
@@ -253,25 +275,48 @@ static const char *setting(const struct ir_module *m, const char *key)
     return NULL;
 }
 
-/* A whole number from a `set` line; `otherwise` when there is none. */
-static bool set_number(struct session *s, const char *key, int64_t *to, int64_t most,
-                       int64_t otherwise)
+/* What was not asked for on the command's line is taken from the file. */
+static bool take_settings(struct session *s)
 {
-    const char *text = setting(s->module, key);
-    char *end;
-    long long number;
+    for (int i = 0; i < ROWS; i++) {
+        void *to = (char *)&s->settings + rows[i].at;
+        const char *text = setting(s->module, rows[i].key);
+        double number = 0;
 
-    if (*to >= 0)
-        return true;
-    *to = otherwise;
-    if (!text)
-        return true;
-    number = strtoll(text, &end, 10);
-    if (*end || !*text || number < 0 || number > most)
-        return ir_error(&s->error, IR_REFUSED, "%.120s: set %s = \"%.40s\"; expected 0 to %lld",
-                        s->model, key, text, (long long)most);
-    *to = number;
+        if (!text || (rows[i].kind == 's' && *(const char **)to) ||
+            (rows[i].kind == 'i' && *(int64_t *)to >= 0) ||
+            (rows[i].kind == 'f' && *(double *)to >= 0))
+            continue;
+        if (rows[i].kind == 's') {
+            *(const char **)to = text;
+            continue;
+        }
+        if (!ir_read_number(text, strlen(text), &number) || !(number >= 0 && number <= 1e15) ||
+            (rows[i].kind == 'i' && number != (double)(int64_t)number))
+            return ir_error(&s->error, IR_REFUSED,
+                            "%.120s: set %s = \"%.40s\"; expected a number, 0 or more", s->model,
+                            rows[i].key, text);
+        if (rows[i].kind == 'i')
+            *(int64_t *)to = (int64_t)number;
+        else
+            *(double *)to = number;
+    }
     return true;
+}
+
+void command_put_settings(const struct session *s, struct ir_module *m)
+{
+    m->setting[m->setting_count].key = "model";
+    m->setting[m->setting_count++].value = s->model;
+    for (int i = 0; i < ROWS; i++) {
+        const void *from = (const char *)&s->settings + rows[i].at;
+
+        m->setting[m->setting_count].key = rows[i].key;
+        m->setting[m->setting_count++].value =
+            rows[i].kind == 's'   ? *(const char *const *)from
+            : rows[i].kind == 'i' ? ir_format(m->arena, "%lld", (long long)*(const int64_t *)from)
+                                  : ir_format(m->arena, "%.17g", *(const double *)from);
+    }
 }
 
 static struct ir_graph *program_of(const struct ir_module *m, const char *name)
@@ -299,55 +344,100 @@ static struct ir_graph *copy_graph(const struct ir_graph *from, struct ir_error 
 /* States that the evaluation reads are the model; others are the optimiser's. */
 static bool list_states(struct session *s, const struct ir_graph *graph, enum state_kind kind)
 {
-    for (uint32_t v = 1; graph && v < graph->count; v++)
-        if (graph->nodes[v].op == IR_state && !tp_state_of(s->graph, &graph->nodes[v], kind))
+    for (uint32_t v = 1; graph && v < graph->count; v++) {
+        const struct ir_node *n = &graph->nodes[v];
+        bool weight = ir_dtypes[n->dtype].kind == 'f'; /* not a counter */
+        struct state *state =
+            n->op == IR_state ? tp_state_of(s->graph, n, weight ? kind : STATE_HIDDEN) : NULL;
+
+        if (n->op == IR_state && !state)
             return ir_error(&s->error, s->graph->error.status, "%s", s->graph->error.text);
+        if (state && graph == s->graph->ir)
+            state->value = (ir_val){ v };
+    }
     return true;
 }
 
-static bool from_file(struct session *s, bool compile)
+/* The forward part alone: it becomes the trace, and is trained as a built-in model is. */
+static bool compile_trace(struct session *s, const struct ir_graph *forward)
 {
-    struct settings *set = &s->settings;
-    struct ir_graph *step, *eval;
-    int64_t most;
+    const char *name[2] = { "loss", "hits" };
+    tp_tensor value[2];
 
-    s->module = read_module(s->model, &s->error);
-    if (!s->module)
-        return false;
-    step = program_of(s->module, "step");
-    eval = program_of(s->module, "eval");
-    pick_text(&set->data, setting(s->module, "data") ? setting(s->module, "data") : "digits");
-    if (!set_number(s, "batch", &set->batch, 1 << 30, 64) ||
-        !set_number(s, "epochs", &set->epochs, 1 << 30, 5) ||
-        !set_number(s, "points", &set->points, 1 << 30, 0) ||
-        !set_number(s, "seed", &set->seed, INT64_MAX, 1))
-        return false;
-    pick_number(&set->noise, 0);
-    if (!compile)
-        return true;
-    if (!step)
-        return ir_error(&s->error, IR_REFUSED, "%.200s: there is no program \"step\" in it",
-                        s->model);
-    most = step->symbols ? step->symbol[0].hi : 1;
-    if (set->batch > most)
-        return ir_error(&s->error, IR_REFUSED, "%.200s: batches of %lld; its program takes %lld",
-                        s->model, (long long)set->batch, (long long)most);
-    if (!open_data(s))
-        return false;
-    s->graph = tp_graph_new(step->seed);
-    if (!s->graph)
+    s->values = calloc(1, sizeof *s->values);
+    if (!s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
+    ir_graph_free(s->graph->ir);
+    s->graph->ir = copy_graph(forward, &s->graph->error);
+    if (!list_states(s, s->graph->ir, STATE_PARAMETER))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        int k = 0;
+        while (
+            k < s->graph->ir->output_count &&
+            (!s->graph->ir->outputs[k].name || strcmp(s->graph->ir->outputs[k].name, name[i]) != 0))
+            k++;
+        if (k == s->graph->ir->output_count)
+            return ir_error(
+                &s->error, IR_REFUSED,
+                "%.200s: its program has no output \"%s\"; expected step and eval, or a "
+                "trace that returns loss and hits",
+                s->model, name[i]);
+        value[i] = (tp_tensor){ .g = s->graph, .id = s->graph->ir->outputs[k].value.id };
+    }
+    *s->values = (struct model_values){ .loss = value[0], .hits = value[1] };
+    return compile_built_in(s);
+}
+
+static bool compile_file(struct session *s, struct ir_graph *step, struct ir_graph *eval)
+{
+    const int threads = (int)s->settings.threads;
+
     if (!list_states(s, eval, STATE_PARAMETER) || !list_states(s, step, STATE_HIDDEN))
         return false;
-    s->step = tp_program_new(s->graph, copy_graph(step, &s->graph->error), NULL, (int)set->threads);
+    s->step = tp_program_new(s->graph, copy_graph(step, &s->graph->error), NULL, threads);
     if (eval && s->step)
-        s->eval =
-            tp_program_new(s->graph, copy_graph(eval, &s->graph->error), NULL, (int)set->threads);
+        s->eval = tp_program_new(s->graph, copy_graph(eval, &s->graph->error), NULL, threads);
     if (s->step && !tp_program_output(s->step, "loss"))
         return ir_error(&s->error, IR_REFUSED,
                         "%.200s: its program \"step\" has no output \"loss\"", s->model);
     return tp_error(s->graph) == NULL ||
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+}
+
+static bool from_file(struct session *s, bool compile)
+{
+    static const struct model otherwise = { .data = "digits",
+                                            .batch = 64,
+                                            .epochs = 5,
+                                            .optimiser = "sgd",
+                                            .rate = 0.05,
+                                            .momentum = 0.9,
+                                            .schedule = "cosine" };
+    struct ir_graph *step, *eval;
+    int64_t most;
+
+    s->module = read_module(s->model, &s->error);
+    if (!s->module || !take_settings(s))
+        return false;
+    fill_in(&s->settings, &otherwise);
+    if (!compile)
+        return true;
+    step = program_of(s->module, "step");
+    eval = program_of(s->module, "eval");
+    if (!step && s->module->count != 1)
+        return ir_error(&s->error, IR_REFUSED, "%.200s: there is no program \"step\" in it",
+                        s->model);
+    most = step && step->symbols ? step->symbol[0].hi : INT64_MAX;
+    if (s->settings.batch > most)
+        return ir_error(&s->error, IR_REFUSED, "%.200s: batches of %lld; its program takes %lld",
+                        s->model, (long long)s->settings.batch, (long long)most);
+    if (!open_data(s))
+        return false;
+    s->graph = tp_graph_new(step ? step->seed : s->module->program[0]->graph->seed);
+    if (!s->graph)
+        return ir_error(&s->error, IR_FAILED, "not enough memory");
+    return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]->graph);
 }
 
 /* --- all of it

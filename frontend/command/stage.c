@@ -23,30 +23,15 @@ const struct stage command_stages[] = {
     { NULL, NULL },
 };
 
-static void put_setting(struct ir_module *m, const char *key, const char *value)
-{
-    if (m->setting_count < (int)(sizeof m->setting / sizeof *m->setting)) {
-        m->setting[m->setting_count].key = key;
-        m->setting[m->setting_count++].value = value;
-    }
-}
-
 /* What a .tp file says besides its programs, so that it trains as the model did. */
 static void put_settings(struct session *s, struct ir_module *m)
 {
-    struct ir_arena *a = m->arena;
-
-    if (s->module) {
-        for (int i = 0; i < s->module->setting_count; i++)
-            put_setting(m, s->module->setting[i].key, s->module->setting[i].value);
+    if (!s->module) {
+        command_put_settings(s, m);
         return;
     }
-    put_setting(m, "model", s->model);
-    put_setting(m, "data", s->settings.data);
-    put_setting(m, "batch", ir_format(a, "%lld", (long long)s->settings.batch));
-    put_setting(m, "epochs", ir_format(a, "%lld", (long long)s->settings.epochs));
-    put_setting(m, "points", ir_format(a, "%lld", (long long)s->settings.points));
-    put_setting(m, "seed", ir_format(a, "%lld", (long long)s->settings.seed));
+    for (int i = 0; i < s->module->setting_count; i++)
+        m->setting[m->setting_count++] = s->module->setting[i];
 }
 
 static void add_program(struct ir_module *m, struct ir_graph *graph)

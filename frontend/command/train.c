@@ -183,10 +183,11 @@ static double number_of(const struct session *s, tp_program *p, const char *name
     return port ? tp_port_number(p, port) : (double)NAN;
 }
 
-static bool failed(struct session *s)
+/* False when the graph has met an error, which is then the session's. */
+static bool fine(struct session *s)
 {
-    return tp_error(s->graph) != NULL &&
-           !ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+    return tp_error(s->graph) == NULL ||
+           ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
 
 static bool evaluate(struct session *s, struct epoch *e)
@@ -204,7 +205,7 @@ static bool evaluate(struct session *s, struct epoch *e)
     e->val_loss = loss / rows;
     e->val_accuracy = hits / rows;
     e->evaluated = rows > 0;
-    return !failed(s);
+    return fine(s);
 }
 
 static bool run_epoch(struct train *t, struct epoch *e)
@@ -223,45 +224,45 @@ static bool run_epoch(struct train *t, struct epoch *e)
     }
     e->loss /= rows;
     e->seconds = command_seconds() - begun;
-    return !failed(s) && evaluate(s, e);
+    return fine(s) && evaluate(s, e);
 }
 
-/* The decision picture: the model's probability on a grid over the points. */
+/* The model's probabilities of class 1 at points of the plane. */
+static bool look(struct session *s, const float *points, int count, float *shown)
+{
+    tp_program *p = tp_compile_at(s->graph, tp_list(s->values->output),
+                                  (tp_compile_args){ .mode = TP_EVAL, .names = "output" }, TP_HERE);
+
+    for (int done = 0, rows; p && done < count; done += rows) {
+        rows = p->symbol[0] < count - done ? (int)p->symbol[0] : count - done;
+        memcpy(p->input[0].data, points + 2 * done, sizeof(float) * 2 * (size_t)rows);
+        if (!tp_rows(p, rows) || !tp_run(p))
+            break;
+        memcpy(shown + done, p->output[0].data, sizeof(float) * (size_t)rows);
+    }
+    return fine(s);
+}
+
 static bool draw(struct train *t)
 {
-    enum { SIDE = 80 };
+    enum { SIDE = 80, POINTS = SIDE * SIDE };
     struct session *s = &t->session;
     const struct data_set *set = tp_loader_set(s->train);
-    struct file_aside file;
-    float *points = malloc(sizeof(float) * 2 * SIDE * SIDE), *shown = NULL;
-    tp_program *p = tp_compile_at(
-        s->graph, tp_list(s->values->output),
-        (tp_compile_args){ .mode = TP_EVAL, .batch = SIDE, .names = "output" }, TP_HERE);
+    float *points = malloc(sizeof(float) * 3 * POINTS);
     char *text = NULL;
-    bool ok = points && p;
+    bool ok;
 
-    shown = ok ? malloc(sizeof(float) * SIDE * SIDE) : NULL;
-    if (!shown)
-        ok = failed(s) || ir_error(&s->error, IR_FAILED, "no memory for a picture");
-    if (ok)
+    if (points)
         tp_svg_grid(set, SIDE, points);
-    for (int row = 0; ok && row < SIDE; row++) {
-        memcpy(p->input[0].data, points + 2 * SIDE * row, sizeof(float) * 2 * SIDE);
-        ok = tp_rows(p, SIDE) && tp_run(p);
-        if (ok)
-            memcpy(shown + SIDE * row, p->output[0].data, sizeof(float) * SIDE);
-    }
-    text = ok ? tp_svg_decision(s->model, set, SIDE, shown) : NULL;
-    ok = text && tp_aside_open(&file, t->svg, &s->error);
-    if (ok && !(tp_aside_write(&file, text, strlen(text), &s->error) &&
-                tp_aside_commit(&file, &s->error))) {
-        tp_aside_abandon(&file);
-        ok = false;
-    }
+    ok = points && look(s, points, POINTS, points + 2 * POINTS);
+    text = ok ? tp_svg_decision(s->model, set, SIDE, points + 2 * POINTS) : NULL;
+    ok = text &&
+         tp_write_text(t->svg, &(struct ir_text){ .data = text, .size = strlen(text) }, &s->error);
+    if (!ok)
+        ir_error(&s->error, IR_FAILED, "%.200s: no memory for a picture", t->svg);
     free(text);
-    free(shown);
     free(points);
-    return ok && !failed(s);
+    return ok;
 }
 
 /* Better to hear of a name that cannot be written before an hour of training than after it. */
@@ -287,7 +288,7 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
         return ir_error(&s->error, IR_REFUSED,
                         "--svg: expected a model of points: planar or moons");
     if (t->load && !tp_load(s->graph, t->load))
-        return !failed(s);
+        return fine(s);
     return writable(t->save, &s->error) && writable(t->svg, &s->error);
 }
 
@@ -305,7 +306,7 @@ static bool work(struct train *t)
             return false;
         tell_epoch(t, &e);
     }
-    if ((t->save && !tp_save(s->graph, t->save) && failed(s)) || (t->svg && !draw(t)))
+    if ((t->save && !tp_save(s->graph, t->save) && !fine(s)) || (t->svg && !draw(t)))
         return false;
     tell_done(t, &e);
     return true;
