@@ -307,7 +307,7 @@ Test(pointwise, nan_wins_and_halves_go_to_even)
     expect(&b, ir_op2(b.g, IR_max, a, c, at), SHAPE(4), NUMBERS(NAN, NAN, 2, 2));
     expect(&b, ir_op2(b.g, IR_min, a, c, at), SHAPE(4), NUMBERS(NAN, NAN, 0.5, -2.5));
     expect(&b, ir_op1(b.g, IR_relu, a, at), SHAPE(4), NUMBERS(NAN, 1, 0.5, 0));
-    expect(&b, ir_op1(b.g, IR_sign, a, at), SHAPE(4), NUMBERS(NAN, 1, 1, -1));
+    expect(&b, ir_op1(b.g, IR_sign, a, at), SHAPE(4), NUMBERS(0, 1, 1, -1));
     expect(&b, ir_op1(b.g, IR_round, a, at), SHAPE(4), NUMBERS(NAN, 1, 0, -2));
     expect(&b, ir_op2(b.g, IR_mod, a, c, at), SHAPE(4), NUMBERS(NAN, NAN, 0.5, 1.5));
     expect(&b, ir_op2(b.g, IR_rem, a, c, at), SHAPE(4), NUMBERS(NAN, NAN, 0.5, -0.5));
