@@ -51,6 +51,10 @@ struct ir_graph *ir_graph_like(const struct ir_graph *in)
 {
     struct ir_graph *g = ir_graph_new(in->name, in->error);
 
+    while (g->room < in->count) /* it will hold about as much */
+        g->room *= 2;
+    g->nodes = ir_alloc(g->arena, g->room * sizeof *g->nodes);
+    table_fill(g);
     for (int i = 0; i < in->symbols; i++) {
         g->symbol[i] = in->symbol[i];
         g->symbol[i].name = ir_format(g->arena, "%s", in->symbol[i].name);
