@@ -274,8 +274,8 @@ TP_API tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c
 
 /* ---- one element from many ------------------------------------------------------------------- */
 /*
- * tp_sum(x) is over everything, tp_sum(x, 1) over axis 1, tp_sum(x, tp_axes(0, -1), .keepdim =
- * true) over several and keeping them with extent 1; tp_sum(x, TP_ALL, .keepdim = true).
+ * tp_sum(x) is over everything, tp_sum(x, 1) over axis 1, tp_sum(x, tp_axes(0, -1)) over several;
+ * .keepdim = true after the axes keeps them with extent 1: tp_sum(x, TP_ALL, .keepdim = true).
  */
 #define TP_ALL       INT64_MAX
 #define tp_axes(...) tp_axes_of(tp_dims(__VA_ARGS__))
@@ -326,9 +326,10 @@ typedef struct tp_slice_args {
     int64_t stop, step; /* negative: from the end; step 0 means 1 */
 } tp_slice_args;
 
-#define tp_reshape(x, ...) \
-    tp_reshape_at((x), tp_dims(__VA_ARGS__), TP_HERE)             /* one extent may be -1 */
-#define tp_flatten(x, from)   tp_flatten_at((x), (from), TP_HERE) /* axes from.. become one */
+/* One extent may be -1. */
+#define tp_reshape(x, ...) tp_reshape_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+/* The axes from `from` on become one. */
+#define tp_flatten(x, from)   tp_flatten_at((x), (from), TP_HERE)
 #define tp_squeeze(x, axis)   tp_squeeze_at((x), (axis), TP_HERE)
 #define tp_unsqueeze(x, axis) tp_unsqueeze_at((x), (axis), TP_HERE)
 #define tp_permute(x, ...)    tp_permute_at((x), tp_dims(__VA_ARGS__), TP_HERE)
@@ -337,16 +338,16 @@ typedef struct tp_slice_args {
 #define tp_slice(x, axis, start, ...) \
     tp_slice_at((x), (axis), (start), (tp_slice_args){ .stop = __VA_ARGS__ }, TP_HERE)
 #define tp_narrow(x, axis, start, length) tp_narrow_at((x), (axis), (start), (length), TP_HERE)
-#define tp_index(x, i)                    tp_index_at((x), 0, (i), TP_HERE) /* x[i]; the axis goes */
+#define tp_index(x, i)                    tp_index_at((x), 0, (i), TP_HERE) /* x[i] */
 #define tp_flip(x, ...)                   tp_flip_at((x), tp_dims(__VA_ARGS__), TP_HERE)
-#define tp_pad(x, lo, hi, value) \
-    tp_pad_at((x), (lo), (hi), (value), TP_HERE) /* tp_dims(..) for all axes */
-#define tp_concat(axis, ...) tp_concat_at((axis), tp_list(__VA_ARGS__), TP_HERE)
-#define tp_stack(axis, ...)  tp_stack_at((axis), tp_list(__VA_ARGS__), TP_HERE)
-#define tp_take(x, axis, index) \
-    tp_take_at((x), (axis), (index), TP_HERE) /* the axis becomes index's shape */
-#define tp_gather(x, axis, index) \
-    tp_gather_at((x), (axis), (index), TP_HERE) /* index has x's rank */
+/* How many before and after: tp_pad(x, tp_dims(0, 1), tp_dims(0, 1), 0) */
+#define tp_pad(x, lo, hi, value) tp_pad_at((x), (lo), (hi), (value), TP_HERE)
+#define tp_concat(axis, ...)     tp_concat_at((axis), tp_list(__VA_ARGS__), TP_HERE)
+#define tp_stack(axis, ...)      tp_stack_at((axis), tp_list(__VA_ARGS__), TP_HERE)
+/* The slices of x that index picks: the axis becomes index's shape. */
+#define tp_take(x, axis, index) tp_take_at((x), (axis), (index), TP_HERE)
+/* An element for each of index, which has x's rank. */
+#define tp_gather(x, axis, index)  tp_gather_at((x), (axis), (index), TP_HERE)
 #define tp_one_hot(index, classes) tp_one_hot_at((index), (classes), TP_F32, TP_HERE)
 
 TP_API tp_tensor tp_reshape_at(tp_tensor x, tp_shape shape, tp_loc at);
@@ -369,9 +370,9 @@ TP_API tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype,
 
 /* ---- products -------------------------------------------------------------------------------- */
 
-#define tp_matmul(a, b) tp_matmul_at((a), (b), TP_HERE) /* PyTorch's rules for 1-d and batches */
-#define tp_matmul_nt(a, b) \
-    tp_matmul_nt_at((a), (b), TP_HERE) /* a times b's transpose: rows with rows */
+/* By PyTorch's rules for vectors and batches; _nt: rows with rows, a times b's transpose. */
+#define tp_matmul(a, b)       tp_matmul_at((a), (b), TP_HERE)
+#define tp_matmul_nt(a, b)    tp_matmul_nt_at((a), (b), TP_HERE)
 #define tp_dot(letters, a, b) tp_dot_at((letters), (a), (b), TP_HERE) /* "bhqd,bhkd->bhqk" */
 TP_API tp_tensor tp_matmul_at(tp_tensor a, tp_tensor b, tp_loc at);
 TP_API tp_tensor tp_matmul_nt_at(tp_tensor a, tp_tensor b, tp_loc at);
@@ -414,14 +415,13 @@ typedef struct tp_norm_args {
     tp_pool2d_at("max_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
 #define tp_avg_pool2d(x, ...) \
     tp_pool2d_at("avg_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
-#define tp_batch_norm(x, ...) \
-    tp_batch_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE) /* axis 1 stays */
-#define tp_layer_norm(x, ...) \
-    tp_layer_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE) /* the last axis */
-#define tp_dropout(x, p) \
-    tp_dropout_at((x), (p), TP_HERE) /* the identity in programs that evaluate */
-#define tp_mlp(x, name, ...) \
-    tp_mlp_at((x), (name), tp_dims(__VA_ARGS__), TP_HERE) /* relu between the layers */
+/* Over all axes but 1 (batch_norm), over the last (layer_norm): tp_batch_norm(x, "bn1") */
+#define tp_batch_norm(x, ...) tp_batch_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE)
+#define tp_layer_norm(x, ...) tp_layer_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE)
+/* Nothing in programs that evaluate. */
+#define tp_dropout(x, p) tp_dropout_at((x), (p), TP_HERE)
+/* Linear layers with relu between them: tp_mlp(x, "mlp", 16, 16, 1) */
+#define tp_mlp(x, name, ...) tp_mlp_at((x), (name), tp_dims(__VA_ARGS__), TP_HERE)
 
 TP_API tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_loc at);
 TP_API tp_tensor tp_conv2d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at);
@@ -436,10 +436,10 @@ TP_API tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_lo
 
 /* ---- losses: means over all elements, or over all rows --------------------------------------- */
 
-#define tp_cross_entropy(logits, target) \
-    tp_cross_entropy_at((logits), (target), TP_HERE) /* classes on the last axis */
-#define tp_mse(a, b) tp_loss_at("mse", (a), (b), TP_HERE)
-#define tp_l1(a, b)  tp_loss_at("l1", (a), (b), TP_HERE)
+/* Classes are on the last axis of the logits; targets are their numbers. */
+#define tp_cross_entropy(logits, target) tp_cross_entropy_at((logits), (target), TP_HERE)
+#define tp_mse(a, b)                     tp_loss_at("mse", (a), (b), TP_HERE)
+#define tp_l1(a, b)                      tp_loss_at("l1", (a), (b), TP_HERE)
 #define tp_bce_with_logits(logits, target) \
     tp_loss_at("bce_with_logits", (logits), (target), TP_HERE)
 TP_API tp_tensor tp_cross_entropy_at(tp_tensor logits, tp_tensor target, tp_loc at);
@@ -447,8 +447,8 @@ TP_API tp_tensor tp_loss_at(const char *name, tp_tensor a, tp_tensor b, tp_loc a
 
 /* ---- derivatives and effects ----------------------------------------------------------------- */
 
-/* Appends backward operations: out[i] is the derivative of the scalar y with respect to wrt[i].
- * Results may be used and derived again. */
+/* Appends backward operations: out[i] is the derivative of the scalar y by wrt[i], a tensor like
+ * any other, which may be derived again. */
 #define tp_grad(y, n, wrt, out) tp_vjp_at((y), tp_as_number(1), (n), (wrt), (out), TP_HERE)
 #define tp_vjp(y, cotangent, n, wrt, out) \
     tp_vjp_at((y), TP_ARG(cotangent), (n), (wrt), (out), TP_HERE)
@@ -462,32 +462,32 @@ TP_API void tp_assign_at(tp_tensor state, tp_tensor value, tp_loc at);
 
 /* ---- optimisers and schedules: values, which become part of the compiled step ---------------- */
 
-typedef struct tp_group { /* parameters whose name fits: tp_groups({ .match = "*.bias", .no_decay =
-                             true }) */
-    const char *match;    /* a glob; a later group goes before an earlier one */
-    double lr_scale;      /* 1 */
+/* Parameters whose name fits; a later group goes before an earlier one:
+ * .groups = tp_groups({ .match = "*.bias", .no_decay = true }) */
+typedef struct tp_group {
+    const char *match; /* a glob */
+    double lr_scale;   /* 1 */
     double weight_decay;
     bool no_decay, frozen;
 } tp_group;
 #define tp_groups(...) ((const tp_group[]){ __VA_ARGS__, { 0 } })
 
 typedef struct tp_opt {
-    int kind; /* 0: sgd; the constructors below know the others */
-    double momentum, weight_decay, beta1, beta2, eps, alpha;
+    int kind;            /* of the constructors below */
+    double momentum;     /* sgd: 0 */
+    double weight_decay; /* adamw: 0.01, else 0 */
+    double beta1, beta2; /* adam, adamw: 0.9, 0.999 */
+    double eps;          /* 1e-8, adagrad: 1e-10 */
+    double alpha;        /* rmsprop: 0.99 */
     bool nesterov, no_decay;
     const tp_group *groups;
 } tp_opt;
 
-#define tp_sgd(...) tp_opt_of(0, (tp_opt){ .kind = 0, __VA_ARGS__ })
-#define tp_adam(...) \
-    tp_opt_of(1, (tp_opt){ .kind = 1, __VA_ARGS__ }) /* .beta1 0.9 .beta2 0.999 .eps 1e-8 */
-#define tp_adamw(...) \
-    tp_opt_of(2,      \
-              (tp_opt){ .kind = 2, __VA_ARGS__ }) /* .weight_decay 0.01 unless .groups say else */
-#define tp_rmsprop(...)                                                                           \
-    tp_opt_of(3, (tp_opt){ .kind = 3, __VA_ARGS__ })                     /* .alpha 0.99 .eps 1e-8 \
-                                                                          */
-#define tp_adagrad(...) tp_opt_of(4, (tp_opt){ .kind = 4, __VA_ARGS__ }) /* .eps 1e-10 */
+#define tp_sgd(...)     tp_opt_of(0, (tp_opt){ .kind = 0, __VA_ARGS__ })
+#define tp_adam(...)    tp_opt_of(1, (tp_opt){ .kind = 1, __VA_ARGS__ })
+#define tp_adamw(...)   tp_opt_of(2, (tp_opt){ .kind = 2, __VA_ARGS__ })
+#define tp_rmsprop(...) tp_opt_of(3, (tp_opt){ .kind = 3, __VA_ARGS__ })
+#define tp_adagrad(...) tp_opt_of(4, (tp_opt){ .kind = 4, __VA_ARGS__ })
 TP_API tp_opt tp_opt_of(int kind, tp_opt opt); /* with defaults filled in */
 
 typedef struct tp_schedule { /* the learning rate as a function of the step, from 0 */
@@ -498,8 +498,8 @@ TP_API tp_schedule tp_const(double rate);
 TP_API tp_schedule tp_cosine(double from, double to, double steps);
 TP_API tp_schedule tp_linear_decay(double from, double to, double steps);
 TP_API tp_schedule tp_step_decay(double from, double factor, double every);
-TP_API tp_schedule tp_warmup(double steps,
-                             tp_schedule then); /* from 0 up, inside the schedule's own steps */
+/* From 0 up; these steps are the schedule's first. */
+TP_API tp_schedule tp_warmup(double steps, tp_schedule then);
 
 /* ---- compiling ------------------------------------------------------------------------------- */
 
@@ -522,15 +522,13 @@ typedef struct tp_compile_args {
     const char *names; /* of the outputs, "loss, hits" */
 } tp_compile_args;
 
-/* Forward, backward and update in one function: tp_compile_train(loss, .opt = tp_adam(), .lr =
- * tp_const(1e-3)) */
+/* Forward, backward and update: tp_compile_train(loss, .opt = tp_adam(), .lr = tp_const(1e-3)) */
 #define tp_compile_train(...) tp_compile_train_at((tp_train_args){ .loss = __VA_ARGS__ }, TP_HERE)
 /* Values for looking at, no effects: tp_compile_eval(g, loss, hits) */
 #define tp_compile_eval(g, ...)              \
     tp_compile_at((g), tp_list(__VA_ARGS__), \
                   (tp_compile_args){ .mode = TP_EVAL, .names = #__VA_ARGS__ }, TP_HERE)
-/* Any function of the graph; TP_TRAIN: with its assignments. tp_compile(g, tp_list(loss), TP_TRAIN,
- * .batch = 32) */
+/* Any function of the graph; TP_TRAIN: with its assignments. tp_compile(g, tp_list(y), TP_EVAL) */
 #define tp_compile(g, list, ...) \
     tp_compile_at((g), (list), (tp_compile_args){ .mode = __VA_ARGS__ }, TP_HERE)
 TP_API tp_program *tp_compile_train_at(tp_train_args args, tp_loc at);
@@ -540,10 +538,10 @@ TP_API void tp_program_free(tp_program *p); /* or with the graph */
 /* ---- running --------------------------------------------------------------------------------- */
 
 TP_API bool tp_run(tp_program *p); /* no allocation, no lock, no dispatch */
-TP_API void *tp_buffer(tp_program *p, tp_tensor x,
-                       size_t *bytes); /* where an input or output lives */
-TP_API bool tp_rows(tp_program *p,
-                    int64_t rows); /* extent of the first symbol from now on; tp_next sets it */
+/* Where an input or output lives, for good: write inputs there, read arrays from there. */
+TP_API void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes);
+/* How many rows the next runs have, of the first symbol's; tp_next says so itself. */
+TP_API bool tp_rows(tp_program *p, int64_t rows);
 TP_API double tp_get(const tp_program *p, tp_tensor x); /* a scalar output */
 TP_API bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes);
 TP_API size_t tp_program_bytes(const tp_program *p);       /* of its arena */
@@ -602,17 +600,14 @@ typedef struct tp_columns {
     ((tp_columns){ (int)(sizeof((tp_column[]){ __VA_ARGS__ }) / sizeof(tp_column)), \
                    (tp_column[]){ __VA_ARGS__ } })
 
-/* tp_load_mnist("mnist/", "train", .batch = 64, .shuffle = true): x u8 [1 28 28], y i32; any pair
- * of IDX files by MNIST's names */
+/* tp_load_mnist("mnist/", "train", .batch = 64, .shuffle = true): x u8 [1 28 28], y i32 */
 #define tp_load_mnist(dir, ...) tp_load_idx_with((dir), (tp_loader_args){ .part = __VA_ARGS__ })
 #define tp_load_idx(dir, ...)   tp_load_idx_with((dir), (tp_loader_args){ .part = __VA_ARGS__ })
-/* Drawn by the program: digits like MNIST's; points of the plane, x f32 [2]: "xor", "circle",
- * "spiral", "moons", .. */
+/* Made by the program: digits as MNIST's; points of the plane, x f32 [2]: "xor", "spiral", .. */
 #define tp_load_digits(...)      tp_load_made("digits", (tp_loader_args){ .part = __VA_ARGS__ })
 #define tp_load_moons(...)       tp_load_made("moons", (tp_loader_args){ .part = __VA_ARGS__ })
 #define tp_load_planar(set, ...) tp_load_made((set), (tp_loader_args){ .part = __VA_ARGS__ })
-/* A copy of arrays: tp_loader_from_arrays(tp_columns({ "x", TP_F32, tp_dims(2), xs }, { "y",
- * TP_I32, TP_SCALAR, ys }), rows, .batch = 4) */
+/* A copy: tp_loader_from_arrays(tp_columns({ "x", TP_F32, tp_dims(2), xs }), rows, .batch = 4) */
 #define tp_loader_from_arrays(columns, ...) \
     tp_loader_from((columns), (tp_loader_args){ .count = __VA_ARGS__ })
 
@@ -624,8 +619,8 @@ TP_API const char *tp_loader_error(const tp_loader *loader); /* or NULL */
 TP_API int tp_loader_status(const tp_loader *loader);        /* as tp_status */
 TP_API int64_t tp_loader_rows(const tp_loader *loader);      /* of an epoch */
 TP_API int64_t tp_loader_batches(const tp_loader *loader);
-TP_API bool tp_next(tp_loader *loader,
-                    tp_program *p); /* fills p's inputs; false once at the end of each epoch */
+/* Fills p's inputs with the next batch; false once at the end of each epoch. */
+TP_API bool tp_next(tp_loader *loader, tp_program *p);
 
 /* ---- eager: the same operations, run at once ------------------------------------------------- */
 /*
@@ -635,8 +630,8 @@ TP_API bool tp_next(tp_loader *loader,
  */
 TP_API tp_graph *tp_eager_new(uint64_t seed);
 TP_API double tp_item(tp_tensor x); /* of one element */
-TP_API const void *tp_values(tp_tensor x,
-                             size_t *bytes); /* row-major; valid until the next tp_update */
+/* Row-major; valid until the next tp_update. */
+TP_API const void *tp_values(tp_tensor x, size_t *bytes);
 TP_API void tp_print(tp_tensor x);
 #define tp_backward(loss)       tp_backward_at((loss), TP_HERE) /* then tp_gradient(parameter) */
 #define tp_update(g, opt, rate) tp_update_at((g), (opt), (rate), TP_HERE)

@@ -1,6 +1,7 @@
 /*
  * cache: what compiled programs there are on disk.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "command.h"
 
 #include <stdio.h>

@@ -14,6 +14,7 @@ static const struct command {
     { "show", "print what a stage of the compiler made of a model", command_show },
     { "verify", "say whether a file is sound, without running it", command_verify },
     { "bench", "time a model's steps", command_bench },
+    { "golden", "answer files of questions with values and gradients", command_golden },
     { "ops", "print the table of operations", command_ops },
     { "cache", "the cache of compiled programs", command_cache },
     { NULL, NULL, NULL },

@@ -4,6 +4,7 @@
  * A built-in model is traced for the rows that its data have. A .tp file holds the programs `step`
  * and `eval` and, in `set` lines, what a recipe says besides.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "command.h"
 #include "frontend/data.h"
 #include "frontend/models.h"
@@ -238,7 +239,7 @@ static bool compile_built_in(struct session *s)
 /* --- a file
  * ------------------------------------------------------------------------------------------- */
 
-static struct ir_module *read_module(const char *path, struct ir_error *error)
+struct ir_module *command_read_module(const char *path, struct ir_error *error)
 {
     FILE *file = fopen(path, "rb");
     struct ir_module *module = NULL;
@@ -328,7 +329,7 @@ static struct ir_graph *program_of(const struct ir_module *m, const char *name)
 }
 
 /* A program's graph is freed with the program, so it is a copy of the module's. */
-static struct ir_graph *copy_graph(const struct ir_graph *from, struct ir_error *error)
+struct ir_graph *command_copy_graph(const struct ir_graph *from, struct ir_error *error)
 {
     struct ir_graph *to = ir_graph_like(from);
     ir_val *moved = ir_moved(to, from);
@@ -368,7 +369,7 @@ static bool compile_trace(struct session *s, const struct ir_graph *forward)
     if (!s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     ir_graph_free(s->graph->ir);
-    s->graph->ir = copy_graph(forward, &s->graph->error);
+    s->graph->ir = command_copy_graph(forward, &s->graph->error);
     if (!list_states(s, s->graph->ir, STATE_PARAMETER))
         return false;
     for (int i = 0; i < 2; i++) {
@@ -395,9 +396,10 @@ static bool compile_file(struct session *s, struct ir_graph *step, struct ir_gra
 
     if (!list_states(s, eval, STATE_PARAMETER) || !list_states(s, step, STATE_HIDDEN))
         return false;
-    s->step = tp_program_new(s->graph, copy_graph(step, &s->graph->error), NULL, threads);
+    s->step = tp_program_new(s->graph, command_copy_graph(step, &s->graph->error), NULL, threads);
     if (eval && s->step)
-        s->eval = tp_program_new(s->graph, copy_graph(eval, &s->graph->error), NULL, threads);
+        s->eval =
+            tp_program_new(s->graph, command_copy_graph(eval, &s->graph->error), NULL, threads);
     if (s->step && !tp_program_output(s->step, "loss"))
         return ir_error(&s->error, IR_REFUSED,
                         "%.200s: its program \"step\" has no output \"loss\"", s->model);
@@ -417,7 +419,7 @@ static bool from_file(struct session *s, bool compile)
     struct ir_graph *step, *eval;
     int64_t most;
 
-    s->module = read_module(s->model, &s->error);
+    s->module = command_read_module(s->model, &s->error);
     if (!s->module || !take_settings(s))
         return false;
     fill_in(&s->settings, &otherwise);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { HEAD = 64 };
+enum { HEAD = 64, BURDEN = 64 /* MiB */ };
 
 static bool ends_with(const char *path, const char *end)
 {
@@ -39,20 +39,61 @@ static bool verify_idx(const char *path, struct ir_error *error)
     return true;
 }
 
-/* A model: parsed, every program checked; with --compile made ready to run as well. */
+/* What a program's states, inputs and outputs need; -1 when it fits no machine. */
+static int64_t memory_of(const struct ir_graph *g)
+{
+    int64_t total = 0;
+
+    for (uint32_t v = 1; v < g->count; v++) {
+        const struct ir_node *n = &g->nodes[v];
+        const int64_t elements = ir_elements(g, &n->shape);
+
+        if (n->op != IR_state && n->op != IR_input)
+            continue;
+        if (elements < 0 || __builtin_add_overflow(total, elements * 8, &total))
+            return -1;
+    }
+    for (int i = 0; i < g->output_count; i++)
+        if (__builtin_add_overflow(total, ir_elements(g, &ir_at(g, g->outputs[i].value)->shape) * 8,
+                                   &total))
+            return -1;
+    return total;
+}
+
+/* Programs are made ready to run, but for those whose memory alone would be a burden. */
+static bool build(const struct ir_module *m, int *built, struct ir_error *error)
+{
+    tp_graph *g = tp_graph_new(1);
+
+    if (!g)
+        return ir_error(error, IR_FAILED, "not enough memory");
+    for (int i = 0; i < m->count && !tp_error(g); i++) {
+        const struct ir_graph *graph = m->program[i]->graph;
+        const int64_t bytes = memory_of(graph);
+        if (bytes >= 0 && bytes <= (int64_t)BURDEN << 20)
+            *built += tp_program_new(g, command_copy_graph(graph, &g->error), NULL, 0) != NULL;
+    }
+    if (tp_error(g))
+        ir_error(error, tp_status(g), "%s", tp_error(g));
+    tp_graph_free(g);
+    return error->status == IR_OK;
+}
+
 static bool verify_model(const char *path, bool compile, struct ir_error *error)
 {
-    struct session s = { 0 };
-    bool ok = command_session(&s, path, &command_unset, compile);
-    int programs = s.module ? s.module->count : 0;
+    struct ir_module *m = command_read_module(path, error);
+    bool ok = m != NULL;
+    int built = 0;
 
-    for (int i = 0; ok && i < programs; i++)
-        ok = ir_verify_program(s.module->program[i], &s.error);
-    *error = s.error;
-    command_session_free(&s);
-    if (ok)
-        printf("%s: %d program%s, sound%s\n", path, programs, programs == 1 ? "" : "s",
-               compile ? ", compiled" : "");
+    for (int i = 0; ok && i < m->count; i++)
+        ok = ir_verify_program(m->program[i], error);
+    ok = ok && (!compile || build(m, &built, error));
+    if (ok && compile)
+        printf("%s: %d program%s, sound, %d built\n", path, m->count, m->count == 1 ? "" : "s",
+               built);
+    else if (ok)
+        printf("%s: %d program%s, sound\n", path, m->count, m->count == 1 ? "" : "s");
+    ir_module_free(m);
     return ok;
 }
 
