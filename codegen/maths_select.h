@@ -1,5 +1,5 @@
 /*
- * maths.c: the texts prelude.h and maths.h, of which a program gets what it uses.
+ * maths.c: the texts prelude*.h and maths*.h, of which a program gets what it uses.
  */
 #ifndef GEN_MATHS_SELECT_H
 #define GEN_MATHS_SELECT_H
