@@ -80,8 +80,7 @@ static void mark(struct part *p, int n, const uint32_t *wanted, bool effects)
     }
 }
 
-static ir_val evaluated(const struct part *p, struct ir_graph *to, const struct ir_region *r,
-                        const ir_val *moved)
+static ir_val evaluated(struct ir_graph *to, const struct ir_region *r, const ir_val *moved)
 {
     struct ir_norm n = { .x = moved[r->args[0].id] };
     double eps;
@@ -95,7 +94,6 @@ static ir_val evaluated(const struct part *p, struct ir_graph *to, const struct 
     n.mean = moved[r->args[r->arity - 2].id];
     n.variance = moved[r->args[r->arity - 1].id];
     memcpy(&eps, &r->attr.at[0], sizeof eps);
-    (void)p;
     return tp_batch_norm_eval(to, &n, eps, r->loc);
 }
 
@@ -112,7 +110,7 @@ struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int 
     mark(&p, n, wanted, effects);
     for (uint32_t v = 1; v < g->ir->count; v++)
         if (p.live[v] && mode == TP_EVAL && p.region_of[v])
-            moved[v] = evaluated(&p, to, &g->ir->region[p.region_of[v]], moved);
+            moved[v] = evaluated(to, &g->ir->region[p.region_of[v]], moved);
         else if (p.live[v])
             moved[v] = ir_copy(to, g->ir, (ir_val){ v }, moved);
     ir_move_regions(to, g->ir, moved);
@@ -121,8 +119,8 @@ struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int 
     return to;
 }
 
-/* --- what all verbs share
- * ---------------------------------------------------------------------------- */
+/* --- what all verbs share ----------------------------------------------------------------------
+ */
 
 static bool begin(tp_graph *g, const char *what, tp_list outputs, tp_loc at)
 {
@@ -215,8 +213,8 @@ static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *t
     return NULL;
 }
 
-/* --- any function
- * ---------------------------------------------------------------------------------------- */
+/* --- any function ------------------------------------------------------------------------------
+ */
 
 tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp_loc at)
 {
@@ -241,8 +239,8 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     return finish(g, graph, wanted, args.threads);
 }
 
-/* --- training
- * ---------------------------------------------------------------------------------------------- */
+/* --- training ----------------------------------------------------------------------------------
+ */
 
 struct trained {
     int count;

@@ -238,8 +238,8 @@ void tp_print(tp_tensor x)
     ir_text_free(&text);
 }
 
-/* --- derivatives and updates
- * ----------------------------------------------------------------------- */
+/* --- derivatives and updates -------------------------------------------------------------------
+ */
 
 bool tp_backward_at(tp_tensor loss, tp_loc at)
 {

@@ -147,8 +147,8 @@ tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args)
     return new_loader(from_arrays, &columns, args);
 }
 
-/* --- to a program
- * ---------------------------------------------------------------------------------- */
+/* --- to a program ------------------------------------------------------------------------------
+ */
 
 static bool refuse(tp_program *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool refuse(tp_program *p, const char *format, ...)
@@ -214,18 +214,20 @@ static bool bind(tp_loader *l, tp_program *p)
     return true;
 }
 
-bool tp_next(tp_loader *l, tp_program *p)
+bool tp_loader_bind(tp_loader *l, tp_program *p)
 {
-    int64_t rows;
-
     if (!l || !p || p->owner->error.status != IR_OK)
         return false;
     if (l->error.status != IR_OK) {
         ir_error(&p->owner->error, l->error.status, "%s", l->error.text);
         return tp_tell(p->owner);
     }
-    if ((l->bound != p || l->serial != p->serial) && !bind(l, p))
-        return false;
-    rows = tp_batches_next(l->batches, l->destination);
+    return (l->bound == p && l->serial == p->serial) || bind(l, p);
+}
+
+bool tp_next(tp_loader *l, tp_program *p)
+{
+    int64_t rows = tp_loader_bind(l, p) ? tp_batches_next(l->batches, l->destination) : 0;
+
     return rows > 0 && tp_rows(p, rows);
 }

@@ -24,7 +24,7 @@ enum state_kind {
 struct state {
     const char *name;
     enum state_kind kind;
-    bool frozen, shared;
+    bool frozen;
     ir_val value; /* in the trace; 0: only programs know it */
     enum ir_dtype dtype;
     struct ir_shape shape;
@@ -95,17 +95,37 @@ static inline struct ir_shape tp_ir_shape(tp_shape shape)
         s.dim[i] = shape.dim[i];
     return s;
 }
-ir_val tp_counter(struct ir_graph *g, struct ir_loc at); /* the state that counts steps, i64 */
 
-/* tensor.c */
+/* tensor.c: a number as a constant, exact where the type has integers */
+ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype dtype, tp_loc at);
+
+/* source.c */
+ir_val tp_counter(struct ir_graph *g, struct ir_loc at); /* the state that counts steps, i64 */
 ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at); /* new u32 bits a run */
+
+/* formulas.def, by tensor.c */
 ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b, double c,
                         struct ir_loc at); /* a row of formulas.def */
 
 /* movement.c */
 bool tp_axis(tp_tensor x, int64_t *axis, int count, const char *what, tp_loc at);
 
-/* nn.c */
+/* nn.c: what layers share */
+struct layer {
+    tp_graph *g;
+    const char *what, *name;
+    tp_loc at;
+    struct ir_loc loc;
+    uint32_t before, region;
+};
+bool tp_layer_begin(struct layer *l, const char *what, const char *name, tp_tensor x, tp_loc at);
+/* A parameter under the layer's name; poison with an error. */
+tp_tensor tp_layer_param(struct layer *l, const char *leaf, enum ir_dtype dtype, tp_shape shape,
+                         tp_init init, bool shared, bool frozen);
+void tp_layer_open(struct layer *l, const char *region, int n, const ir_val *args);
+tp_tensor tp_layer_close(struct layer *l, ir_val result);
+
+/* nn_norm.c */
 struct ir_norm { /* the arguments of a batch_norm region, in their order */
     ir_val x, scale, offset, mean, variance;
 };
@@ -177,5 +197,6 @@ bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error
 /* feed.c */
 struct data_set;
 const struct data_set *tp_loader_set(const tp_loader *l);
+bool tp_loader_bind(tp_loader *l, tp_program *p); /* columns to inputs; tp_next does it at need */
 
 #endif

@@ -26,8 +26,8 @@ static struct model_values told_apart(tp_tensor score, tp_tensor y)
     };
 }
 
-/* --- models
- * ------------------------------------------------------------------------------------------ */
+/* --- models ------------------------------------------------------------------------------------
+ */
 
 static struct model_values mlp(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
 {

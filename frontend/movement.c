@@ -277,7 +277,8 @@ tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at)
     return tp_concat_at(axis, (tp_list){ list.count, wide }, at);
 }
 
-/* --- by indices ------------------------------------------------------------------------------- */
+/* --- by indices --------------------------------------------------------------------------------
+ */
 
 static tp_tensor pick(enum ir_op op, const char *what, tp_tensor x, int axis, tp_tensor index,
                       tp_loc at)

@@ -50,8 +50,8 @@ tp_schedule tp_warmup(double steps, tp_schedule then)
     return then;
 }
 
-/* --- the rate
- * -------------------------------------------------------------------------------------- */
+/* --- the rate ----------------------------------------------------------------------------------
+ */
 
 struct letters { /* a formula with its numbers */
     struct ir_graph *g;
@@ -109,8 +109,8 @@ ir_val tp_schedule_value(const struct update *u, enum ir_dtype dtype)
     return rate;
 }
 
-/* --- the update
- * ------------------------------------------------------------------------------------- */
+/* --- the update --------------------------------------------------------------------------------
+ */
 
 struct rule { /* what holds for one parameter: the last group that fits its name decides */
     double lr_scale, weight_decay;

@@ -16,8 +16,7 @@ static bool is_real(enum ir_dtype dtype)
 }
 
 /* A number as a constant: exact where the type has integers. */
-static ir_val number_as(tp_graph *g, const char *what, double number, enum ir_dtype dtype,
-                        tp_loc at)
+ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype dtype, tp_loc at)
 {
     struct ir_loc loc = tp_place(g, at);
 
@@ -63,7 +62,7 @@ static bool agree(tp_graph *g, const char *what, tp_tensor a, tp_tensor b, ir_va
         dtype = IR_F32;
     for (int i = 0; i < 2; i++)
         out[i] = x[i].g ? ir_cast(g->ir, tp_val(x[i]), dtype, loc)
-                        : number_as(g, what, x[i].number, dtype, at);
+                        : tp_number_as(g, what, x[i].number, dtype, at);
     return out[0].id && out[1].id;
 }
 
@@ -179,96 +178,4 @@ tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c, tp_lo
                        "%s with %g, %g; expected a floating type, tp_cast() changes it",
                        tp_describe(x), b, c);
     return tp_give(g, tp_formula_value(g->ir, name, tp_val(x), b, c, tp_place(g, at)));
-}
-
-/* --- sources -------------------------------------------------------------------------------------
- */
-
-static tp_tensor full(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, double value,
-                      tp_loc at)
-{
-    ir_val number = number_as(g, "tp_full", value, dtype, at);
-
-    return tp_give(g, shape.rank ? ir_expand(g->ir, number, shape, tp_place(g, at)) : number);
-}
-
-tp_tensor tp_full_at(tp_graph *g, tp_dtype dtype, tp_shape shape, double value, tp_loc at)
-{
-    if (!tp_ready(g, at, "tp_full", 0, NULL))
-        return POISON(g);
-    if (shape.rank < 0 || shape.rank > IR_RANK)
-        return tp_fail(g, at, "tp_full", "%d axes; expected at most %d", shape.rank, IR_RANK);
-    return full(g, tp_ir_dtype(dtype), tp_ir_shape(shape), value, at);
-}
-
-tp_tensor tp_full_like_at(tp_tensor x, double value, tp_loc at)
-{
-    if (!tp_ready(x.g, at, "tp_full_like", 1, &x))
-        return POISON(x.g);
-    return full(x.g, tp_node(x)->dtype, tp_node(x)->shape, value, at);
-}
-
-tp_tensor tp_arange_at(tp_graph *g, tp_dtype dtype, int64_t count, tp_loc at)
-{
-    if (!tp_ready(g, at, "tp_arange", 0, NULL))
-        return POISON(g);
-    return tp_give(g,
-                   ir_iota(g->ir, tp_ir_dtype(dtype),
-                           (struct ir_shape){ .rank = 1, .dim = { count } }, 0, tp_place(g, at)));
-}
-
-/*
- * Random bits are a function of (seed, step, stream, index): the stream is a number that the trace
- * gives out once, the step a state that training counts up.
- */
-ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at)
-{
-    const int64_t stream = (int64_t)g->streams++;
-    ir_val counter = tp_counter(g->ir, at);
-    ir_val args[2] = { ir_integer(g->ir, IR_I64, (int64_t)g->ir->seed, at), counter };
-    struct state *s = tp_state_of(g, ir_at(g->ir, counter), STATE_HIDDEN);
-
-    if (!s)
-        return (ir_val){ 0 };
-    s->value = counter;
-    s->frozen = true;
-    return ir_add(g->ir, &(struct ir_node){ .op = IR_bits,
-                                            .dtype = IR_U32,
-                                            .shape = shape,
-                                            .arity = 2,
-                                            .args = args,
-                                            .attr = { { .count = 1, .at = &stream } },
-                                            .loc = at });
-}
-
-/* The upper 24 bits of a word as a number in [0, 1); with `off` the least is above 0. */
-static ir_val uniform(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, double off,
-                      struct ir_loc at)
-{
-    ir_val letter[26] = { ir_op2(g->ir, IR_shr, tp_chance(g, shape, at),
-                                 ir_integer(g->ir, IR_U32, 8, at), at) };
-
-    letter[0] = ir_cast(g->ir, letter[0], dtype, at);
-    letter[1] = ir_number(g->ir, dtype, off, at);
-    return ir_formula(g->ir, "(a + b) * 0.000000059604644775390625", letter, at);
-}
-
-tp_tensor tp_rand_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at)
-{
-    if (!tp_ready(g, at, "tp_rand", 0, NULL))
-        return POISON(g);
-    return tp_give(g, uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 0, tp_place(g, at)));
-}
-
-tp_tensor tp_randn_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at)
-{
-    struct ir_loc loc = tp_place(g, at);
-    ir_val letter[26] = { 0 };
-
-    if (!tp_ready(g, at, "tp_randn", 0, NULL))
-        return POISON(g);
-    letter[0] = uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 1, loc); /* (0, 1] */
-    letter[1] = uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 0, loc);
-    return tp_give(
-        g, ir_formula(g->ir, "sqrt(-2 * log(a)) * cos(6.28318530717958647693 * b)", letter, loc));
 }

@@ -62,6 +62,8 @@ refuses 2 'cache "burn"' cache burn
 printf 'step(x: f32[2]) {\n  %%2 = exp y : f32[2]\n' >"$work/bad.tp"
 refuses 2 "$work/bad.tp:" train "$work/bad.tp"
 refuses 2 "$work/bad.tp:" verify "$work/bad.tp"
+printf 'symbol b in 1..9\nstep(z: f32[b 2]) {\n  %%2 = sum z axes=[0 1] : f32\n  return loss=%%2\n}\n' >"$work/z.tp"
+refuses 2 'the input "z" has no column' train "$work/z.tp" --data xor
 head -c 3000 /dev/urandom >"$work/noise.tp"
 timeout 20 "$taper" verify "$work/noise.tp" >"$work/out" 2>"$work/err"
 [ $? = 2 ] && [ ! -s "$work/out" ] || fault "noise is not refused"

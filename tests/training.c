@@ -12,8 +12,8 @@
 #include "frontend/taper.h"
 #include "support.h"
 
-/* --- golden files (their format: golden/README.md)
- * ------------------------------------------------ */
+/* --- golden files (their format: golden/README.md) ---------------------------------------------
+ */
 
 struct array {
     char name[40], type[8];
@@ -107,8 +107,8 @@ static bool next_case(struct golden *c)
     return false;
 }
 
-/* --- the models of the golden runs
- * ------------------------------------------------------------------ */
+/* --- the models of the golden runs -------------------------------------------------------------
+ */
 
 static tp_graph *g;
 static const struct golden *now;
@@ -306,8 +306,8 @@ Test(training, follows_pytorch)
     free(c);
 }
 
-/* --- laws
- * ------------------------------------------------------------------------------------------- */
+/* --- laws --------------------------------------------------------------------------------------
+ */
 
 struct run {
     double loss[40];

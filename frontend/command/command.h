@@ -59,6 +59,13 @@ struct session {
 bool command_session(struct session *s, const char *model, const struct settings *wanted,
                      bool compile);
 void command_session_free(struct session *s);
+struct model;
+void command_fill_in(struct settings *s, const struct model *recipe); /* what was not asked for */
+bool command_open_data(struct session *s);
+bool command_compile(struct session *s); /* its values to step and eval */
+
+/* model_file.c */
+bool command_from_file(struct session *s, bool compile);
 struct ir_module *command_read_module(const char *path, struct ir_error *error);
 struct ir_graph *command_copy_graph(const struct ir_graph *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */

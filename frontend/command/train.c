@@ -31,8 +31,8 @@ struct epoch { /* what one has come to */
     bool evaluated;
 };
 
-/* --- JSON
- * ------------------------------------------------------------------------------------------ */
+/* --- JSON --------------------------------------------------------------------------------------
+ */
 
 /* The shortest digits that read back as the same number. JSON has no NaN. */
 static void put_number(double number)
@@ -70,8 +70,8 @@ static void put_text(const char *name, const char *text)
     putchar('"');
 }
 
-/* --- telling
- * ----------------------------------------------------------------------------------------- */
+/* --- telling -----------------------------------------------------------------------------------
+ */
 
 static void tell_start(const struct train *t)
 {
@@ -87,12 +87,11 @@ static void tell_start(const struct train *t)
         printf(",\"cached\":%s}\n", s->step->cached ? "true" : "false");
     } else {
         printf(
-            "%s on %s: %lld parameters, %lld rows in batches of %lld, arena %.1f MiB, compiled in "
+            "%s on %s: %lld parameters, %lld rows in batches of %lld, arena %.0f KiB, compiled in "
             "%.2f s (%s)\n",
             s->model, s->data, (long long)parameters, (long long)tp_loader_rows(s->train),
-            (long long)(s->settings.batch ? s->settings.batch : tp_loader_rows(s->train)),
-            (double)tp_program_bytes(s->step) / (1 << 20), s->compile_seconds,
-            tp_program_engine(s->step));
+            (long long)s->step->symbol[0], (double)tp_program_bytes(s->step) / 1024,
+            s->compile_seconds, tp_program_engine(s->step));
     }
     fflush(stdout);
 }
@@ -171,15 +170,13 @@ static void tell_done(const struct train *t, const struct epoch *last)
     fflush(stdout);
 }
 
-/* --- the work
- * ------------------------------------------------------------------------------------------ */
+/* --- the work ----------------------------------------------------------------------------------
+ */
 
-/* By the tensor of a built-in model, by the output's name of a file. */
-static double number_of(const struct session *s, tp_program *p, const char *name)
+static double number_of(const tp_program *p, const char *name)
 {
     const struct port *port = tp_program_output(p, name);
 
-    (void)s;
     return port ? tp_port_number(p, port) : (double)NAN;
 }
 
@@ -198,8 +195,8 @@ static bool evaluate(struct session *s, struct epoch *e)
         return true;
     while (tp_next(s->test, s->eval) && tp_run(s->eval)) {
         const double here = (double)s->eval->symbol[0];
-        loss += here * number_of(s, s->eval, "loss");
-        hits += number_of(s, s->eval, "hits");
+        loss += here * number_of(s->eval, "loss");
+        hits += number_of(s->eval, "hits");
         rows += here;
     }
     e->val_loss = loss / rows;
@@ -215,7 +212,7 @@ static bool run_epoch(struct train *t, struct epoch *e)
     double rows = 0;
 
     while (tp_next(s->train, s->step) && tp_run(s->step)) {
-        const double loss = number_of(s, s->step, "loss"), here = (double)s->step->symbol[0];
+        const double loss = number_of(s->step, "loss"), here = (double)s->step->symbol[0];
         e->loss += loss * here;
         rows += here;
         e->batches++;
@@ -380,8 +377,9 @@ int command_train(int argc, char **argv, struct ir_error *error)
                         device),
                IR_UNSUPPORTED;
     t.bar = !t.json && isatty(STDOUT_FILENO);
-    if (prepare(&t, argv[0], &set))
-        work(&t);
+    if (prepare(&t, argv[0], &set) && !work(&t))
+        t.session.error.status =
+            IR_FAILED; /* what is wrong with a request is said before the start */
     *error = t.session.error;
     command_session_free(&t.session);
     return error->status;

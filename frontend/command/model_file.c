@@ -1,0 +1,239 @@
+/*
+ * model_file: a .tp file as a model. It holds the programs `step` and `eval`, or the forward part
+ * alone, which is then trained as a built-in model is; and in `set` lines what a recipe says
+ * besides.
+ */
+#include "command.h"
+#include "frontend/models.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LARGEST_FILE = 64 << 20 };
+
+/* What a .tp file's `set` lines may say, besides the model's name. */
+static const struct row {
+    const char *key;
+    char kind; /* as an option's */
+    size_t at;
+} rows[] = {
+    { "data", 's', offsetof(struct settings, data) },
+    { "points", 'i', offsetof(struct settings, points) },
+    { "noise", 'f', offsetof(struct settings, noise) },
+    { "seed", 'i', offsetof(struct settings, seed) },
+    { "batch", 'i', offsetof(struct settings, batch) },
+    { "epochs", 'i', offsetof(struct settings, epochs) },
+    { "opt", 's', offsetof(struct settings, optimiser) },
+    { "lr", 'f', offsetof(struct settings, rate) },
+    { "schedule", 's', offsetof(struct settings, schedule) },
+    { "momentum", 'f', offsetof(struct settings, momentum) },
+    { "weight_decay", 'f', offsetof(struct settings, weight_decay) },
+    { "clip", 'f', offsetof(struct settings, clip) },
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+struct ir_module *command_read_module(const char *path, struct ir_error *error)
+{
+    FILE *file = fopen(path, "rb");
+    struct ir_module *module = NULL;
+    char *text = NULL;
+    size_t size = 0;
+
+    if (!file) {
+        ir_error(error, IR_REFUSED,
+                 "%.200s: there is no such model or file; taper train lists the "
+                 "models",
+                 path);
+        return NULL;
+    }
+    text = malloc(LARGEST_FILE + 1);
+    if (text)
+        size = fread(text, 1, LARGEST_FILE + 1, file);
+    if (!text || ferror(file))
+        ir_error(error, IR_FAILED, "%.200s: it cannot be read", path);
+    else if (size > LARGEST_FILE)
+        ir_error(error, IR_REFUSED, "%.200s: more than %d MiB; expected a small text", path,
+                 LARGEST_FILE >> 20);
+    else
+        module = ir_parse(path, text, size, error);
+    free(text);
+    fclose(file);
+    return module;
+}
+
+static const char *setting(const struct ir_module *m, const char *key)
+{
+    for (int i = 0; i < m->setting_count; i++)
+        if (strcmp(m->setting[i].key, key) == 0)
+            return m->setting[i].value;
+    return NULL;
+}
+
+/* What was not asked for on the command's line is taken from the file. */
+static bool take_settings(struct session *s)
+{
+    for (int i = 0; i < ROWS; i++) {
+        void *to = (char *)&s->settings + rows[i].at;
+        const char *text = setting(s->module, rows[i].key);
+        double number = 0;
+
+        if (!text || (rows[i].kind == 's' && *(const char **)to) ||
+            (rows[i].kind == 'i' && *(int64_t *)to >= 0) ||
+            (rows[i].kind == 'f' && *(double *)to >= 0))
+            continue;
+        if (rows[i].kind == 's') {
+            *(const char **)to = text;
+            continue;
+        }
+        if (!ir_read_number(text, strlen(text), &number) || !(number >= 0 && number <= 1e15) ||
+            (rows[i].kind == 'i' && number != (double)(int64_t)number))
+            return ir_error(&s->error, IR_REFUSED,
+                            "%.120s: set %s = \"%.40s\"; expected a number, 0 or more", s->model,
+                            rows[i].key, text);
+        if (rows[i].kind == 'i')
+            *(int64_t *)to = (int64_t)number;
+        else
+            *(double *)to = number;
+    }
+    return true;
+}
+
+void command_put_settings(const struct session *s, struct ir_module *m)
+{
+    m->setting[m->setting_count].key = "model";
+    m->setting[m->setting_count++].value = s->model;
+    for (int i = 0; i < ROWS; i++) {
+        const void *from = (const char *)&s->settings + rows[i].at;
+
+        m->setting[m->setting_count].key = rows[i].key;
+        m->setting[m->setting_count++].value =
+            rows[i].kind == 's'   ? *(const char *const *)from
+            : rows[i].kind == 'i' ? ir_format(m->arena, "%lld", (long long)*(const int64_t *)from)
+                                  : ir_format(m->arena, "%.17g", *(const double *)from);
+    }
+}
+
+static struct ir_graph *program_of(const struct ir_module *m, const char *name)
+{
+    for (int i = 0; i < m->count; i++)
+        if (strcmp(m->program[i]->graph->name, name) == 0)
+            return m->program[i]->graph;
+    return NULL;
+}
+
+/* A program's graph is freed with the program, so it is a copy of the module's. */
+struct ir_graph *command_copy_graph(const struct ir_graph *from, struct ir_error *error)
+{
+    struct ir_graph *to = ir_graph_like(from);
+    ir_val *moved = ir_moved(to, from);
+
+    to->error = error;
+    for (uint32_t v = 1; v < from->count; v++)
+        moved[v] = ir_copy(to, from, (ir_val){ v }, moved);
+    ir_move_regions(to, from, moved);
+    ir_move_outputs(to, from, moved);
+    return to;
+}
+
+/* States that the evaluation reads are the model; others are the optimiser's. */
+static bool list_states(struct session *s, const struct ir_graph *graph, enum state_kind kind)
+{
+    for (uint32_t v = 1; graph && v < graph->count; v++) {
+        const struct ir_node *n = &graph->nodes[v];
+        bool weight = ir_dtypes[n->dtype].kind == 'f'; /* not a counter */
+        struct state *state =
+            n->op == IR_state ? tp_state_of(s->graph, n, weight ? kind : STATE_HIDDEN) : NULL;
+
+        if (n->op == IR_state && !state)
+            return ir_error(&s->error, s->graph->error.status, "%s", s->graph->error.text);
+        if (state && graph == s->graph->ir)
+            state->value = (ir_val){ v };
+    }
+    return true;
+}
+
+/* The forward part alone: it becomes the trace, and is trained as a built-in model is. */
+static bool compile_trace(struct session *s, const struct ir_graph *forward)
+{
+    const char *name[2] = { "loss", "hits" };
+    tp_tensor value[2];
+
+    s->values = calloc(1, sizeof *s->values);
+    if (!s->values)
+        return ir_error(&s->error, IR_FAILED, "not enough memory");
+    ir_graph_free(s->graph->ir);
+    s->graph->ir = command_copy_graph(forward, &s->graph->error);
+    if (!list_states(s, s->graph->ir, STATE_PARAMETER))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        int k = 0;
+        while (
+            k < s->graph->ir->output_count &&
+            (!s->graph->ir->outputs[k].name || strcmp(s->graph->ir->outputs[k].name, name[i]) != 0))
+            k++;
+        if (k == s->graph->ir->output_count)
+            return ir_error(
+                &s->error, IR_REFUSED,
+                "%.200s: its program has no output \"%s\"; expected step and eval, or a "
+                "trace that returns loss and hits",
+                s->model, name[i]);
+        value[i] = (tp_tensor){ .g = s->graph, .id = s->graph->ir->outputs[k].value.id };
+    }
+    *s->values = (struct model_values){ .loss = value[0], .hits = value[1] };
+    return command_compile(s);
+}
+
+static bool compile_file(struct session *s, struct ir_graph *step, struct ir_graph *eval)
+{
+    const int threads = (int)s->settings.threads;
+
+    if (!list_states(s, eval, STATE_PARAMETER) || !list_states(s, step, STATE_HIDDEN))
+        return false;
+    s->step = tp_program_new(s->graph, command_copy_graph(step, &s->graph->error), NULL, threads);
+    if (eval && s->step)
+        s->eval =
+            tp_program_new(s->graph, command_copy_graph(eval, &s->graph->error), NULL, threads);
+    if (s->step && !tp_program_output(s->step, "loss"))
+        return ir_error(&s->error, IR_REFUSED,
+                        "%.200s: its program \"step\" has no output \"loss\"", s->model);
+    return tp_error(s->graph) == NULL ||
+           ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+}
+
+bool command_from_file(struct session *s, bool compile)
+{
+    struct model otherwise = { .data = "digits",
+                               .batch = 64,
+                               .epochs = 5,
+                               .optimiser = "sgd",
+                               .rate = 0.05,
+                               .momentum = 0.9,
+                               .schedule = "cosine" };
+    struct ir_graph *step, *eval;
+    int64_t most;
+
+    s->module = command_read_module(s->model, &s->error);
+    if (!s->module || !take_settings(s))
+        return false;
+    step = program_of(s->module, "step");
+    eval = program_of(s->module, "eval");
+    most = step && step->symbols ? step->symbol[0].hi : INT64_MAX;
+    otherwise.batch = otherwise.batch < most ? otherwise.batch : most;
+    command_fill_in(&s->settings, &otherwise);
+    if (!compile)
+        return true;
+    if (!step && s->module->count != 1)
+        return ir_error(&s->error, IR_REFUSED, "%.200s: there is no program \"step\" in it",
+                        s->model);
+    if (s->settings.batch > most)
+        return ir_error(&s->error, IR_REFUSED, "%.200s: batches of %lld; its program takes %lld",
+                        s->model, (long long)s->settings.batch, (long long)most);
+    if (!command_open_data(s))
+        return false;
+    s->graph = tp_graph_new(step ? step->seed : s->module->program[0]->graph->seed);
+    if (!s->graph)
+        return ir_error(&s->error, IR_FAILED, "not enough memory");
+    return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]->graph);
+}
