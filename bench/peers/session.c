@@ -1,0 +1,191 @@
+/*
+ * session: from the common numbers to a step.
+ */
+#include "bench/peers/session.h"
+#include "bench/peers/npy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- batches ------------------------------------------------------------------------------------
+ */
+
+static size_t elements(tp_shape shape)
+{
+    size_t n = 1;
+
+    for (int i = 0; i < shape.rank; i++)
+        n *= (size_t)shape.dim[i];
+    return n;
+}
+
+/* For programs that only start: anything that trains. */
+static bool make_up(struct session *s, int i)
+{
+    size_t xs = elements(s->w->x), ys = elements(s->w->y);
+    float *x = s->batch_x[i] = malloc(xs * sizeof *x);
+    unsigned state = 1u + (unsigned)i;
+
+    s->x_bytes = xs * sizeof *x;
+    s->y_bytes = ys * (s->w->y_dtype == TP_F32 ? sizeof(float) : sizeof(int64_t));
+    s->batch_y[i] = malloc(s->y_bytes);
+    if (!x || !s->batch_y[i]) {
+        snprintf(s->why, sizeof s->why, "not enough memory");
+        return false;
+    }
+    for (size_t j = 0; j < xs; j++) {
+        state = state * 1664525u + 1013904223u;
+        x[j] = (float)(state >> 8) / (1 << 24);
+    }
+    for (size_t j = 0; j < ys; j++)
+        if (s->w->y_dtype == TP_F32)
+            ((float *)s->batch_y[i])[j] = j % 2 ? 1 : -1;
+        else
+            ((int64_t *)s->batch_y[i])[j] = (int64_t)(j % 10);
+    return true;
+}
+
+static bool read_numbers(struct session *s, const char *name, tp_dtype dtype, tp_shape shape,
+                         void **data, size_t *bytes)
+{
+    char path[400];
+
+    snprintf(path, sizeof path, "%.200s/%s/%.100s.npy", s->numbers, s->w->name, name);
+    return npy_read(path, dtype, shape, data, bytes, s->why, sizeof s->why);
+}
+
+bool session_data(struct session *s)
+{
+    for (int i = 0; i < BATCHES; i++) {
+        char name[20];
+
+        if (!s->numbers) {
+            if (!make_up(s, i))
+                return false;
+            continue;
+        }
+        snprintf(name, sizeof name, "x%d", i);
+        if (!read_numbers(s, name, s->w->x_dtype, s->w->x, &s->batch_x[i], &s->x_bytes))
+            return false;
+        *name = 'y';
+        if (!read_numbers(s, name, s->w->y_dtype, s->w->y, &s->batch_y[i], &s->y_bytes))
+            return false;
+    }
+    return true;
+}
+
+/* --- the graph -----------------------------------------------------------------------------------
+ */
+
+static bool failed(struct session *s, const char *otherwise)
+{
+    const char *error = s->g ? tp_error(s->g) : NULL;
+
+    snprintf(s->why, sizeof s->why, "%s", error ? error : otherwise);
+    return false;
+}
+
+static bool load_parameters(struct session *s)
+{
+    tp_tensor parameter[256];
+    int n = tp_params(s->g, "*", 256, parameter);
+
+    if (n < 1 || n > 256)
+        return failed(s, "the model has no parameters, or too many");
+    for (int i = 0; i < n && s->numbers; i++) {
+        void *data;
+        size_t bytes;
+        bool ok;
+
+        if (!read_numbers(s, tp_name(parameter[i]), TP_F32, tp_shape_of(parameter[i]), &data,
+                          &bytes))
+            return false;
+        ok = tp_set_values(parameter[i], data, bytes);
+        free(data);
+        if (!ok)
+            return failed(s, "a parameter could not be set");
+    }
+    return true;
+}
+
+/*
+ * An eager graph has its parameters once the model was recorded, but then their old values are on
+ * the tape. A step of rate 0 clears it; after it the numbers are loaded. It counts as a step:
+ * Adam's corrections begin with the second.
+ */
+static bool setup_eager(struct session *s)
+{
+    s->g = tp_eager_new(1);
+    if (!s->g)
+        return failed(s, "not enough memory");
+    s->x = tp_array(s->g, s->w->x_dtype, s->w->x, s->batch_x[0]);
+    s->y = tp_array(s->g, s->w->y_dtype, s->w->y, s->batch_y[0]);
+    if (!tp_backward(s->w->loss(s->x, s->y)) || !tp_update(s->g, tp_sgd(), tp_const(0)))
+        return failed(s, "no eager step");
+    return load_parameters(s);
+}
+
+static bool setup_compiled(struct session *s)
+{
+    size_t x_bytes, y_bytes;
+
+    s->g = tp_graph_new(1);
+    if (!s->g)
+        return failed(s, "not enough memory");
+    s->x = tp_input(s->g, "x", s->w->x_dtype, s->w->x);
+    s->y = tp_input(s->g, "y", s->w->y_dtype, s->w->y);
+    s->loss = s->w->loss(s->x, s->y);
+    s->step = tp_compile_train(s->loss, .opt = tp_opt_of(s->w->opt.kind, s->w->opt),
+                               .lr = tp_const(s->w->rate), .threads = s->threads);
+    if (!s->step)
+        return failed(s, "the step could not be compiled");
+    s->to_x = tp_buffer(s->step, s->x, &x_bytes);
+    s->to_y = tp_buffer(s->step, s->y, &y_bytes);
+    if (!s->to_x || !s->to_y || x_bytes != s->x_bytes || y_bytes != s->y_bytes)
+        return failed(s, "the inputs have no place of their size");
+    return load_parameters(s);
+}
+
+bool session_setup(struct session *s)
+{
+    return s->eager ? setup_eager(s) : setup_compiled(s);
+}
+
+/* --- a step --------------------------------------------------------------------------------------
+ */
+
+static bool step_eager(struct session *s, long i)
+{
+    s->x = tp_array(s->g, s->w->x_dtype, s->w->x, s->batch_x[i % BATCHES]);
+    s->y = tp_array(s->g, s->w->y_dtype, s->w->y, s->batch_y[i % BATCHES]);
+    s->loss = s->w->loss(s->x, s->y);
+    s->last = tp_item(s->loss);
+    return (tp_backward(s->loss) &&
+            tp_update(s->g, tp_opt_of(s->w->opt.kind, s->w->opt), tp_const(s->w->rate))) ||
+           failed(s, "the step failed");
+}
+
+/* The batch is copied to where the program reads it, as a loader would: that is part of a step. */
+bool session_step(struct session *s, long i)
+{
+    if (s->eager)
+        return step_eager(s, i);
+    memcpy(s->to_x, s->batch_x[i % BATCHES], s->x_bytes);
+    memcpy(s->to_y, s->batch_y[i % BATCHES], s->y_bytes);
+    return tp_run(s->step) || failed(s, "the step failed");
+}
+
+double session_loss(const struct session *s)
+{
+    return s->eager ? s->last : tp_get(s->step, s->loss);
+}
+
+void session_free(struct session *s)
+{
+    tp_graph_free(s->g);
+    for (int i = 0; i < BATCHES; i++) {
+        free(s->batch_x[i]);
+        free(s->batch_y[i]);
+    }
+}
