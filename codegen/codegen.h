@@ -51,6 +51,8 @@ struct gen { /* the emitter's state while it spells one kernel */
     int                       aliases, alias_room;
     struct gen_loaded        *loaded;
     int                       loads, load_room;
+    struct loop_guard         held[16]; /* conditions that loops around have settled */
+    int                       helds;
     int                       depth;
 };
 

@@ -291,6 +291,9 @@ const char *gen_condition(struct gen *e, const struct loop_guard *guard, int gua
             ir_text_free(&text);
             return "0";
         }
+        for (int h = 0; h < e->helds; h++)
+            if (e->held[h].ix == g.ix && e->held[h].limit == g.limit)
+                state = 1;
         if (state == 1)
             continue;
         loop_range(e->k, g.ix, &lo, &hi);

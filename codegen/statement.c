@@ -366,7 +366,7 @@ static const char *inside_only(struct gen *e, const struct loop_statement *s, co
         if (state == 1)
             continue;
         if (state == 0)
-            return ir_format(e->arena, "splat_%s(%s)", type, neutral);
+            return ir_format(e->arena, s->dtype == IR_BOOL ? "splat_%s(-%s)" : "splat_%s(%s)", type, neutral);
         loop_range(e->k, g.ix, &lo, &hi);
         if (lo < 0 || loop_coefficient(e->k, g.ix, e->vector, &linear) != 1 || !linear)
             ir_bug("kernel %s folds lanes under a condition that is not `lane < n`", e->k->name);
@@ -448,7 +448,8 @@ static void put_fold(struct gen *e, const struct loop_statement *s)
         return;
     }
     if (ir_dtypes[dtype].kind == 'f' || s->op == IR_add) {
-        line(e, "const %s %s = fold_%s_%s(%s);%s", result, name, ir_ops[s->op].name, type, all, comment(e, s));
+        line(e, "const %s %s = %sfold_%s_%s(%s);%s", result, name, s->op == IR_add && ir_dtypes[dtype].kind == 'f' ? "0 + " : "",
+             ir_ops[s->op].name, type, all, comment(e, s)); /* a sum starts at 0, so it is never -0 */
         return;
     }
     line(e, "%s %s = %s;", result, name, neutral); /* whole numbers, for which the order does not matter */
@@ -568,6 +569,9 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         line(e, "if (%s)", condition);
         e->depth++;
     }
+    int held = e->helds;
+    for (int g = 0; g < s->guards && e->helds < 16; g++)
+        e->held[e->helds++] = (struct loop_guard){ gen_instance(e, s->guard[g].ix), gen_instance(e, s->guard[g].limit) };
     const char *to = bound(e, a), *from = gen_index_text(e, a->from);
     if (a->role == LOOP_PARALLEL) {
         line(e, "const long %s_count = %s;", i, to);
@@ -590,6 +594,7 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     line(e, "}");
     if (condition)
         e->depth--;
+    e->helds = held;
     e->aliases = aliases;
     e->loads = loads;
     for (int b = 0; b < e->k->buffers; b++)

@@ -115,9 +115,9 @@ static bool depends_in(struct loop_kernel *k, const struct loop_block *block, ui
         const struct loop_statement *s = block->at[i];
         uint64_t                     set = 0;
         changed |= depends_in(k, &s->body, s->kind == LOOP_FOR ? around | UINT64_C(1) << s->axis : around);
-        if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE)
+        if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE || s->kind == LOOP_SET)
             continue;
-        if (s->kind == LOOP_LOAD || (s->kind == LOOP_LET && s->op == IR_POISON))
+        if (s->kind == LOOP_LOAD || s->kind == LOOP_LET)
             set |= loop_axes_of(k, s->ix);
         for (int a = 0; a < 3; a++)
             set |= k->value[s->args[a]].depends;
@@ -125,7 +125,7 @@ static bool depends_in(struct loop_kernel *k, const struct loop_block *block, ui
             set |= loop_axes_of(k, s->guard[g].ix) | loop_axes_of(k, s->guard[g].limit);
         if (s->kind == LOOP_FOLD)
             set &= ~s->over;
-        uint32_t target = s->kind == LOOP_SET ? s->args[0] : s->value;
+        uint32_t target = s->value;
         if (!target)
             continue;
         if (s->kind == LOOP_VAR) {

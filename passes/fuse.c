@@ -456,6 +456,8 @@ static const char *kernel_name(struct fuse *f, const struct group *g, const stru
             *c = '_';
     if (*name >= '0' && *name <= '9')
         name = ir_format(f->arena, "k_%s", name);
+    if (!strchr(name, '_')) /* one word may be a word of C, or a function of the program */
+        name = ir_format(f->arena, "%s_all", name);
     char *unique = name;
     for (int i = 0, n = 2; i < p->kernel_count; i++)
         if (!strcmp(p->kernels[i].name, unique)) {

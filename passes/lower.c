@@ -504,6 +504,15 @@ static bool is_output(const struct lower *l, ir_val v)
     return l->c->storage[v.id].parts >= 0 || ir_at(l->g, v)->op == IR_assign;
 }
 
+/* nothing is computed for a value without elements */
+static bool is_empty(const struct ir_shape *s)
+{
+    for (int i = 0; i < s->rank; i++)
+        if (s->dim[i] == 0)
+            return true;
+    return false;
+}
+
 static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
 {
     const struct ir_shape *domain = l->row_domain;
@@ -536,7 +545,7 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
     for (int i = 0; i < kernel->count && !l->failed; i++) {
         ir_val v = kernel->nodes[i];
         l->at = v;
-        if (is_output(l, v))
+        if (is_output(l, v) && !is_empty(&ir_at(l->g, v)->shape))
             store(l, v, index);
     }
     if (l->failed)
@@ -561,7 +570,7 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
             }
             domain = s;
         }
-    if (!domain)
+    if (!domain || is_empty(domain))
         return;
     for (int i = 0; i < domain->rank; i++) {
         axis[i] = lower_axis(l, axis_names[i], domain->dim[i]);

@@ -335,6 +335,16 @@ static void guard_loop(struct nest *nest, int axis, struct loop_guard guard)
             nest->guard[i][nest->guards[i]++] = guard;
 }
 
+/* what is loaded inside has the loops' conditions too, lest it is hoisted out of them; the emitter knows them for settled inside */
+static void guard_loads(const struct nest *nest)
+{
+    struct lower *l = nest->l;
+
+    for (int i = 0; i < nest->axes; i++)
+        for (int j = 0; j < nest->guards[i] && l->guards < LOWER_GUARDS; j++)
+            l->guard[l->guards++] = nest->guard[i][j];
+}
+
 static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *x = ir_at(l->g, n->args[0]), *w = ir_at(l->g, n->args[1]);
@@ -369,6 +379,7 @@ static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const lo
     if (loop_guard_state(l->k, &at[c.spatial - 1].inside) != 1)
         inner[inners++] = at[c.spatial - 1].inside;
     int before = l->guards;
+    guard_loads(&nest);
     for (int i = 0; i < inners; i++)
         l->guard[l->guards++] = inner[i];
     uint32_t a = lower_value(l, n->args[0], ix);
@@ -440,6 +451,7 @@ static uint32_t contract_conv_input(struct lower *l, const struct ir_node *n, co
     inners = keep_guard(l, inner, inners, at[c.spatial - 1].whole);
     inners = keep_guard(l, inner, inners, at[c.spatial - 1].inside);
     int before = l->guards;
+    guard_loads(&nest);
     for (int i = 0; i < inners; i++)
         l->guard[l->guards++] = inner[i];
     uint32_t a = lower_value(l, n->args[0], iy);
@@ -484,6 +496,7 @@ static uint32_t contract_conv_weight(struct lower *l, const struct ir_node *n, c
     uint32_t part = lower_var(l, n->dtype, zero);
     open_all(&nest, 1);
     int before = l->guards;
+    guard_loads(&nest);
     for (int i = 0; i < inners; i++)
         l->guard[l->guards++] = inner[i];
     uint32_t a = lower_value(l, n->args[0], ix);

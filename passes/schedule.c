@@ -115,6 +115,16 @@ static bool reduces(const struct loop_block *b)
     return false;
 }
 
+/* what is read of a variable must be read between its updates: such a body cannot be written out statement by statement */
+static bool reads_variables(const struct loop_kernel *k, const struct loop_block *b)
+{
+    for (int i = 0; i < b->count; i++)
+        for (int a = b->at[i]->kind == LOOP_SET ? 1 : 0; a < 3; a++)
+            if (k->value[b->at[i]->args[a]].variable)
+                return true;
+    return false;
+}
+
 /* short loops along a reduction inside the nest (the taps of a window) are written out */
 void pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t most)
 {
@@ -128,7 +138,7 @@ void pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t most
         pass_unroll_short(k, &s->body, most);
         for (int j = 0; j < s->body.count; j++) /* only what has no real loop inside: serial loops in unrolled ones are jammed, in the wrong order for a sum */
             inner &= s->body.at[j]->kind != LOOP_FOR || k->axis[s->body.at[j]->axis].role == LOOP_UNROLL;
-        if (a->role == LOOP_SERIAL && a->ordered && inner && !s->guards && loop_is_const(k, a->to, &extent) && a->lo == 0 &&
+        if (a->role == LOOP_SERIAL && a->ordered && inner && !s->guards && !reads_variables(k, &s->body) && loop_is_const(k, a->to, &extent) && a->lo == 0 &&
             extent == a->hi && a->hi <= most)
             a->role = LOOP_UNROLL;
     }
@@ -176,9 +186,41 @@ static void elementwise(struct loop_kernel *k)
     pass_share(k, NULL);
 }
 
-void pass_schedule(struct loop_kernel *k, const struct pass_options *options)
+/* A condition around a loop that differs between the copies of an unrolled loop goes to the updates inside. */
+static void add_guard(struct loop_kernel *k, struct loop_block *b, struct loop_guard g)
 {
-    loop_depends(k);
+    for (int i = 0; i < b->count; i++) {
+        struct loop_statement *s = b->at[i];
+        add_guard(k, &s->body, g);
+        if (s->kind != LOOP_SET)
+            continue;
+        if (s->guards == (int)(sizeof s->guard / sizeof *s->guard))
+            ir_bug("kernel %s: too many conditions on a statement", k->name);
+        s->guard[s->guards++] = g;
+    }
+}
+
+static void settle_guards(struct loop_kernel *k, struct loop_block *b, uint64_t unrolled)
+{
+    for (int i = 0; i < b->count; i++) {
+        struct loop_statement *s = b->at[i];
+        int                    kept = 0;
+        if (s->kind != LOOP_FOR)
+            continue;
+        for (int g = 0; g < s->guards; g++) {
+            if ((loop_axes_of(k, s->guard[g].ix) | loop_axes_of(k, s->guard[g].limit)) & unrolled)
+                add_guard(k, &s->body, s->guard[g]);
+            else
+                s->guard[kept++] = s->guard[g];
+        }
+        s->guards = kept;
+        enum loop_role role = k->axis[s->axis].role;
+        settle_guards(k, &s->body, role == LOOP_UNROLL || role == LOOP_VECTOR ? unrolled | UINT64_C(1) << s->axis : unrolled);
+    }
+}
+
+static void choose(struct loop_kernel *k, const struct pass_options *options)
+{
     struct nest n = pass_nest(k);
 
     for (int i = 0; i < n.inner->count; i++) {
@@ -195,4 +237,12 @@ void pass_schedule(struct loop_kernel *k, const struct pass_options *options)
     }
     if (!pass_tile_contraction(k, options))
         elementwise(k);
+}
+
+void pass_schedule(struct loop_kernel *k, const struct pass_options *options)
+{
+    loop_depends(k);
+    choose(k, options);
+    settle_guards(k, &k->body, 0);
+    loop_depends(k);
 }

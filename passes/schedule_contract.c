@@ -122,8 +122,14 @@ static bool choose_lanes(struct contraction *c, const struct nest *n)
     if (best == 0)
         return false;
     rate(c, n, c->lanes, &c->narrow, &c->wide, &c->pack);
-    if (c->pack && (c->along < 0 || c->def[c->wide]->guards))
-        c->pack = false; /* lane by lane, then */
+    if (c->pack) { /* all that its address moves with must be outside the sliver, or be what is packed along */
+        uint64_t outside = UINT64_C(1) << c->lanes | (c->along < 0 ? 0 : UINT64_C(1) << c->along);
+        for (int i = 0; i < n->count; i++)
+            outside |= UINT64_C(1) << n->loop[i]->axis;
+        struct loop_statement *load = c->def[c->wide];
+        if (c->along < 0 || load->guards || (loop_axes_of(c->k, load->ix) & ~outside))
+            c->pack = false; /* lane by lane, then */
+    }
     return true;
 }
 
@@ -358,11 +364,11 @@ static void tile(struct contraction *c)
         bool narrow = sees(c, c->narrow, axis), wide = sees(c, c->wide, axis);
         if (axis == c->lanes || k->axis[axis].hi < 2)
             continue;
-        if (narrow && wide)
+        if (wide && (narrow || c->pack)) /* what is packed is packed inside these */
             both[boths++] = axis;
         else if (narrow && (row < 0 || k->axis[axis].hi >= k->axis[row].hi))
             row = axis;
-        else if (wide && !c->pack)
+        else if (wide)
             column = axis; /* the innermost */
     }
     int64_t width = column >= 0 ? LOOP_LANES : pass_sliver(k->axis[c->lanes].hi);

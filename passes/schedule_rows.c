@@ -17,7 +17,24 @@
 static void in_registers(struct loop_kernel *k, struct loop_statement *row)
 {
     int64_t width = (k->axis[row->axis].hi + LOOP_LANES - 1) / LOOP_LANES;
-    int     axis = row->axis, lane = pass_split(k, row, LOOP_LANES);
+    int     axis = row->axis, lane = -1;
+
+    for (int i = 0; i < row->body.count && k->axis[axis].hi == 1; i++) { /* one element is its own fold, but for -0 + 0 */
+        struct loop_statement *s = row->body.at[i];
+        int64_t                extent;
+        if (s->kind != LOOP_FOLD || !loop_is_const(k, k->axis[axis].to, &extent) || extent != 1)
+            continue;
+        struct loop_statement zero = { .kind = LOOP_LET, .op = IR_const, .dtype = s->dtype, .value = loop_value_new(k, s->dtype) };
+        loop_add(k, &k->body, zero);
+        memmove(&k->body.at[1], &k->body.at[0], (size_t)(k->body.count - 1) * sizeof *k->body.at);
+        k->body.at[0] = loop_copy(k, &zero);
+        s->kind = LOOP_LET;
+        if (s->op == IR_add)
+            s->args[1] = zero.value;
+        else
+            s->op = IR_stop_gradient;
+    }
+    lane = pass_split(k, row, LOOP_LANES);
 
     k->axis[lane].role = LOOP_VECTOR;
     k->axis[row->axis].role = LOOP_UNROLL;

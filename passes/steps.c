@@ -106,7 +106,7 @@ static void guard_overrun(struct loop_statement *s, void *with)
     } else if (s->kind == LOOP_STORE) {
         /* padding lies behind the last axis only, where neighbours are neighbours in memory */
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
-        exact = !(k->buffer[s->buffer].padded && linear && step == 1);
+        exact = !(k->buffer[s->buffer].padded && linear && step == 1) && (loop_axes_of(k, s->ix) >> o->axis & 1);
     } else if (s->kind == LOOP_LOAD) {
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !linear || (step != 0 && step != 1);

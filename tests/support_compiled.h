@@ -1,0 +1,18 @@
+/*
+ * Compiled programs for tests: a graph through the whole pipeline, run on the values of a random case.
+ */
+#ifndef TESTS_SUPPORT_COMPILED_H
+#define TESTS_SUPPORT_COMPILED_H
+
+#include "random.h"
+
+struct compiled_how {
+    bool        fuse;
+    int         threads;
+    const char *target; /* NULL: native */
+    int64_t     bound;  /* of the first symbol; 0: its own */
+};
+/* The values of all outputs, then of all effects (the states after the run), row-major; NULL with c->error. */
+struct ir_array *compiled_values(struct random_case *c, const struct compiled_how *how);
+
+#endif
