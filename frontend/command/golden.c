@@ -54,13 +54,22 @@ const struct golden_attr *golden_attr(const struct golden_case *c, const char *n
     return NULL;
 }
 
+/* Extents, strides and the like: so small that a product with an array's size has no overflow. */
+static int64_t sane(struct golden_work *w, const char *name, int64_t number)
+{
+    if (number >= -(1 << 20) && number <= 1 << 20)
+        return number;
+    golden_cannot(w, "%.40s has %lld", name, (long long)number);
+    return 1;
+}
+
 int64_t golden_int(struct golden_work *w, const char *name, int64_t otherwise)
 {
     const struct golden_attr *a = golden_attr(w->c, name);
 
     if (a && a->kind != 'i' && a->kind != 'b')
         golden_cannot(w, "%.40s is no integer", name);
-    return a ? a->integer : otherwise;
+    return a ? sane(w, name, a->integer) : otherwise;
 }
 
 double golden_real(struct golden_work *w, const char *name, double otherwise)
@@ -90,7 +99,7 @@ tp_shape golden_ints(struct golden_work *w, const char *name)
         golden_cannot(w, "%.40s is no list of at most %d integers", name, IR_RANK);
     else
         for (list.rank = 0; list.rank < a->count; list.rank++)
-            list.dim[list.rank] = a->integers[list.rank];
+            list.dim[list.rank] = sane(w, name, a->integers[list.rank]);
     return list;
 }
 

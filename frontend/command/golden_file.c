@@ -175,23 +175,28 @@ static bool read_dtype(struct reader *r, enum ir_dtype *dtype)
     return refuse(r, name, "f32, f64, i32, i64 or b8");
 }
 
+#define MOST \
+    ((int64_t)1 << 40) /* bytes of an array: then products of its extents have no overflow */
+
 /* in and ct lines; where the bytes lie is checked here, once. */
 static struct golden_array read_array(struct reader *r, bool input)
 {
     struct golden_array a = { .name = word(r, "a name") };
-    int64_t bytes, offset, given;
+    int64_t bytes, reach, offset, given; /* reach: as if no extent were 0 */
 
     if (!read_dtype(r, &a.dtype))
         return a;
-    bytes = ir_dtypes[a.dtype].bytes;
+    bytes = reach = ir_dtypes[a.dtype].bytes;
     a.shape.rank = (int)integer(r, "a rank of 0 to 8", 0, IR_RANK);
     for (int i = 0; i < a.shape.rank && r->ok; i++) {
-        a.shape.dim[i] = integer(r, "an extent", 0, (int64_t)1 << 40);
-        if (__builtin_mul_overflow(bytes, a.shape.dim[i], &bytes) || bytes > (int64_t)1 << 50)
-            refuse(r, "an array of more than 2^50 bytes", "one that fits");
+        const int64_t dim = a.shape.dim[i] = integer(r, "an extent", 0, MOST);
+        if (__builtin_mul_overflow(reach, dim ? dim : 1, &reach) || reach > MOST)
+            refuse(r, "an array of more than 2^40 bytes", "one that fits");
+        else
+            bytes *= dim;
     }
-    offset = integer(r, "an offset", 0, (int64_t)1 << 50);
-    given = integer(r, "a number of bytes", 0, (int64_t)1 << 50);
+    offset = integer(r, "an offset", 0, MOST);
+    given = integer(r, "a number of bytes", 0, MOST);
     if (r->ok && given != bytes)
         refuse(r, "another number of bytes than type and shape have", "their product");
     if (r->ok && (offset % 16 || (uint64_t)offset + (uint64_t)bytes > r->bytes))

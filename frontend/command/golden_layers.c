@@ -269,11 +269,9 @@ void golden_op_nearest(struct golden_work *w)
     const tp_shape scale = golden_ints(w, "scale");
     const int rank = tp_rank(x);
 
-    if (scale.rank > rank || rank + scale.rank > IR_RANK) {
+    if (scale.rank > rank || rank + scale.rank > IR_RANK)
         golden_cannot(w, "a scale of %d axes", scale.rank);
-        return;
-    }
-    for (int i = 0; i < scale.rank; i++) {
+    for (int i = 0; i < scale.rank && !*w->why; i++) {
         const int axis = rank - scale.rank + i;
         tp_tensor wide = tp_unsqueeze(x, axis + 1);
 
