@@ -26,6 +26,7 @@
 #define LOOP_LANES 16
 #define LOOP_AXES  64 /* axes a kernel may have */
 #define LOOP_TERMS 48 /* terms an index expression may have */
+#define LOOP_OVERRUN 64 /* elements that a load may run on behind its buffer: a strip of four vectors */
 
 /* loop_index.c: index expressions, sums of scale * atom + constant; equal expressions have equal ids. 0 is the constant 0. */
 typedef uint32_t loop_ix;
