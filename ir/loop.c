@@ -102,6 +102,11 @@ void loop_replace_axis(struct loop_kernel *k, struct loop_block *block, int axis
 {
     for (int i = 0; i < block->count; i++) {
         replace_in(k, block->at[i], axis, by);
+        if (block->at[i]->kind == LOOP_FOR) {
+            struct loop_axis *a = &k->axis[block->at[i]->axis];
+            a->from = loop_replace(k, a->from, axis, by);
+            a->to = loop_replace(k, a->to, axis, by);
+        }
         loop_replace_axis(k, &block->at[i]->body, axis, by);
     }
 }

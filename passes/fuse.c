@@ -40,7 +40,7 @@ static bool reads_memory(enum ir_op op)
     return op == IR_input || op == IR_state;
 }
 
-/* made of constants and indices alone: cheaper to compute again than to read */
+/* comparisons, and what is made of constants and indices alone: cheaper to compute again than to store and read */
 static bool is_free(const struct fuse *f, const struct ir_node *n)
 {
     if (n->op == IR_const || n->op == IR_iota || n->op == IR_size)
@@ -69,8 +69,9 @@ static void find_virtual(struct fuse *f)
         memory[v] = reads_memory(n->op) || !(f->virtual[v] || pass_is_view(n->op));
         for (int i = 0; i < n->arity; i++)
             memory[v] |= memory[n->args[i].id];
+        bool compares = ir_ops[n->op].group == IR_COMPARE || ir_ops[n->op].group == IR_PREDICATE;
         if (memory[v] && !pass_is_view(n->op))
-            f->virtual[v] = false;
+            f->virtual[v] = compares && f->options->fuse;
     }
 }
 
@@ -283,7 +284,19 @@ static bool try_reduce(struct fuse *f, int k, ir_val v)
     return arguments_in_place(f, k, n, &a->shape) && !makes_cycle(f, k, v);
 }
 
-/* what is alone in a pointwise kernel and read by v only is computed inside v's loop instead of being stored */
+/*
+ * Pointwise kernels that v's kernel k reads at the same index become part of it, as long as nobody between them needs the one and is
+ * needed by the other. For a kernel of another index space (a sum of columns) only what nobody else reads is taken in, and computed
+ * inside its loops.
+ */
+static bool between(const struct fuse *f, int k, int other)
+{
+    for (int x = 0; x < f->groups; x++)
+        if (x != k && x != other && bit(f->group[k].depends, x) && bit(f->group[x].depends, other))
+            return true;
+    return false;
+}
+
 static bool only_reader(struct fuse *f, const int *readers, int k)
 {
     for (int i = 0; i < f->group[k].count; i++) {
@@ -299,16 +312,30 @@ static void absorb(struct fuse *f, int k, ir_val v, const int *readers)
     bases_of(f, v);
     for (int i = 0; i < f->bases; i++) {
         int other = f->group_of[f->base[i].id];
-        if (other < 0 || other == k || f->group[other].class != MAP || !only_reader(f, readers, other))
+        if (other < 0 || other == k || f->group[other].class != MAP || f->group[other].effect || between(f, k, other))
+            continue;
+        bool same = ir_same_shape(&f->group[other].domain, &f->group[k].domain) && f->group[k].class != SCATTER;
+        if (!(same && f->group[k].class != COLUMN) && !only_reader(f, readers, other))
             continue;
         struct group *o = &f->group[other];
         int           count = o->count;
         o->count = 0;
+        for (int j = 0; j < f->groups; j++) /* who waited for it waits for k */
+            if (j != k && bit(f->group[j].depends, other))
+                add_dependence(f, j, k);
         for (int j = 0; j < count; j++)
             put(f, k, o->nodes[j]);
         bases_of(f, v);
         i = -1;
     }
+}
+
+/* a contraction's epilogue first, then rows and the rest, and of equals the latest */
+static int preference(const struct fuse *f, int k)
+{
+    static const int of[] = { [MAP] = 0, [SCATTER] = 0, [COLUMN] = 1, [WINDOW] = 2, [ROW] = 3, [CONTRACT] = 4 };
+
+    return of[f->group[k].class] * 1000000 + k;
 }
 
 static void place(struct fuse *f, ir_val v, const int *readers)
@@ -321,11 +348,11 @@ static void place(struct fuse *f, ir_val v, const int *readers)
         bases_of(f, v);
         int    count = f->bases;
         int    candidate[64], candidates = 0;
-        for (int i = 0; i < count; i++) { /* latest first */
+        for (int i = 0; i < count; i++) {
             int k = f->group_of[f->base[i].id], at = 0;
             if (k < 0 || candidates == 64)
                 continue;
-            while (at < candidates && candidate[at] > k)
+            while (at < candidates && preference(f, candidate[at]) > preference(f, k))
                 at++;
             if (at < candidates && candidate[at] == k)
                 continue;
@@ -341,6 +368,7 @@ static void place(struct fuse *f, ir_val v, const int *readers)
                 f->group[k].prefix = n->shape.rank;
             }
             put(f, k, v);
+            absorb(f, k, v, readers);
             return;
         }
     }
@@ -349,6 +377,8 @@ static void place(struct fuse *f, ir_val v, const int *readers)
         k = new_group(f, ROW, ir_at(f->g, n->args[0])->shape);
         f->group[k].prefix = n->shape.rank;
         put(f, k, v);
+        if (f->options->fuse)
+            absorb(f, k, v, readers);
         return;
     }
     switch (n->op) {

@@ -162,11 +162,12 @@ static uint32_t reduce_axes(struct lower *l, const struct ir_node *n, const loop
     }
     bool    pieces = order.piece && l->k->axis[nest.axis[0]].hi > order.piece;
     int     firsts = nest.axis[0];
-    if (pieces)
+    bool    cuts = pieces && order.piece > 1; /* a piece of one index is the loop itself */
+    if (cuts)
         first = cut(&nest, order.piece);
     else
         first = loop_axis_ix(l->k, firsts);
-    for (int i = 0, j = 0, r = pieces ? 1 : 0; i < a->shape.rank; i++) {
+    for (int i = 0, j = 0, r = cuts ? 1 : 0; i < a->shape.rank; i++) {
         if (!reduced[i])
             inner[i] = index[j++];
         else {
@@ -272,7 +273,7 @@ static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loo
     }
     nest.axes = contracted;
     bool pieces = contracted && order.piece && l->k->axis[nest.axis[0]].hi > order.piece;
-    if (pieces)
+    if (pieces && order.piece > 1)
         of[(unsigned char)letters[0]] = cut(&nest, order.piece);
     for (int i = 0; i < a->shape.rank; i++)
         inner_a[i] = of[(unsigned char)first[i]];

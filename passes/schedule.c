@@ -125,23 +125,33 @@ static bool reads_variables(const struct loop_kernel *k, const struct loop_block
     return false;
 }
 
-/* short loops along a reduction inside the nest (the taps of a window) are written out */
-void pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t most)
+/* Short loops along a reduction inside the nest (the taps of a window) are written out, `most` bodies in all. Gives how many one body of
+ * the block stands for, 0 where a real loop stays in it. */
+int64_t pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t most)
 {
+    int64_t bodies = 1;
+
     for (int i = 0; i < b->count; i++) {
         struct loop_statement *s = b->at[i];
         int64_t                extent;
         if (s->kind != LOOP_FOR)
             continue;
         struct loop_axis *a = &k->axis[s->axis];
-        bool              inner = true;
-        pass_unroll_short(k, &s->body, most);
-        for (int j = 0; j < s->body.count; j++) /* only what has no real loop inside: serial loops in unrolled ones are jammed, in the wrong order for a sum */
-            inner &= s->body.at[j]->kind != LOOP_FOR || k->axis[s->body.at[j]->axis].role == LOOP_UNROLL;
-        if (a->role == LOOP_SERIAL && a->ordered && inner && !s->guards && !reads_variables(k, &s->body) && loop_is_const(k, a->to, &extent) && a->lo == 0 &&
-            extent == a->hi && a->hi <= most)
+        int64_t           inner = pass_unroll_short(k, &s->body, most);
+        if (a->role == LOOP_UNROLL || a->role == LOOP_VECTOR) {
+            bodies = bodies && inner ? bodies * inner : 0;
+            continue;
+        }
+        /* serial loops in unrolled ones are jammed, in the wrong order for a sum: only what has none inside */
+        if (a->ordered && inner && !s->guards && !reads_variables(k, &s->body) && loop_is_const(k, a->to, &extent) && a->lo == 0 &&
+            extent == a->hi && inner * a->hi <= most) {
             a->role = LOOP_UNROLL;
+            bodies = bodies ? bodies * inner * a->hi : 0;
+        } else {
+            bodies = 0;
+        }
     }
+    return bodies;
 }
 
 static bool has_scatter(const struct loop_kernel *k, const struct nest *n)
@@ -158,11 +168,51 @@ static bool has_scatter(const struct loop_kernel *k, const struct nest *n)
     return false;
 }
 
+/* A sum over images that lie side by side: an image a lane, each summed by itself as the order demands. */
+struct across {
+    struct loop_kernel *k;
+    int                 axis;
+    bool                good;
+};
+
+static void look_across(struct loop_statement *s, void *with)
+{
+    struct across *a = with;
+    bool           linear;
+
+    if (s->kind == LOOP_LOAD)
+        a->good &= pass_lane_step(a->k, s->ix, a->axis, &linear) == 1 && linear;
+}
+
+static struct loop_statement *images(struct loop_kernel *k, struct loop_block *b)
+{
+    for (int i = 0; i < b->count; i++) {
+        struct loop_statement *s = b->at[i];
+        struct across          a = { k, s->axis, false };
+        if (s->kind != LOOP_FOR || !k->axis[s->axis].ordered || k->axis[s->axis].hi < LOOP_LANES)
+            continue;
+        for (int j = 0; j < s->body.count; j++)
+            a.good |= s->body.at[j]->kind == LOOP_VAR;
+        pass_each(&s->body, look_across, &a);
+        if (a.good)
+            return s;
+    }
+    return NULL;
+}
+
 static void elementwise(struct loop_kernel *k)
 {
     struct nest n;
 
     pass_sink(k);
+    n = pass_nest(k);
+    struct loop_statement *sums = images(k, n.inner);
+    if (sums) {
+        int lane = pass_split(k, sums, LOOP_LANES);
+        k->axis[lane].role = LOOP_VECTOR;
+        pass_share(k, NULL);
+        return;
+    }
     for (int i = pass_nest(k).count - 2; i >= 0; i--)
         pass_flatten(k, i);
     n = pass_nest(k);
@@ -172,7 +222,7 @@ static void elementwise(struct loop_kernel *k)
         pass_inward(k, lanes);
         n = pass_nest(k);
         lanes = n.loop[n.count - 1];
-        pass_unroll_short(k, n.inner, 4);
+        pass_unroll_short(k, n.inner, 16);
         if (reduces(n.inner) && k->axis[lanes->axis].hi >= 64) { /* four sums at a time hide the latency of one */
             axis = pass_split(k, lanes, 64);
             lanes = lanes->body.at[0];

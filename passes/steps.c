@@ -93,6 +93,7 @@ struct overrun { /* an axis will run past its extent */
     struct loop_kernel *k;
     int                 axis;
     loop_ix             whole, limit;
+    bool                beyond; /* past the greatest extent too, where no memory is set aside */
 };
 
 static void guard_overrun(struct loop_statement *s, void *with)
@@ -103,11 +104,11 @@ static void guard_overrun(struct loop_statement *s, void *with)
 
     if (s->kind == LOOP_FOLD) {
         exact = true;
-    } else if (s->kind == LOOP_STORE) {
+    } else if (s->kind == LOOP_STORE && o->beyond) {
         /* padding lies behind the last axis only, where neighbours are neighbours in memory */
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !(k->buffer[s->buffer].padded && linear && step == 1) && (loop_axes_of(k, s->ix) >> o->axis & 1);
-    } else if (s->kind == LOOP_LOAD) {
+    } else if (s->kind == LOOP_LOAD && o->beyond) {
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !linear || (step != 0 && step != 1);
         exact = exact && (loop_axes_of(k, s->ix) >> o->axis & 1);
@@ -141,7 +142,7 @@ int pass_split(struct loop_kernel *k, struct loop_statement *loop, int64_t by)
     loop_ix index = loop_plus(k, loop_scale(k, loop_axis_ix(k, outer), by), loop_axis_ix(k, inner));
     index = loop_plus(k, index, loop_const(k, start));
     if (!whole) {
-        struct overrun o = { k, loop->axis, loop_axis_ix(k, loop->axis), limit };
+        struct overrun o = { k, loop->axis, loop_axis_ix(k, loop->axis), limit, hi % by != 0 };
         pass_each(&loop->body, guard_overrun, &o);
     }
     loop_replace_axis(k, &loop->body, loop->axis, index);

@@ -29,7 +29,7 @@ void        pass_each(struct loop_block *, void (*)(struct loop_statement *, voi
 
 /* schedule.c */
 void pass_share(struct loop_kernel *, struct loop_statement *loop);                    /* on all threads, along this loop, if it is worth it */
-void pass_unroll_short(struct loop_kernel *, struct loop_block *, int64_t most);       /* short loops along a reduction are written out */
+int64_t pass_unroll_short(struct loop_kernel *, struct loop_block *, int64_t most);       /* short loops along a reduction are written out */
 
 /* schedule_contract.c, schedule_rows.c */
 bool pass_tile_contraction(struct loop_kernel *, const struct pass_options *); /* false: it is none */
