@@ -110,7 +110,8 @@ static bool widen(struct loop_kernel *k, struct loop_table *t, uint32_t count)
 {
     if (2 * count + 2 <= t->room)
         return false;
-    t->room = t->room ? 2 * t->room : 64;
+    for (t->room = t->room ? t->room : 64; 2 * count + 2 > t->room;)
+        t->room *= 2;
     t->slot = ir_alloc(k->arena, t->room * sizeof *t->slot); /* a number plus one, 0: free */
     return true;
 }
