@@ -309,7 +309,8 @@ static uint32_t lower_take(struct lower *l, const struct ir_node *n, const loop_
     loop_ix               inner[IR_RANK];
 
     for (int i = 0; i < a->shape.rank; i++)
-        inner[i] = index[i < axis ? i : i + b->shape.rank - 1];
+        if (i != axis)
+            inner[i] = index[i < axis ? i : i + b->shape.rank - 1];
     inner[axis] = picked(l, n->args[1], index + axis, a->shape.dim[axis]);
     return lower_value(l, n->args[0], inner);
 }
