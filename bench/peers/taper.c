@@ -5,8 +5,8 @@
  *     taper-peer WORKLOAD --first      only as far as the first step: how long from the process's
  *                                      start, was a compiler loaded, how much memory
  *
- * $PEER_NUMBERS is the folder that numbers.py wrote, $PEER_SPAWN the moment of the start in seconds
- * since 1970, $PEER_BUDGET the seconds to measure (5), $THREADS how many threads.
+ * $PEER_NUMBERS is the folder that write_numbers.py wrote, $PEER_SPAWN the moment of the start in
+ * seconds since 1970, $PEER_BUDGET the seconds to measure (5), $THREADS how many threads.
  */
 #define _GNU_SOURCE
 #include "bench/common/measure.h"
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
     }
     if (!first && !s.numbers) {
         fprintf(stderr, "taper-peer: PEER_NUMBERS is not set; expected the folder that "
-                        "bench/peers/numbers.py wrote\n");
+                        "bench/peers/write_numbers.py wrote\n");
         return 2;
     }
     t.start_s = now - spawn;
