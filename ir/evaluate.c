@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- elements
- * ------------------------------------------------------------------------------------------ */
+/* --- elements -------------------------------------------------------------------------------- */
 
 #define TYPES(X)     \
     X(BOOL, uint8_t) \
@@ -93,8 +92,7 @@ void ir_store_exact(struct ir_array *to, int64_t first, int64_t n, const wide *f
     }
 }
 
-/* --- index spaces
- * ---------------------------------------------------------------------------------------- */
+/* --- index spaces ---------------------------------------------------------------------------- */
 
 int64_t ir_count(const struct ir_shape *fixed)
 {
@@ -139,9 +137,7 @@ void ir_walk_next(struct ir_walk *w)
     w->done = true;
 }
 
-/* --- errors
- * ------------------------------------------------------------------------------------------------
- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 bool ir_value_error(const struct ir_evaluation *e, const char *format, ...)
 {
@@ -157,8 +153,7 @@ bool ir_value_error(const struct ir_evaluation *e, const char *format, ...)
                    : ir_error(e->error, IR_FAILED, "%s: %s", ir_ops[e->node->op].name, text);
 }
 
-/* --- inputs, states and symbols
- * ------------------------------------------------------------------------------ */
+/* --- inputs, states and symbols -------------------------------------------------------------- */
 
 int64_t ir_extent(const struct ir_evaluation *e, int64_t dim)
 {
@@ -261,9 +256,7 @@ static bool solve_symbols(struct ir_evaluation *e, int bindings, const struct ir
     return true;
 }
 
-/* --- nodes
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 bool ir_value_of_given(struct ir_evaluation *e, const struct ir_node *n, const struct ir_array *arg,
                        struct ir_array *result)

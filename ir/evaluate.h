@@ -66,4 +66,28 @@ int64_t ir_extent(const struct ir_evaluation *,
 bool ir_value_error(const struct ir_evaluation *, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* FILE:LINE: OP: ...; is false */
 
+/* evaluate_contract.c: sums of products, and where windows lie. */
+/* The elements of an array for arithmetic: doubles, or exact integers. */
+struct ir_numbers {
+    double *real;
+    wide *exact;
+};
+bool ir_numbers_of(struct ir_evaluation *, struct ir_numbers *, const struct ir_array *,
+                   bool load); /* zeros, or its elements; `exact` is freed by the caller */
+void ir_numbers_store(struct ir_array *to, const struct ir_numbers *);
+void ir_multiply_add(bool is_real, const struct ir_numbers *y, const struct ir_numbers *a,
+                     const struct ir_numbers *b, struct ir_walk);
+
+/* How positions of windows (out) meet positions of the windowed array (in) along one axis. */
+struct ir_sliding {
+    int64_t in, out, window, stride, lo, dilation;
+};
+struct ir_sliding ir_sliding_of(const struct ir_evaluation *, const struct ir_node *, int axis,
+                                int64_t in, int64_t out, int64_t window, int stride_attr);
+int64_t ir_sliding_at(const struct ir_sliding *, int64_t out, int64_t tap);
+void ir_sliding_meet(struct ir_walk *, int axis, const struct ir_sliding *, int64_t tap,
+                     int out_walker, int64_t out_stride, int in_walker, int64_t in_stride);
+bool ir_any_tap(int axes, const struct ir_sliding *);
+bool ir_next_tap(int axes, const struct ir_sliding *, int64_t *tap);
+
 #endif

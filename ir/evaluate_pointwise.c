@@ -22,8 +22,7 @@ struct run {
     union cells arg[3], result;
 };
 
-/* --- the words of the table, for double
- * ----------------------------------------------------------- */
+/* --- the words of the table, for double ------------------------------------------------------ */
 
 /* The inverse of erf: Giles's polynomials, good to 1e-7, then Halley's steps on the smaller of erf
  * and erfc. */
@@ -161,8 +160,7 @@ static double modulo(double a, double b)
 #undef PREDICATE
 #undef COMPARE
 
-/* --- the same words for integers
- * ------------------------------------------------------------------- */
+/* --- the same words for integers ------------------------------------------------------------- */
 
 #undef K
 #undef ABS
@@ -195,8 +193,7 @@ static double modulo(double a, double b)
 #undef COMPARE
 #undef OP
 
-/* --- the rows' functions by op
- * ----------------------------------------------------------------------- */
+/* --- the rows' functions by op --------------------------------------------------------------- */
 
 typedef void row_function(struct run *);
 static row_function *const rows[IR_OPS][2] = {
@@ -225,8 +222,7 @@ static row_function *const rows[IR_OPS][2] = {
 #undef OP
 };
 
-/* --- from arrays to runs and back
- * --------------------------------------------------------------------- */
+/* --- from arrays to runs and back ------------------------------------------------------------ */
 
 /* How an argument is read under NumPy's broadcasting. */
 struct source {

@@ -146,8 +146,7 @@ static void expect(struct bench *b, ir_val v, struct ir_shape shape, const doubl
     struct bench b = open_bench(); \
     begin(&b)
 
-/* --- sources
- * ---------------------------------------------------------------------------------------------- */
+/* --- sources --------------------------------------------------------------------------------- */
 
 Test(sources, are_what_they_say)
 {
@@ -237,8 +236,7 @@ Test(sources, states_start_by_seed_and_name)
     end(&b);
 }
 
-/* --- pointwise
- * ---------------------------------------------------------------------------------------------- */
+/* --- pointwise ------------------------------------------------------------------------------- */
 
 Test(pointwise, broadcasts_as_numpy)
 {
@@ -352,8 +350,7 @@ Test(pointwise, casts)
     end(&b);
 }
 
-/* --- reductions
- * ---------------------------------------------------------------------------------------------- */
+/* --- reductions ------------------------------------------------------------------------------ */
 
 Test(reductions, over_axes)
 {
@@ -402,8 +399,7 @@ Test(reductions, arg_takes_the_first_and_nan)
     end(&b);
 }
 
-/* --- contractions and windows
- * --------------------------------------------------------------------------------- */
+/* --- contractions and windows ---------------------------------------------------------------- */
 
 Test(contractions, dot)
 {
@@ -502,9 +498,7 @@ Test(windows, hand_checked)
     end(&b);
 }
 
-/* --- movement
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- movement -------------------------------------------------------------------------------- */
 
 Test(movement, hand_checked)
 {
@@ -560,8 +554,7 @@ Test(effects, assign_is_the_new_value_and_reads_see_the_old)
     end(&b);
 }
 
-/* --- transposes: <f(x), y> = <x, f'(y)>
- * ------------------------------------------------------------------------------- */
+/* --- transposes: <f(x), y> = <x, f'(y)> ------------------------------------------------------ */
 
 static double inner(const struct ir_array *a, const struct ir_array *c)
 {
@@ -657,9 +650,7 @@ Test(transposes, windows_and_indices)
     end(&b);
 }
 
-/* --- symbols and refusals
- * ------------------------------------------------------------------------------------------------
- */
+/* --- symbols and refusals -------------------------------------------------------------------- */
 
 static void refused(struct bench *b, ir_val v, int status, const char *words)
 {

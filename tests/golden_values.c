@@ -16,8 +16,7 @@
 
 #include "support.h"
 
-/* --- arrays of a golden file, by case
- * ------------------------------------------------------------- */
+/* --- arrays of a golden file, by case -------------------------------------------------------- */
 
 struct array {
     const char *kind, *name, *type;
@@ -128,8 +127,7 @@ static void close_file(struct file *f)
     free(f->arrays);
 }
 
-/* --- running the command
- * ------------------------------------------------------------------------------- */
+/* --- running the command --------------------------------------------------------------------- */
 
 /* Exit status of `taper golden q a`; what it says on stderr and stdout goes to said. */
 static int run(const char *q, const char *a, const char *engine, char *said, size_t room)
@@ -199,8 +197,7 @@ static void forget(const char *path)
     rmdir(path);
 }
 
-/* --- comparing
- * ------------------------------------------------------------------------------------------- */
+/* --- comparing ------------------------------------------------------------------------------- */
 
 /* |got - want| <= ATOL + RTOL |want|; NaN and infinities where they are wanted. `wide`: the
  * absolute tolerance is at least RTOL times the greatest magnitude. */
@@ -311,8 +308,7 @@ Test(golden_values, training_is_pytorchs)
     compare("train", "interpreter");
 }
 
-/* --- hostile questions
- * -------------------------------------------------------------------------------------- */
+/* --- hostile questions ----------------------------------------------------------------------- */
 
 static void refused(const char *text, const char *words)
 {

@@ -150,8 +150,7 @@ bool random_equal(const struct ir_array *a, const struct ir_array *b, double rel
     return true;
 }
 
-/* --- shrinking
- * -------------------------------------------------------------------------------------------- */
+/* --- shrinking ------------------------------------------------------------------------------- */
 
 /* A way to make a case smaller. */
 struct cut {

@@ -4,6 +4,7 @@
  * For each case the operator is recorded on a fresh graph by the functions that users call, its
  * gradients are appended, and both are run. What cannot be done is answered `unsupported WORDS`.
  */
+#define _GNU_SOURCE /* setenv */
 #include "golden.h"
 
 #include <stdarg.h>
@@ -12,8 +13,7 @@
 
 #include "passes/passes.h"
 
-/* --- what operators ask of a question ------------------------------------------------------------
- */
+/* --- what operators ask of a question -------------------------------------------------------- */
 
 tp_tensor golden_cannot(struct golden_work *w, const char *format, ...)
 {
@@ -136,8 +136,7 @@ tp_tensor golden_maths(struct golden_work *w, const char *formula, tp_tensor a, 
     return tp_give(w->g, ir_formula(w->g->ir, formula, letter, at));
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------------ */
+/* --- running --------------------------------------------------------------------------------- */
 
 static bool compiled_values(tp_graph *g, int bindings, const struct ir_binding *binding, int n,
                             const tp_tensor *values, struct ir_array *results,
@@ -182,8 +181,7 @@ bool golden_values(tp_graph *g, bool interpret, int bindings, const struct ir_bi
     return ir_evaluate(g->ir, bindings, binding, n, wanted, results, arena, &g->error);
 }
 
-/* --- one case
- * --------------------------------------------------------------------------------------------- */
+/* --- one case -------------------------------------------------------------------------------- */
 
 /* Inputs and upstream gradients are inputs of the graph: `in.NAME`, `ct.NAME`. */
 static tp_tensor bind(struct golden_work *w, const char *prefix, const struct golden_array *a,
@@ -270,8 +268,7 @@ static void answer_operator(const struct golden_case *c, bool interpret, struct 
     ir_arena_free(arena);
 }
 
-/* --- the command
- * ---------------------------------------------------------------------------------------------- */
+/* --- the command ----------------------------------------------------------------------------- */
 
 int command_golden(int argc, char **argv, struct ir_error *error)
 {
@@ -299,6 +296,8 @@ int command_golden(int argc, char **argv, struct ir_error *error)
         ir_error(error, IR_REFUSED, "golden: engine \"%.40s\"; expected interpreter or compiled",
                  engine);
     else if (golden_read(&questions, argv[0], error)) {
+        if (interpret) /* programs of training runs as well */
+            setenv("TAPER_ENGINE", "interpreter", 1);
         ir_put(&answers.text, "golden 1\n");
         for (int i = 0; i < questions.count; i++) {
             const struct golden_case *c = &questions.cases[i];

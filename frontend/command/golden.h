@@ -69,49 +69,87 @@ typedef void golden_op(struct golden_work *);
 
 /* golden.c: what operators ask of a question */
 tp_tensor golden_cannot(struct golden_work *, const char *format, ...)
-    __attribute__((format(printf, 2, 3))); /* is poison */
+    __attribute__((format(printf, 2, 3)));                   /* is poison */
 tp_tensor golden_in(struct golden_work *, const char *name); /* it must be there */
 bool golden_has(const struct golden_work *, const char *name);
 const struct golden_attr *golden_attr(const struct golden_case *, const char *name); /* or NULL */
 int64_t golden_int(struct golden_work *, const char *name, int64_t otherwise);
 double golden_real(struct golden_work *, const char *name, double otherwise);
 const char *golden_text(struct golden_work *, const char *name, const char *otherwise);
-tp_shape golden_ints(struct golden_work *, const char *name); /* it must be there */
+tp_shape golden_ints(struct golden_work *, const char *name);  /* it must be there */
 int golden_axis(struct golden_work *, int64_t axis, int rank); /* 0..rank-1, or an error and 0 */
 void golden_out(struct golden_work *, tp_tensor y);
 /* Maths as text: a b c are tensors, p q r numbers of a's type. */
 tp_tensor golden_maths(struct golden_work *, const char *formula, tp_tensor a, tp_tensor b,
                        tp_tensor c, double p, double q, double r);
 
-/* The operators by name: a row is the name and the function golden_op_FUNCTION that spells it. Those of
- * one formula are rows in golden_formula.c. */
+/* The operators by name: a row is the name and the function golden_op_FUNCTION that spells it.
+ * Those of one formula are rows in golden_formula.c. */
 golden_op *golden_operator(const char *name); /* NULL: none of that name */
 bool golden_formula(struct golden_work *);    /* false: none of that name */
-#define GOLDEN_OPERATORS(X)                                                                        \
-    X(softmax, softmax) X(log_softmax, softmax) X(gelu, gelu) X(clamp, clamp) X(prelu, prelu)      \
-    X(where, where) X(masked_fill, masked_fill) X(sum, reduce) X(mean, reduce) X(amax, reduce)     \
-    X(amin, reduce) X(logsumexp, reduce) X(var, variance) X(std, variance) X(norm1, norm)          \
-    X(norm2, norm) X(prod, prod) X(argmax, arg) X(argmin, arg) X(cumsum, cumsum)                   \
-    X(cumprod, cumprod) X(glu, glu) X(normalize, normalize)                                        \
-    X(reshape, reshape) X(expand, expand) X(permute, permute) X(transpose, transpose)              \
-    X(squeeze, squeeze) X(unsqueeze, unsqueeze) X(flatten, flatten) X(cat, cat) X(stack, cat)      \
-    X(split, split) X(slice, slice) X(flip, flip) X(roll, roll) X(tile, tile) X(tril, triangle)    \
-    X(triu, triangle) X(diagonal, diagonal) X(pad_constant, pad) X(pad_reflect, pad)               \
-    X(pad_replicate, pad) X(gather, gather) X(scatter_add, scatter_add)                            \
-    X(index_select, index_select) X(index_add, index_add) X(embedding, embedding)                  \
-    X(one_hot, one_hot) X(topk, sort) X(sort, sort)                                                \
-    X(matmul, matmul) X(bmm, matmul) X(outer, outer) X(addmm, addmm) X(linear, linear)             \
-    X(einsum, einsum) X(conv1d, conv) X(conv2d, conv) X(conv3d, conv)                              \
-    X(conv_transpose1d, conv_transpose) X(conv_transpose2d, conv_transpose)                        \
-    X(max_pool1d, pool) X(max_pool2d, pool) X(avg_pool1d, pool) X(avg_pool2d, pool)                \
-    X(adaptive_avg_pool2d, adaptive_pool) X(pixel_shuffle, pixel_shuffle)                          \
-    X(interpolate_nearest, nearest) X(interpolate_bilinear, bilinear)                              \
-    X(batch_norm_train, batch_norm) X(batch_norm_eval, batch_norm) X(layer_norm, layer_norm)       \
-    X(rms_norm, rms_norm) X(group_norm, group_norm) X(instance_norm, group_norm)                   \
-    X(local_response_norm, local_response_norm) X(cross_entropy, class_loss)                       \
-    X(nll_loss, class_loss) X(mse_loss, loss) X(l1_loss, loss) X(smooth_l1_loss, loss)             \
-    X(huber_loss, loss) X(bce_loss, loss) X(bce_with_logits, loss) X(kl_div, loss)                 \
-    X(scaled_dot_product_attention, attention) X(lstm, recurrent) X(gru, recurrent)
+#define GOLDEN_OPERATORS(X)                                                                                  \
+    X(softmax, softmax)                                                                                      \
+    X(log_softmax, softmax)                                                                                  \
+    X(gelu, gelu) X(clamp, clamp) X(prelu, prelu) X(where, where) X(masked_fill, masked_fill)                \
+        X(sum, reduce) X(mean, reduce) X(amax, reduce) X(amin, reduce) X(logsumexp, reduce) X(               \
+            var, variance) X(std, variance) X(norm1, norm) X(norm2, norm) X(prod, prod)                      \
+            X(argmax, arg) X(argmin, arg) X(cumsum, cumsum) X(cumprod, cumprod) X(glu, glu) X(               \
+                normalize, normalize) X(reshape, reshape) X(expand, expand) X(permute, permute)              \
+                X(transpose, transpose) X(squeeze, squeeze) X(unsqueeze, unsqueeze)                          \
+                    X(flatten, flatten) X(cat, cat) X(stack, cat) X(split, split) X(                         \
+                        slice,                                                                               \
+                        slice) X(flip,                                                                       \
+                                 flip) X(roll,                                                               \
+                                         roll) X(tile,                                                       \
+                                                 tile) X(tril,                                               \
+                                                         triangle) X(triu, triangle)                         \
+                        X(diagonal, diagonal) X(pad_constant, pad) X(pad_reflect, pad) X(                    \
+                            pad_replicate,                                                                   \
+                            pad) X(gather,                                                                   \
+                                   gather) X(scatter_add, scatter_add)                                       \
+                            X(index_select, index_select) X(index_add, index_add) X(embedding, embedding) X( \
+                                one_hot,                                                                     \
+                                one_hot) X(topk,                                                             \
+                                           sort) X(sort, sort)                                               \
+                                X(matmul, matmul) X(bmm, matmul) X(outer, outer) X(                          \
+                                    addmm,                                                                   \
+                                    addmm) X(linear,                                                         \
+                                             linear) X(einsum,                                               \
+                                                       einsum) X(conv1d,                                     \
+                                                                 conv) X(conv2d,                             \
+                                                                         conv) X(conv3d, conv)               \
+                                    X(conv_transpose1d,                                                      \
+                                      conv_transpose) X(conv_transpose2d, conv_transpose)                    \
+                                        X(max_pool1d,                                                        \
+                                          pool) X(max_pool2d, pool)                                          \
+                                            X(avg_pool1d,                                                    \
+                                              pool) X(avg_pool2d, pool)                                      \
+                                                X(adaptive_avg_pool2d, adaptive_pool) X(                     \
+                                                    pixel_shuffle,                                           \
+                                                    pixel_shuffle) X(interpolate_nearest, nearest)           \
+                                                    X(interpolate_bilinear, bilinear) X(                     \
+                                                        batch_norm_train,                                    \
+                                                        batch_norm) X(batch_norm_eval, batch_norm)           \
+                                                        X(layer_norm, layer_norm) X(                         \
+                                                            rms_norm,                                        \
+                                                            rms_norm) X(group_norm, group_norm)              \
+                                                            X(instance_norm, group_norm) X(                  \
+                                                                local_response_norm,                         \
+                                                                local_response_norm)                         \
+                                                                X(cross_entropy, class_loss) X(              \
+                                                                    nll_loss,                                \
+                                                                    class_loss) X(mse_loss, loss)            \
+                                                                    X(l1_loss, loss) X(                      \
+                                                                        smooth_l1_loss,                      \
+                                                                        loss) X(huber_loss, loss)            \
+                                                                        X(bce_loss, loss) X(                 \
+                                                                            bce_with_logits,                 \
+                                                                            loss) X(kl_div, loss)            \
+                                                                            X(scaled_dot_product_attention,  \
+                                                                              attention)                     \
+                                                                                X(lstm, recurrent)           \
+                                                                                    X(gru,                   \
+                                                                                      recurrent)
 #define DECLARE(name, function) golden_op golden_op_##function;
 GOLDEN_OPERATORS(DECLARE)
 #undef DECLARE
@@ -119,8 +157,8 @@ GOLDEN_OPERATORS(DECLARE)
 /* golden_shape.c: small spellings that several operators share */
 tp_tensor golden_cut(tp_tensor x, int axis, int64_t start, int64_t stop, int64_t step);
 tp_tensor golden_shaped(tp_tensor x, tp_shape shape);
-tp_tensor golden_last(tp_tensor x, int axis);       /* with that axis as the last one */
-tp_tensor golden_back(tp_tensor x, int axis);       /* the last axis back to its place */
+tp_tensor golden_last(tp_tensor x, int axis); /* with that axis as the last one */
+tp_tensor golden_back(tp_tensor x, int axis); /* the last axis back to its place */
 tp_tensor golden_diagonal(struct golden_work *, tp_tensor x, int64_t offset, int a, int b);
 tp_tensor golden_index(tp_tensor like, tp_shape shape, int axis); /* i64: the index along an axis */
 tp_shape golden_with(tp_tensor x, int axis, int64_t extent); /* x's shape with another extent */
@@ -132,6 +170,20 @@ tp_tensor golden_channels(tp_tensor vector, int rank); /* [C] as [1 C 1 ..] */
 /* golden_train.c */
 bool golden_trains(const struct golden_case *);
 void golden_train(const struct golden_case *, bool interpret, struct golden_answers *);
+
+/* golden_models.c: a training run at work, and its graph */
+enum { GOLDEN_PARAMETERS = 200, GOLDEN_LAYERS = 32 };
+struct golden_run {
+    struct golden_work w; /* g, c, and why it cannot be done */
+    tp_dtype dtype;
+    tp_tensor x, y, logits;
+    tp_tensor state[4 * GOLDEN_INPUTS], gradient[GOLDEN_PARAMETERS]; /* by the case's inputs */
+    int parameters;
+};
+tp_tensor golden_model(struct golden_run *, const struct golden_array *x,
+                       const struct golden_array *y);       /* the loss, or poison */
+int64_t golden_size(struct golden_run *, const char *attr); /* 1 or more */
+const char *golden_state_name(struct golden_run *, const char *theirs);
 
 /* Inputs of a case bound by name, and the values of tensors of g by either engine. */
 bool golden_values(tp_graph *g, bool interpret, int bindings, const struct ir_binding *, int n,

@@ -12,8 +12,7 @@
 
 #include "frontend/data.h"
 
-/* --- whole files -------------------------------------------------------------------------------
- */
+/* --- whole files ----------------------------------------------------------------------------- */
 
 static char *read_all(const char *path, size_t *size, struct ir_error *error)
 {
@@ -37,8 +36,7 @@ static char *read_all(const char *path, size_t *size, struct ir_error *error)
     return data;
 }
 
-/* --- words of a line ----------------------------------------------------------------------------
- */
+/* --- words of a line ------------------------------------------------------------------------- */
 
 struct reader {
     struct golden *golden;
@@ -114,8 +112,7 @@ static double real(struct reader *r)
     return number;
 }
 
-/* --- items
- * ----------------------------------------------------------------------------------------- */
+/* --- items ----------------------------------------------------------------------------------- */
 
 static struct golden_attr read_attr(struct reader *r)
 {
@@ -298,8 +295,7 @@ void golden_free(struct golden *golden)
         ir_arena_free(golden->arena);
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------ */
+/* --- answers --------------------------------------------------------------------------------- */
 
 void golden_put(struct golden_answers *a, const char *kind, const char *name,
                 const struct ir_array *array)

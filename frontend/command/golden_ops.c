@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- pointwise with a choice --------------------------------------------------------------------
- */
+/* --- pointwise with a choice ----------------------------------------------------------------- */
 
 void golden_op_gelu(struct golden_work *w)
 {
@@ -57,8 +56,7 @@ void golden_op_masked_fill(struct golden_work *w)
     golden_out(w, tp_where(golden_in(w, "mask"), golden_real(w, "value", 0), x));
 }
 
-/* --- reductions
- * ------------------------------------------------------------------------------------ */
+/* --- reductions ------------------------------------------------------------------------------ */
 
 /* The axes of `dim`: a list or one number; absent or empty: all. */
 static tp_reduce_args axes_of(struct golden_work *w, tp_tensor x)
@@ -192,8 +190,7 @@ void golden_op_normalize(struct golden_work *w)
     golden_out(w, golden_maths(w, "a / select(b < p, p, b)", x, norm, x, eps, 0, 0));
 }
 
-/* --- running sums and products: a window, or a triangle, over the last axis
- * ------------------------ */
+/* --- running sums and products: a window, or a triangle, over the last axis ------------------ */
 
 void golden_op_cumsum(struct golden_work *w)
 {
@@ -229,8 +226,7 @@ void golden_op_cumprod(struct golden_work *w)
     golden_out(w, golden_back(tp_prod(tp_where(tp_le(column, row), last, 1), -1), axis));
 }
 
-/* --- products
- * ---------------------------------------------------------------------------------------- */
+/* --- products -------------------------------------------------------------------------------- */
 
 void golden_op_matmul(struct golden_work *w)
 {
@@ -264,8 +260,7 @@ void golden_op_linear(struct golden_work *w)
     golden_out(w, y);
 }
 
-/* --- einsum: diagonals, then sums of lone letters, then products from the left
- * ------------------------- */
+/* --- einsum: diagonals, then sums of lone letters, then products from the left --------------- */
 
 struct term {
     char letter[IR_RANK + 1];
