@@ -31,6 +31,7 @@ struct gen_alias { /* this value, for these indices of the unrolled loops, is ca
     uint32_t    value;
     int         index[6];
     const char *name;
+    int         before; /* the alias of the same value before this one, -1: none */
 };
 struct gen_loaded { /* this element of this buffer is in that variable already */
     int         buffer;
@@ -48,6 +49,7 @@ struct gen { /* the emitter's state while it spells one kernel */
     int                       vector;               /* the vector axis around, -1: none */
     const char               *lane;                 /* spelled lane by lane: the name of the lane's index, else NULL */
     struct gen_alias         *alias;
+    int                      *newest; /* by value: its latest alias, -1: none */
     int                       aliases, alias_room;
     struct gen_loaded        *loaded;
     int                       loads, load_room;

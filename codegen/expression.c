@@ -31,9 +31,9 @@ bool gen_is_vector(const struct gen *e, uint32_t value)
 
 static const char *alias_of(const struct gen *e, uint32_t value)
 {
-    for (int i = e->aliases; i-- > 0;) {
+    for (int i = e->newest[value]; i >= 0; i = e->alias[i].before) {
         const struct gen_alias *a = &e->alias[i];
-        bool                    same = a->value == value;
+        bool                    same = true;
         for (int u = 0; u < e->unrolls && same; u++)
             if (e->k->value[value].depends >> e->unrolled[u] & 1)
                 same = a->index[u] == e->at[e->unrolled[u]];

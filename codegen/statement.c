@@ -39,12 +39,22 @@ static void *grown(struct gen *e, void *old, int count, int *room, size_t size)
 
 static void call_it(struct gen *e, uint32_t value, const char *name)
 {
-    struct gen_alias a = { .value = value, .name = name };
+    struct gen_alias a = { .value = value, .name = name, .before = e->newest[value] };
 
     for (int u = 0; u < e->unrolls; u++)
         a.index[u] = e->at[e->unrolled[u]];
     e->alias = grown(e, e->alias, e->aliases, &e->alias_room, sizeof *e->alias);
+    e->newest[value] = e->aliases;
     e->alias[e->aliases++] = a;
+}
+
+/* names end with the block they were made in */
+static void forget_names(struct gen *e, int kept)
+{
+    while (e->aliases > kept) {
+        const struct gen_alias *a = &e->alias[--e->aliases];
+        e->newest[a->value] = a->before;
+    }
 }
 
 /* a fresh name: what it is, its number, and the indices of the unrolled loops that it differs by */
@@ -595,7 +605,7 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     if (condition)
         e->depth--;
     e->helds = held;
-    e->aliases = aliases;
+    forget_names(e, aliases);
     e->loads = loads;
     for (int b = 0; b < e->k->buffers; b++)
         if (e->k->buffer[b].written)

@@ -45,6 +45,9 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
     struct gen e = { .out = out, .k = (struct loop_kernel *)k, .target = target, .arena = p->arena, .vector = -1, .depth = 1 };
 
     name_all(&e, p, k);
+    e.newest = ir_alloc(p->arena, k->values * sizeof *e.newest);
+    for (uint32_t v = 0; v < k->values; v++)
+        e.newest[v] = -1;
     if (k->comment)
         ir_put(out, "/* %s */\n", k->comment);
     ir_put(out, "%s %s(const int thread, const int threads, char *const *base, const long *dims)\n{\n", target->kernel_head,

