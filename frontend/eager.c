@@ -80,6 +80,24 @@ static bool make_room(tp_graph *g, uint32_t count)
     return true;
 }
 
+/* A state in row-major order, of its own accord. */
+static bool in_store(tp_graph *g, struct state *s)
+{
+    struct pass_storage plain = { .parts = s->shape.rank, .elements = 1 };
+    const size_t end = g->memory_used + (s->bytes + 63) / 64 * 64;
+
+    if (s->offset >= 0)
+        return true;
+    for (int i = s->shape.rank; i-- > 0;) {
+        plain.part[i] = (struct pass_part){ .axis = i, .divisor = 1, .pitch = plain.elements };
+        plain.elements *= s->shape.dim[i];
+    }
+    if (!tp_store_grow(g, end) || !tp_state_settle(g, s, (int64_t)g->memory_used, &plain))
+        return false;
+    g->memory_used = end;
+    return true;
+}
+
 /* Where a node's numbers are. */
 static void *numbers(tp_graph *g, ir_val v)
 {
@@ -88,7 +106,7 @@ static void *numbers(tp_graph *g, ir_val v)
 
     if (n->op != IR_state)
         return v.id < g->eager->computed ? g->eager->values[v.id].data : NULL;
-    return s && tp_state_settle(g, s) ? tp_state_data(g, s) : NULL;
+    return s && in_store(g, s) ? g->memory.base + s->offset : NULL;
 }
 
 static bool keep(tp_graph *g, uint32_t v, const void *data)
@@ -142,7 +160,7 @@ static bool assign(tp_graph *g, uint32_t v)
     const struct ir_node *n = &g->ir->nodes[v];
     struct state *s = tp_state_of(g, ir_at(g->ir, n->args[0]), STATE_HIDDEN);
 
-    return s && tp_state_settle(g, s) && tp_state_write(g, s, numbers(g, n->args[1]));
+    return s && in_store(g, s) && tp_state_write(g, s, numbers(g, n->args[1]));
 }
 
 void tp_eager_compute(tp_graph *g)

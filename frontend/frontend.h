@@ -10,11 +10,13 @@
 
 #include "frontend/taper.h"
 #include "ir/ir.h"
+#include "passes/passes.h"
 #include "runtime/runtime.h"
 
 /*
  * store.c: states by name. Those that a program uses live in one mapping that never moves, at an
- * offset that is settled when the first such program is compiled; until then nothing is allocated.
+ * offset and in a storage order that the first such program chooses; until then a state is how it
+ * starts, or the numbers that were written to it.
  */
 enum state_kind {
     STATE_PARAMETER, /* trained, saved */
@@ -30,9 +32,10 @@ struct state {
     struct ir_shape shape;
     enum ir_init init; /* how it starts, with a and b; or a copy of the user's numbers */
     double a, b;
-    const void *start;
+    void *start;    /* until it is settled; malloc's */
     int64_t offset; /* in the mapping; -1: not settled */
-    size_t bytes;
+    struct pass_storage storage;
+    size_t bytes; /* row-major */
 };
 
 enum { SCOPES = 64 };
@@ -58,12 +61,19 @@ struct tp_graph {
 struct state *tp_state_find(const tp_graph *g, const char *name);
 /* The state that a node stands for, made when new; NULL with an error when they do not agree. */
 struct state *tp_state_of(tp_graph *g, const struct ir_node *node, enum state_kind kind);
-bool tp_state_settle(tp_graph *g, struct state *s); /* gives it memory and its first values */
-void *tp_state_data(const tp_graph *g, const struct state *s); /* settled ones */
-bool tp_state_read(tp_graph *g, struct state *s, void *to);    /* row-major, settles it */
+/* Row-major, in and out, wherever it lives. */
+bool tp_state_read(tp_graph *g, struct state *s, void *to);
 bool tp_state_write(tp_graph *g, struct state *s, const void *from);
+/* Makes the first `bytes` of the mapping memory: before a state is settled there. */
+bool tp_store_grow(tp_graph *g, size_t bytes);
+bool tp_state_settle(tp_graph *g, struct state *s, int64_t offset,
+                     const struct pass_storage *storage);
 void tp_store_free(tp_graph *g);
 bool tp_glob(const char *pattern, const char *text); /* * and ? */
+
+/* storage.c: between an order in memory and row-major; the shape is fixed. False: no memory. */
+bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *shape, size_t bytes,
+                     void *stored, void *plain, bool out);
 
 /* trace.c */
 #define POISON(graph) ((tp_tensor){ .g = (graph), .id = 0 })
@@ -186,6 +196,10 @@ double tp_number_at(enum ir_dtype dtype, const void *data);
 double tp_port_number(const tp_program *p, const struct port *port); /* the first element */
 /* interpret.c: the engine that needs no compiler; slow, and exact */
 struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
+/* native.c: machine code. *cached: nothing was compiled. */
+struct engine *tp_engine_native(tp_graph *g, const struct ir_graph *graph, int threads,
+                                bool *cached);
+int tp_thread_count(int most); /* processors that this process may use, at most so many; 0: all */
 
 /* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */
 struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,

@@ -17,7 +17,7 @@ struct interpreter {
     tp_graph *owner;
     struct ir_graph *graph;
     unsigned char *arena;
-    int64_t *offset;      /* by value: in the arena, -1: not there */
+    int64_t *offset;      /* by value: in the arena, -1: not there; of a state, a row-major copy */
     int bindings, wanted; /* inputs, then states; outputs, then assignments */
     struct ir_binding *binding;
     ir_val *value;
@@ -47,25 +47,26 @@ static bool run(struct engine *e, const int64_t *symbols)
     struct interpreter *in = (struct interpreter *)e;
     const struct ir_graph *g = in->graph;
     struct ir_arena *arena = ir_arena_new();
-    bool ok;
+    bool ok = true;
 
-    for (int i = 0; i < in->bindings; i++) {
+    for (int i = 0; i < in->bindings && ok; i++) {
         struct ir_array *array = &in->binding[i].array;
         const struct ir_node *n = ir_at(g, in->value[in->wanted + i]);
+        if (n->op == IR_state)
+            ok = tp_state_read(in->owner, tp_state_find(in->owner, n->text), array->data);
         for (int axis = 0; axis < n->shape.rank; axis++)
             array->shape.dim[axis] = ir_dim_value(g, n->shape.dim[axis], symbols);
     }
-    ok = ir_evaluate(g, in->bindings, in->binding, in->wanted, in->value, in->result, arena,
-                     &in->owner->error);
+    ok = ok && ir_evaluate(g, in->bindings, in->binding, in->wanted, in->value, in->result, arena,
+                           &in->owner->error);
     for (int i = 0; ok && i < in->wanted; i++) {
         const struct ir_node *n = ir_at(g, in->value[i]);
         size_t bytes = bytes_now(g, in->value[i], symbols);
-        void *to =
-            i < g->output_count
-                ? place(e, in->value[i])
-                : tp_state_data(in->owner, tp_state_find(in->owner, ir_at(g, n->args[0])->text));
-        if (bytes)
-            memcpy(to, in->result[i].data, bytes);
+        if (n->op == IR_assign)
+            ok = tp_state_write(in->owner, tp_state_find(in->owner, ir_at(g, n->args[0])->text),
+                                in->result[i].data);
+        else if (bytes)
+            memcpy(place(e, in->value[i]), in->result[i].data, bytes);
     }
     ir_arena_free(arena);
     return ok;
@@ -101,8 +102,7 @@ static bool settle(struct interpreter *in, ir_val v)
 static void bind(struct interpreter *in, uint32_t v)
 {
     const struct ir_node *n = &in->graph->nodes[v];
-    void *data = n->op == IR_input ? place(&in->engine, (ir_val){ v })
-                                   : tp_state_data(in->owner, tp_state_find(in->owner, n->text));
+    void *data = place(&in->engine, (ir_val){ v });
 
     in->value[in->wanted + in->bindings] = (ir_val){ v };
     in->binding[in->bindings++] =
@@ -128,7 +128,8 @@ struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph)
     in->result = ir_alloc(graph->arena, 2 * many * sizeof *in->result);
     memset(in->offset, 0xff, graph->count * sizeof *in->offset);
     for (uint32_t v = 1; ok && v < graph->count; v++)
-        ok = graph->nodes[v].op != IR_input || settle(in, (ir_val){ v });
+        ok = (graph->nodes[v].op != IR_input && graph->nodes[v].op != IR_state) ||
+             settle(in, (ir_val){ v });
     for (int i = 0; ok && i < graph->output_count; i++) {
         in->value[in->wanted++] = graph->outputs[i].value;
         ok = settle(in, graph->outputs[i].value);

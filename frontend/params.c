@@ -67,12 +67,9 @@ static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int 
 
         if (!saved(s))
             continue;
-        ok = tp_state_settle(g, s);
-        values = ok ? malloc(s->bytes + 1) : NULL;
-        if (ok && !values)
-            ok = ir_error(&g->error, IR_FAILED, "%.100s: not enough memory to save it", path);
-        if (!ok)
-            break;
+        values = malloc(s->bytes + 1);
+        if (!values)
+            return ir_error(&g->error, IR_FAILED, "%.100s: not enough memory to save it", path);
         tensor[n] = (struct file_tensor){ .name = (char *)s->name,
                                           .dtype = s->dtype,
                                           .rank = s->shape.rank,

@@ -17,20 +17,25 @@ static size_t bytes_of(const struct ir_graph *g, ir_val v)
     return (size_t)ir_elements(g, &n->shape) * (size_t)ir_dtypes[n->dtype].bytes;
 }
 
-static struct engine *engine_for(tp_graph *g, struct ir_graph *graph)
+/* $TAPER_ENGINE: machine code, but where it says interpreter. */
+static struct engine *engine_for(tp_graph *g, struct ir_graph *graph, int threads, bool *cached)
 {
-    return tp_engine_interpreter(g, graph);
+    const char *wanted = getenv("TAPER_ENGINE");
+
+    if (!wanted || !*wanted || strcmp(wanted, "compiled") == 0)
+        return tp_engine_native(g, graph, threads, cached);
+    if (strcmp(wanted, "interpreter") == 0)
+        return tp_engine_interpreter(g, graph);
+    ir_error(&g->error, IR_REFUSED, "TAPER_ENGINE=%.40s; expected compiled or interpreter", wanted);
+    return NULL;
 }
 
-/* Every state that the graph reads or writes has a place before an engine is made. */
-static bool settle_states(tp_graph *g, const struct ir_graph *graph)
+/* Every state that the graph reads or writes is in the store before an engine is made. */
+static bool know_states(tp_graph *g, const struct ir_graph *graph)
 {
     for (uint32_t v = 1; v < graph->count; v++)
-        if (graph->nodes[v].op == IR_state) {
-            struct state *s = tp_state_of(g, &graph->nodes[v], STATE_HIDDEN);
-            if (!s || !tp_state_settle(g, s))
-                return false;
-        }
+        if (graph->nodes[v].op == IR_state && !tp_state_of(g, &graph->nodes[v], STATE_HIDDEN))
+            return false;
     return true;
 }
 
@@ -64,19 +69,22 @@ static void list_ports(tp_program *p, const uint32_t *traced)
 tp_program *tp_program_new(tp_graph *g, struct ir_graph *graph, const uint32_t *traced, int threads)
 {
     struct engine *engine = NULL;
+    bool cached = false;
     tp_program *p = calloc(1, sizeof *p);
 
     if (!p)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
-    else if (settle_states(g, graph))
-        engine = engine_for(g, graph);
+    else if (know_states(g, graph))
+        engine = engine_for(g, graph, threads, &cached);
     if (!engine) {
         ir_graph_free(graph);
         free(p);
         tp_tell(g);
         return NULL;
     }
-    *p = (tp_program){ .owner = g, .graph = graph, .engine = engine, .threads = threads };
+    *p = (tp_program){
+        .owner = g, .graph = graph, .engine = engine, .threads = threads, .cached = cached
+    };
     p->serial = ++g->serials;
     list_ports(p, traced);
     for (int i = 0; i < graph->symbols; i++)

@@ -118,8 +118,6 @@ tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *d
 {
     const char *name = ir_format(g->ir->arena, "array.%d", g->state_count);
     tp_tensor array;
-    void *copy;
-    int64_t elements;
 
     if (!tp_ready(g, at, "tp_array", 0, NULL) || !good_dtype(g, at, "tp_array", dtype) ||
         !good_shape(g, at, "tp_array", "array", shape, true))
@@ -129,13 +127,8 @@ tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *d
             g, tp_eager_array(g, tp_ir_dtype(dtype), tp_ir_shape(shape), data, tp_place(g, at)));
     array = new_state(g, "tp_array", name, tp_ir_dtype(dtype), shape, STATE_HIDDEN,
                       (tp_param_args){ .frozen = true }, at);
-    if (array.id == 0)
-        return array;
-    elements = ir_elements(g->ir, &tp_node(array)->shape);
-    copy = ir_alloc(g->ir->arena, (size_t)elements * (size_t)ir_dtypes[tp_ir_dtype(dtype)].bytes);
-    if (elements)
-        memcpy(copy, data, (size_t)elements * (size_t)ir_dtypes[tp_ir_dtype(dtype)].bytes);
-    tp_state_find(g, name)->start = copy;
+    if (array.id && !tp_state_write(g, tp_state_find(g, name), data))
+        tp_tell(g);
     return array;
 }
 

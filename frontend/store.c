@@ -1,15 +1,14 @@
 /*
  * store: what lives from run to run, by name.
  *
- * Programs of one graph share their states, so a state has one place: an offset in one mapping of
- * which more and more is memory. A pointer into it is good until the graph goes.
+ * Programs of one graph share their states, so a state has one place and one order there: an
+ * offset in one mapping of which more and more is memory. The first program that uses it chooses
+ * both. A pointer into the mapping is good until the graph goes.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "frontend/frontend.h"
-
-enum { ALIGNMENT = 64 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name)
 {
@@ -43,7 +42,14 @@ static bool disagree(tp_graph *g, const struct ir_node *node, const struct state
 struct state *tp_state_of(tp_graph *g, const struct ir_node *node, enum state_kind kind)
 {
     struct state *s = tp_state_find(g, node->text);
+    int64_t elements = ir_elements(g->ir, &node->shape);
+    size_t bytes;
 
+    if (elements < 0 ||
+        __builtin_mul_overflow((size_t)elements, (size_t)ir_dtypes[node->dtype].bytes, &bytes)) {
+        ir_error(&g->error, IR_REFUSED, "state %.100s: it fits no memory", node->text);
+        return NULL;
+    }
     if (s) {
         bool agree = s->dtype == node->dtype && ir_same_shape(&s->shape, &node->shape);
         return agree || disagree(g, node, s) ? s : NULL;
@@ -62,7 +68,8 @@ struct state *tp_state_of(tp_graph *g, const struct ir_node *node, enum state_ki
                          .kind = kind,
                          .dtype = node->dtype,
                          .shape = node->shape,
-                         .offset = -1 };
+                         .offset = -1,
+                         .bytes = bytes };
     if (node->attr[0].count == 3) {
         s->init = (enum ir_init)node->attr[0].at[0];
         s->a = number_of_bits(node->attr[0].at[1]);
@@ -84,8 +91,8 @@ static bool reserve(tp_graph *g)
     return ir_error(&g->error, last.status, "%s", last.text);
 }
 
-/* The node that says how a state starts, for ir_init_fill. */
-static void fill(tp_graph *g, struct state *s, int64_t elements)
+/* The row-major numbers that a state starts with. */
+static void fill(const tp_graph *g, const struct state *s, void *to)
 {
     int64_t init[3] = { s->init };
     struct ir_node node = { .op = IR_state,
@@ -96,56 +103,72 @@ static void fill(tp_graph *g, struct state *s, int64_t elements)
 
     memcpy(&init[1], &s->a, sizeof s->a);
     memcpy(&init[2], &s->b, sizeof s->b);
-    if (s->start)
-        memcpy(tp_state_data(g, s), s->start, s->bytes);
-    else
-        ir_init_fill(&node, g->ir->seed, tp_state_data(g, s), elements);
+    if (s->start && s->bytes)
+        memcpy(to, s->start, s->bytes);
+    else if (!s->start)
+        ir_init_fill(&node, g->ir->seed, to, ir_elements(g->ir, &s->shape));
 }
 
-bool tp_state_settle(tp_graph *g, struct state *s)
+static bool no_memory(tp_graph *g, const struct state *s)
 {
-    int64_t elements = ir_elements(g->ir, &s->shape);
-    size_t bytes, end;
-
-    if (s->offset >= 0)
-        return true;
-    if (elements < 0 ||
-        __builtin_mul_overflow((size_t)elements, (size_t)ir_dtypes[s->dtype].bytes, &bytes) ||
-        __builtin_add_overflow(g->memory_used, bytes, &end) || end > SIZE_MAX - ALIGNMENT)
-        return ir_error(&g->error, IR_REFUSED, "state %.100s: it fits no memory", s->name);
-    if ((!g->memory.base && !reserve(g)) ||
-        !run_memory_commit(&g->memory, end ? end : 1, &g->error))
-        return false;
-    s->offset = (int64_t)g->memory_used;
-    s->bytes = bytes;
-    g->memory_used = (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    fill(g, s, elements);
-    return true;
+    return ir_error(&g->error, IR_FAILED, "state %.100s: not enough memory for %zu bytes", s->name,
+                    s->bytes);
 }
 
-void *tp_state_data(const tp_graph *g, const struct state *s)
+static bool convert(tp_graph *g, struct state *s, void *plain, bool out)
 {
-    return g->memory.base + s->offset;
+    return tp_storage_copy(&s->storage, &s->shape, (size_t)ir_dtypes[s->dtype].bytes,
+                           g->memory.base + s->offset, plain, out) ||
+           no_memory(g, s);
+}
+
+bool tp_store_grow(tp_graph *g, size_t bytes)
+{
+    return (g->memory.base || reserve(g)) &&
+           run_memory_commit(&g->memory, bytes ? bytes : 1, &g->error);
+}
+
+bool tp_state_settle(tp_graph *g, struct state *s, int64_t offset,
+                     const struct pass_storage *storage)
+{
+    void *plain = malloc(s->bytes + 1);
+    bool ok;
+
+    if (!plain)
+        return no_memory(g, s);
+    fill(g, s, plain);
+    s->offset = offset;
+    s->storage = *storage;
+    ok = convert(g, s, plain, false);
+    free(plain);
+    free(s->start);
+    s->start = NULL;
+    return ok;
 }
 
 bool tp_state_read(tp_graph *g, struct state *s, void *to)
 {
-    if (!tp_state_settle(g, s))
-        return false;
-    memcpy(to, tp_state_data(g, s), s->bytes);
+    if (s->offset >= 0)
+        return convert(g, s, to, true);
+    fill(g, s, to);
     return true;
 }
 
 bool tp_state_write(tp_graph *g, struct state *s, const void *from)
 {
-    if (!tp_state_settle(g, s))
-        return false;
-    memcpy(tp_state_data(g, s), from, s->bytes);
+    if (s->offset >= 0)
+        return convert(g, s, (void *)from, false);
+    if (!s->start && !(s->start = malloc(s->bytes + 1)))
+        return no_memory(g, s);
+    if (s->bytes)
+        memcpy(s->start, from, s->bytes);
     return true;
 }
 
 void tp_store_free(tp_graph *g)
 {
+    for (int i = 0; i < g->state_count; i++)
+        free(g->states[i].start);
     run_memory_release(&g->memory);
 }
 

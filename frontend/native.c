@@ -1,0 +1,182 @@
+/*
+ * native: the engine that runs a program as machine code.
+ *
+ * The program becomes one function over two mappings: an arena of its own, planned in advance, and
+ * the store of the graph's states. Its first call and its last differ in nothing: a run copies the
+ * symbols' extents and calls.
+ */
+#define _GNU_SOURCE 1
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/codegen.h"
+#include "frontend/frontend.h"
+
+enum { SLACK = 8 << 10 }; /* bytes behind a mapping that over-running loads may touch */
+
+struct native {
+    struct engine engine;
+    struct run_code *code;
+    void (*step)(char *const *base, const long *dims, int threads);
+    char *base[2]; /* arena, states */
+    size_t mapped;
+    int threads, symbols;
+    void **place; /* by value of the user's graph; NULL: not an input or output */
+};
+
+int tp_thread_count(int most)
+{
+    cpu_set_t set;
+    int there = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    there = there < 1 ? 1 : there;
+    return most > 0 && most < there ? most : there;
+}
+
+static void *place(struct engine *e, ir_val v)
+{
+    return ((struct native *)e)->place[v.id];
+}
+
+static bool run(struct engine *e, const int64_t *symbols)
+{
+    const struct native *n = (const struct native *)e;
+    long dims[IR_SYMBOLS];
+
+    for (int i = 0; i < n->symbols; i++)
+        dims[i] = (long)symbols[i];
+    n->step(n->base, dims, n->threads);
+    return true;
+}
+
+static void free_native(struct engine *e)
+{
+    struct native *n = (struct native *)e;
+
+    run_memory_free(n->base[0], n->mapped);
+    run_code_free(n->code);
+    free(n);
+}
+
+/* --- from the graph to a loaded function ---------------------------------------------------------
+ */
+
+/* The states whose place an earlier program has chosen. */
+static void add_known(const tp_graph *g, struct pass_options *options, struct ir_arena *arena)
+{
+    struct pass_known_state *known = ir_alloc(arena, ((size_t)g->state_count + 1) * sizeof *known);
+
+    options->known = known;
+    options->state_bytes = (int64_t)g->memory_used;
+    for (int i = 0; i < g->state_count; i++)
+        if (g->states[i].offset >= 0)
+            known[options->known_count++] =
+                (struct pass_known_state){ g->states[i].name, g->states[i].offset,
+                                           g->states[i].storage };
+}
+
+static bool load(struct native *n, const struct loop_program *loops, struct ir_error *error)
+{
+    struct run_options options = { .flags = loops->target->flags, .openmp = true };
+    struct ir_text text = { 0 };
+
+    if (gen_program(&text, loops, &gen_target_c, error))
+        n->code = run_code_load(text.data, &options, error);
+    ir_text_free(&text);
+    if (n->code)
+        *(void **)&n->step = run_code_symbol(n->code, loops->name);
+    return n->code && (n->step || ir_error(error, IR_FAILED, "program %s: its code has no entry",
+                                           loops->name));
+}
+
+/* The states that the plan gave a place move there. */
+static bool settle(tp_graph *g, const struct pass_compiled *c)
+{
+    if (!tp_store_grow(g, (size_t)c->loops->state_bytes + SLACK))
+        return false;
+    for (int i = 0; i < c->loops->places; i++) {
+        const struct loop_place *p = &c->loops->place[i];
+        struct state *s = p->base == 1 ? tp_state_find(g, p->name) : NULL;
+        if (s && s->offset < 0 && !tp_state_settle(g, s, p->offset, &c->storage[p->value.id]))
+            return false;
+    }
+    g->memory_used = (size_t)c->loops->state_bytes;
+    return true;
+}
+
+static void *find_place(const struct native *n, const struct loop_program *loops, ir_val v)
+{
+    for (int i = 0; i < loops->places; i++)
+        if (loops->place[i].value.id == v.id)
+            return n->base[loops->place[i].base] + loops->place[i].offset;
+    return NULL;
+}
+
+/* Passes number values anew: outputs are found by position, inputs by name. */
+static void find_ports(struct native *n, const struct ir_graph *graph,
+                       const struct loop_program *loops)
+{
+    const struct ir_graph *made = loops->graph;
+
+    for (int i = 0; i < graph->output_count; i++)
+        n->place[graph->outputs[i].value.id] = find_place(n, loops, made->outputs[i].value);
+    for (uint32_t v = 1; v < graph->count; v++)
+        for (uint32_t w = 1; graph->nodes[v].op == IR_input && w < made->count; w++)
+            if (made->nodes[w].op == IR_input &&
+                strcmp(made->nodes[w].text, graph->nodes[v].text) == 0)
+                n->place[v] = find_place(n, loops, (ir_val){ w });
+}
+
+static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
+                  struct ir_graph *simple, struct ir_arena *arena)
+{
+    struct pass_options options = { .target = ir_target_by_name("native"),
+                                    .fuse = true,
+                                    .threads = n->threads };
+    struct ir_program program = { .graph = simple };
+    struct pass_compiled *c;
+
+    /* a word that no function of the generated text has */
+    simple->name = strcmp(graph->name, "eval") == 0 || strcmp(graph->name, "step") == 0
+                       ? graph->name
+                       : "program";
+    add_known(g, &options, arena);
+    c = pass_pipeline(&program, &options, arena, &g->error);
+    if (!c || !load(n, c->loops, &g->error) || !settle(g, c))
+        return false;
+    n->symbols = graph->symbols;
+    n->engine.bytes = (size_t)c->loops->arena_bytes;
+    n->mapped = n->engine.bytes + SLACK;
+    n->base[0] = run_memory_map(n->mapped, &g->error);
+    n->base[1] = (char *)g->memory.base;
+    if (n->base[0])
+        find_ports(n, graph, c->loops);
+    return n->base[0] != NULL;
+}
+
+struct engine *tp_engine_native(tp_graph *g, const struct ir_graph *graph, int threads,
+                                bool *cached)
+{
+    struct native *n = calloc(1, sizeof *n);
+    struct ir_arena *arena = ir_arena_new();
+    struct ir_graph *simple = pass_simplify(graph);
+    bool ok = false;
+
+    if (n) {
+        n->engine = (struct engine){ "compiled", 0, place, run, free_native };
+        n->threads = tp_thread_count(threads);
+        n->place = ir_alloc(graph->arena, graph->count * sizeof *n->place);
+        ok = build(n, g, graph, simple, arena);
+    } else {
+        ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
+    }
+    ir_graph_free(simple);
+    ir_arena_free(arena);
+    *cached = ok && run_code_info(n->code).cached;
+    if (ok)
+        return &n->engine;
+    if (n)
+        free_native(&n->engine);
+    return NULL;
+}
