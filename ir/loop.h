@@ -118,7 +118,8 @@ struct loop_value {
     enum ir_dtype dtype;
     uint64_t      depends; /* axes; kept by loop_depends() */
     bool          variable;
-    int64_t       lo, hi; /* of an integer that is an index, for the range analysis; both 0: not known */
+    bool          bounded; /* an integer that is known to be in lo .. hi */
+    int64_t       lo, hi;
 };
 struct loop_table { /* a hash of numbers plus one */
     uint32_t *slot, room;

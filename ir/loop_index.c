@@ -286,12 +286,8 @@ static void range_of_atom(const struct loop_kernel *k, uint32_t atom, int64_t *l
         *hi = ir_dim_max(k->graph, a->dim);
         break;
     case LOOP_ATOM_VALUE:
-        *lo = k->value[a->a].lo;
-        *hi = k->value[a->a].hi;
-        if (*lo == 0 && *hi == 0) {
-            *lo = INT32_MIN;
-            *hi = INT32_MAX;
-        }
+        *lo = k->value[a->a].bounded ? k->value[a->a].lo : INT32_MIN;
+        *hi = k->value[a->a].bounded ? k->value[a->a].hi : INT32_MAX;
         break;
     case LOOP_ATOM_DIV:
         loop_range(k, a->a, lo, hi);

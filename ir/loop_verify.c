@@ -10,6 +10,7 @@
 #include "loop.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FAR (INT64_C(1) << 62)
@@ -315,6 +316,55 @@ static bool reaches_only(struct check *c, int buffer, loop_ix ix, int64_t more, 
     return false;
 }
 
+/* how far apart the values of an index may be */
+static int64_t width(struct check *c, const struct facts *f, loop_ix ix)
+{
+    return upper(c, f, ix) + upper(c, f, loop_scale(c->shadow, ix, -1));
+}
+
+/*
+ * No two iterations store in one element: each term of the index moves it further than all smaller
+ * ones together can. Where an index is divided or read from memory, nothing is said.
+ */
+static bool stores_apart(struct check *c, const struct loop_statement *s)
+{
+    struct loop_kernel *k = c->shadow;
+    struct loop_term term[LOOP_TERMS];
+    int count = 0;
+    struct facts f = { .count = 0 };
+    loop_ix smaller = 0;
+
+    for (int i = 0; i < k->sum[s->ix].count; i++) {
+        const struct loop_term *t = &k->sum[s->ix].term[i];
+        const struct loop_atom *a = &k->atom[t->atom];
+        int at = count;
+        if (a->kind == LOOP_ATOM_DIM)
+            continue;
+        if (a->kind != LOOP_ATOM_AXIS || k->axis[a->a].ordered)
+            return true;
+        while (at > 0 && llabs(term[at - 1].scale) > llabs(t->scale)) {
+            term[at] = term[at - 1];
+            at--;
+        }
+        term[at] = *t;
+        count++;
+    }
+    gather_facts(c, &f);
+    for (int i = 0; i < count && !c->never; i++) {
+        const char *name = k->axis[k->atom[term[i].atom].a].name;
+        int64_t reach = width(c, &f, smaller);
+        if (llabs(term[i].scale) <= reach)
+            return wrong(c,
+                         "a step along %.40s is %" PRId64
+                         " elements, and the loops inside reach %" PRId64
+                         " further: they overwrite each other",
+                         name ? name : "", term[i].scale, reach);
+        smaller = loop_plus(k, smaller,
+                            loop_scale(k, loop_atom_ix(k, k->atom[term[i].atom]), term[i].scale));
+    }
+    return true;
+}
+
 /* ---- values ---- */
 
 static bool in_reach(struct check *c, uint32_t v)
@@ -463,7 +513,7 @@ static bool store_holds(struct check *c, const struct loop_statement *s)
             return wrong(c, "all iterations along %.40s write the same element",
                          a->name ? a->name : "");
     }
-    return reaches_only(c, s->buffer, s->ix, 0, true);
+    return reaches_only(c, s->buffer, s->ix, 0, true) && stores_apart(c, s);
 }
 
 /* what is known of an integer, for the indices that read it */
@@ -495,6 +545,7 @@ static void bound_value(struct check *c, const struct loop_statement *s)
         hi = a->hi;
     }
     bool wraps = lo < least || hi > most;
+    to->bounded = true;
     to->lo = wraps ? least : lo;
     to->hi = wraps ? most : hi;
 }
