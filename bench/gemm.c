@@ -201,7 +201,7 @@ static bool check(const struct product *p)
 
 static void measure(struct product *p, int round, int threads, double *peak, double *took)
 {
-    double before = bench_fma(threads, 2e-3), after, begin = bench_now(), start = begin;
+    double before = bench_fma(threads, 3e-3), after, begin = bench_now(), start = begin;
     size_t count = 0;
 
     tp_run(p->run); /* wakes the threads, fills the caches */
@@ -213,8 +213,8 @@ static void measure(struct product *p, int round, int threads, double *peak, dou
         took[count++] = now - start;
         start = now;
     }
-    after = bench_fma(threads, 2e-3);
-    *peak = (before + after) / 2;
+    after = bench_fma(threads, 3e-3);
+    *peak = before > after ? before : after; /* a disturbed one would flatter */
     p->rate[round] = flops(p) / bench_quantile(took, count, 0.5) / 1e9;
     p->best[round] = flops(p) / bench_quantile(took, count, 0) / 1e9;
     p->share[round] = p->rate[round] / *peak;
