@@ -18,7 +18,8 @@ struct contraction {
     struct loop_statement    **def;  /* by value */
     uint32_t                   narrow, wide;
     int                        lanes; /* axis */
-    bool                       pack;  /* the wide operand lies across */
+    bool                       pack;   /* the wide operand lies across .. */
+    bool                       copies; /* .. or is read so often that it should lie in slivers */
     int                        along; /* .. along this axis of the reduction */
 };
 
@@ -106,6 +107,52 @@ static double rate(struct contraction *c, const struct nest *n, int axis, uint32
     return st.across ? score * 0.4 : score;
 }
 
+struct depends_on {
+    struct contraction *c;
+    int                 count, axis;
+};
+
+static void count_reduced(struct loop_statement *s, void *with)
+{
+    struct depends_on *d = with;
+
+    if (s->kind == LOOP_FOR && d->c->k->axis[s->axis].ordered && (d->c->k->value[d->c->wide].depends >> s->axis & 1)) {
+        d->count++;
+        d->axis = s->guards ? -1 : s->axis;
+    }
+}
+
+/*
+ * A wide operand whose rows begin anywhere, or a multiple of 1 KiB apart, is copied into slivers when enough rows of the result read it
+ * again: every load of it would touch two lines of the cache, or all rows would fall into the same sets.
+ */
+static void want_copy(struct contraction *c, const struct nest *n)
+{
+    struct loop_kernel    *k = c->k;
+    struct loop_statement *load = c->def[c->wide];
+    struct depends_on      d = { c, 0, -1 };
+    uint64_t               outside = UINT64_C(1) << c->lanes;
+    int64_t                rows = 1;
+    bool                   linear;
+
+    if (!load || load->kind != LOOP_LOAD || load->guards)
+        return;
+    pass_each(n->inner, count_reduced, &d);
+    for (int i = 0; i < n->count; i++) {
+        int axis = n->loop[i]->axis;
+        outside |= UINT64_C(1) << axis;
+        if (!(k->value[c->wide].depends >> axis & 1))
+            rows *= k->axis[axis].hi;
+    }
+    if (d.count != 1 || d.axis < 0 || (loop_axes_of(k, load->ix) & ~(outside | UINT64_C(1) << d.axis)))
+        return;
+    int64_t pitch = loop_coefficient(k, load->ix, d.axis, &linear);
+    if (!linear || rows < 48 || (pitch % LOOP_LANES == 0 && pitch % 256 != 0) || k->axis[c->lanes].hi < LOOP_LANES)
+        return;
+    c->pack = c->copies = true;
+    c->along = d.axis;
+}
+
 static bool choose_lanes(struct contraction *c, const struct nest *n)
 {
     double best = 0;
@@ -129,6 +176,8 @@ static bool choose_lanes(struct contraction *c, const struct nest *n)
         struct loop_statement *load = c->def[c->wide];
         if (c->along < 0 || load->guards || (loop_axes_of(c->k, load->ix) & ~outside))
             c->pack = false; /* lane by lane, then */
+    } else {
+        want_copy(c, n);
     }
     return true;
 }
@@ -163,6 +212,7 @@ struct packing { /* what the sliver's packed copy is made from; remembered while
     loop_ix from;   /* the wide operand's address, in the loops as they were */
     int     buffer, scratch;
     int64_t width;
+    bool    copies; /* it lies side by side already, but not where vectors begin */
     struct loop_axis lanes;
 };
 
@@ -172,7 +222,7 @@ static struct packing read_packed(struct contraction *c, int64_t width)
     struct loop_kernel    *k = c->k;
     struct loop_statement *load = c->def[c->wide];
     int64_t                depth = k->axis[c->along].hi;
-    struct packing         p = { load->ix, load->buffer, 0, width, k->axis[c->lanes] };
+    struct packing         p = { load->ix, load->buffer, 0, width, c->copies, k->axis[c->lanes] };
 
     p.scratch = loop_buffer_of(k, "packed", load->dtype, (ir_val){ 0 }, (depth + 15) / 16 * 16 * width);
     struct loop_buffer *b = &k->buffer[p.scratch];
@@ -180,6 +230,38 @@ static struct packing read_packed(struct contraction *c, int64_t width)
     load->buffer = p.scratch;
     load->ix = loop_plus(k, loop_scale(k, loop_axis_ix(k, c->along), width), loop_mod(k, loop_axis_ix(k, c->lanes), width));
     return p;
+}
+
+/* a block that is done when the guard holds */
+static struct loop_block *once(struct loop_kernel *k, struct loop_block *b, struct loop_guard g)
+{
+    struct loop_statement s = { .kind = LOOP_FOR, .guards = 1, .guard[0] = g };
+
+    if (loop_guard_state(k, &g) == 1)
+        return b;
+    s.axis = loop_axis_new(k, "once", loop_const(k, 1), 1);
+    return &loop_add(k, b, s)->body;
+}
+
+static void pack_elements(struct contraction *c, const struct packing *p, struct loop_block *b, loop_ix n, loop_ix v0, loop_ix k0)
+{
+    struct loop_kernel *k = c->k;
+    enum ir_dtype       dtype = k->buffer[p->scratch].dtype;
+    int     ki = loop_axis_new(k, "ki", loop_const(k, 16), 16), ni = loop_axis_new(k, "ni", loop_const(k, 16), 16);
+    loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)), nx = loop_plus(k, n, loop_axis_ix(k, ni));
+    struct loop_guard inside[2] = { { nx, p->lanes.to }, { kx, k->axis[c->along].to } };
+    struct loop_statement l = { .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer, .value = loop_value_new(k, dtype) };
+
+    b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body;
+    b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ni })->body;
+    l.ix = loop_replace(k, loop_replace(k, p->from, c->lanes, nx), c->along, kx);
+    for (int i = 0; i < 2; i++)
+        if (loop_guard_state(k, &inside[i]) != 1)
+            l.guard[l.guards++] = inside[i];
+    loop_add(k, b, l);
+    struct loop_statement st = { .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value } };
+    st.ix = loop_plus(k, loop_scale(k, kx, p->width), loop_plus(k, v0, loop_axis_ix(k, ni)));
+    loop_add(k, b, st);
 }
 
 /* before the tiles of a sliver: 16 x 16 at a time by register transposes, or element by element where the sliver is not whole */
@@ -195,37 +277,35 @@ static void write_packed(struct contraction *c, const struct packing *p, struct 
     loop_ix k0 = loop_scale(k, loop_axis_ix(k, kk), 16), v0 = loop_scale(k, loop_axis_ix(k, vv), 16);
     loop_ix n = loop_plus(k, loop_scale(k, loop_axis_ix(k, sliver->axis), p->width), v0);
     int64_t pitch = loop_coefficient(k, p->from, c->lanes, &linear);
-    struct loop_guard inside = { n, p->lanes.to };
     struct loop_block *b = &loop_add(k, &block, (struct loop_statement){ .kind = LOOP_FOR, .axis = kk })->body;
     struct loop_statement in_sliver = { .kind = LOOP_FOR, .axis = vv };
     b = &loop_add(k, b, in_sliver)->body;
-    if (dtype == IR_F32 && linear && fixed && extent % 16 == 0 && pitch > 0) {
+    if (dtype == IR_F32 && linear && fixed && pitch > 0 && !p->copies) {
         struct loop_statement t = { .kind = LOOP_TRANSPOSE, .buffer = p->buffer, .buffer2 = p->scratch, .pitch = pitch, .pitch2 = p->width };
         t.ix = loop_replace(k, loop_replace(k, p->from, c->lanes, n), c->along, k0);
         t.ix2 = loop_plus(k, loop_scale(k, k0, p->width), v0);
         t.value = loop_value_new(k, IR_F32);
-        if (loop_guard_state(k, &inside) != 1) { /* the last sliver may end before it is full */
-            struct loop_statement once = { .kind = LOOP_FOR, .guards = 1, .guard[0] = inside };
-            once.axis = loop_axis_new(k, "once", loop_const(k, 1), 1);
-            b = &loop_add(k, b, once)->body;
-        }
-        loop_add(k, b, t);
-    } else {
-        int     ki = loop_axis_new(k, "ki", loop_const(k, 16), 16), ni = loop_axis_new(k, "ni", loop_const(k, 16), 16);
-        loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)), nx = loop_plus(k, n, loop_axis_ix(k, ni));
-        b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body;
-        b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ni })->body;
-        struct loop_statement l = { .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer };
+        /* whole tiles, and the last one that is not: n <= extent - 16, and extent - 16 < n < extent */
+        struct loop_guard whole = { n, loop_const(k, extent - 15) };
+        struct loop_guard ragged = { loop_plus(k, n, loop_const(k, 15 - extent)), loop_const(k, 15) };
+        loop_add(k, once(k, b, whole), t);
+        if (extent % 16)
+            pack_elements(c, p, once(k, b, ragged), n, v0, k0);
+    } else if (p->copies) {
+        int ki = loop_axis_new(k, "ki", loop_const(k, 16), 16), lane = loop_axis_new(k, "lane", loop_const(k, 16), 16);
+        k->axis[lane].role = LOOP_VECTOR;
+        loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)), nx = loop_plus(k, n, loop_axis_ix(k, lane));
+        struct loop_guard deep = { kx, k->axis[c->along].to };
+        b = once(k, &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body, deep);
+        b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;
+        struct loop_statement l = { .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer, .value = loop_value_new(k, dtype) };
         l.ix = loop_replace(k, loop_replace(k, p->from, c->lanes, nx), c->along, kx);
-        struct loop_guard in[2] = { { nx, p->lanes.to }, { kx, k->axis[c->along].to } };
-        for (int i = 0; i < 2; i++)
-            if (loop_guard_state(k, &in[i]) != 1)
-                l.guard[l.guards++] = in[i];
-        l.value = loop_value_new(k, dtype);
         loop_add(k, b, l);
         struct loop_statement st = { .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value } };
-        st.ix = loop_plus(k, loop_scale(k, kx, p->width), loop_plus(k, v0, loop_axis_ix(k, ni)));
+        st.ix = loop_plus(k, loop_scale(k, kx, p->width), loop_plus(k, v0, loop_axis_ix(k, lane)));
         loop_add(k, b, st);
+    } else {
+        pack_elements(c, p, b, n, v0, k0);
     }
     for (int i = 0; i < sliver->body.count; i++)
         loop_add(k, &block, *sliver->body.at[i]);
@@ -264,6 +344,12 @@ static struct loop_block *block_of(struct loop_kernel *k, int axis, int *at)
 static int tile_rows(struct loop_kernel *k, struct loop_block *b, int at, int64_t most)
 {
     int64_t extent = k->axis[b->at[at]->axis].hi, tiles = (extent + most - 1) / most;
+
+    for (int64_t h = most; h * 20 >= most * 11; h--) /* one loop, if that costs little: half the code */
+        if (extent % h == 0) {
+            tiles = extent / h;
+            break;
+        }
     int64_t height = (extent + tiles - 1) / tiles, high = extent - tiles * (height - 1);
 
     if (height < 2)
@@ -382,7 +468,7 @@ static void tile(struct contraction *c)
                 columns = t;
         while (columns > sums)
             columns--;
-        rows = row < 0 ? 1 : sums / columns < 4 ? sums / columns : columns > 4 ? 3 : 4;
+        rows = row < 0 ? 1 : sums / columns < 4 ? sums / columns : 4;
     } else {
         rows = sums / (width / LOOP_LANES);
         rows = rows > 14 ? 14 : rows;
@@ -474,7 +560,7 @@ static void tile_images(struct contraction *c, struct loop_statement *images)
     int64_t columns = second >= 0 && k->axis[second].hi <= 7 ? k->axis[second].hi : 1;
     if (columns > sums)
         columns = 1;
-    int64_t rows = sums / columns > 4 ? (columns > 4 ? 3 : 4) : sums / columns;
+    int64_t rows = sums / columns > 4 ? 4 : sums / columns;
     if (second >= 0 && columns > 1) {
         pass_inward(k, loop_of(k, second));
         k->axis[second].role = LOOP_UNROLL;
