@@ -2,7 +2,8 @@
  * codegen.h: spelling. Planned loop nests become text; all decisions have been taken before.
  *
  * target_c.c and target_cuda.c say what differs between the languages; expression.c spells values and indices, statement.c statements
- * and loops, step.c the whole program.
+ * and loops, step.c the whole program. Where a schedule has made threads of a loop (LOOP_GRID, LOOP_BLOCK), its body stands
+ * once, as each of them runs it.
  */
 #ifndef TAPER_CODEGEN_H
 #define TAPER_CODEGEN_H
@@ -11,17 +12,24 @@
 #include "ir/loop.h"
 #include "codegen/maths_select.h"
 
+struct gen;
 /* what differs between the languages */
 struct gen_target {
     enum gen_language language;
-    bool              vectors;     /* lanes are vector types; else one thread is one lane */
-    const char       *kernel_head; /* before a kernel's name */
-    const char       *constant;    /* literal of a pointer that does not alias: "restrict" */
+    const char       *barrier; /* all threads of a kernel meet */
+    const char       *offered; /* declarations of what the language's run time offers, before the kernels */
+    const char       *called;  /* how the program is called, for its head comment */
+    void (*open)(struct gen *, const struct loop_program *);  /* a kernel's head, its arguments, up to the buffers */
+    void (*close)(struct gen *);                              /* .. and its end */
+    const char *(*base)(struct gen *, int base);              /* the pointer that buffers of this base count from */
+    void (*run)(struct ir_text *, const struct loop_program *, const char *name); /* what runs the kernels in order */
 };
 extern const struct gen_target gen_target_c, gen_target_cuda;
 
 /* the text of a planned program: kernels and the function NAME that runs them */
 bool gen_program(struct ir_text *out, const struct loop_program *, const struct gen_target *, struct ir_error *);
+/* on a GPU: blocks of how many threads run a kernel */
+void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
 /* one kernel, without what it needs around it */
 void gen_kernel(struct ir_text *out, const struct loop_program *, const struct loop_kernel *, const struct gen_target *);
 
@@ -56,6 +64,7 @@ struct gen { /* the emitter's state while it spells one kernel */
     struct loop_guard         held[16]; /* conditions that loops around have settled */
     int                       helds;
     int                       depth;
+    int                       threads;              /* of a block, all at one statement; 1 inside their own loop */
 };
 
 const char *gen_type(const struct gen *, enum ir_dtype, bool vector); /* f32x16, i32x16 for masks, ... */
@@ -71,5 +80,6 @@ const char *gen_condition(struct gen *, const struct loop_guard *, int guards); 
 void        gen_block(struct gen *, const struct loop_block *);
 const char *gen_identifier(struct ir_arena *, const char *name, const char *otherwise); /* of a user's name: letters, digits, _ */
 const char *gen_place(struct ir_arena *, struct ir_loc, const char *name);              /* "mlp.c:14 fc1", fit for a comment */
+const char *gen_symbol(struct ir_arena *, const struct ir_graph *, int symbol);         /* what a symbol is called in the text */
 
 #endif

@@ -49,7 +49,10 @@ const char *gen_name(struct gen *e, uint32_t value)
 
     if (!name)
         ir_bug("kernel %s uses value %u before it is made", e->k->name, value);
-    return e->lane && gen_is_vector(e, value) ? ir_format(e->arena, "%s[%s]", name, e->lane) : name;
+    if (!e->lane || !gen_is_vector(e, value))
+        return name;
+    /* truth is all ones in a lane, 1 alone */
+    return ir_format(e->arena, e->k->value[value].dtype == IR_BOOL ? "(%s[%s] & 1)" : "%s[%s]", name, e->lane);
 }
 
 const char *gen_operand(struct gen *e, uint32_t value, bool vector)
@@ -65,18 +68,37 @@ const char *gen_operand(struct gen *e, uint32_t value, bool vector)
     return name;
 }
 
+/* words of C and of CUDA's C++, and what generated text itself uses: between two blanks each */
+static const char reserved[] =
+    " alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const "
+    "const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false float for "
+    "friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public "
+    "register reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch template "
+    "this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor "
+    "xor_eq linux unix threadIdx blockIdx blockDim gridDim warpSize "
+    "f32 f64 i32 u32 i64 u64 u8 i8 base dims thread threads block arena state gate lane row run floor_div barrier main ";
+
 const char *gen_identifier(struct ir_arena *arena, const char *name, const char *otherwise)
 {
-    char  *text;
-    size_t n = 0;
+    char *text;
 
     if (!name || !*name)
         return otherwise;
     text = ir_format(arena, "%s%.60s", isalpha((unsigned char)*name) || *name == '_' ? "" : "v_", name);
-    for (char *c = text; *c; c++, n++)
+    for (char *c = text; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             *c = '_';
-    return text;
+    return strstr(reserved, ir_format(arena, " %s ", text)) ? ir_format(arena, "%s_", text) : text;
+}
+
+const char *gen_symbol(struct ir_arena *arena, const struct ir_graph *g, int symbol)
+{
+    const char *name = gen_identifier(arena, g->symbol[symbol].name, "n");
+
+    for (int i = 0; i < symbol; i++)
+        if (!strcmp(gen_identifier(arena, g->symbol[i].name, "n"), name))
+            return ir_format(arena, "%s_%d_", name, symbol);
+    return name;
 }
 
 const char *gen_place(struct ir_arena *arena, struct ir_loc loc, const char *name)
@@ -118,9 +140,9 @@ const char *gen_literal(struct gen *e, enum ir_dtype dtype, double number, int64
     }
     bool f32 = dtype == IR_F32;
     if (isnan(number))
-        return f32 ? "__builtin_nanf(\"\")" : "__builtin_nan(\"\")";
+        return f32 ? "nan_f32" : "nan_f64";
     if (isinf(number))
-        return ir_format(e->arena, "%s__builtin_inf%s()", number < 0 ? "-" : "", f32 ? "f" : "");
+        return ir_format(e->arena, "%sinf_%s", number < 0 ? "-" : "", f32 ? "f32" : "f64");
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, number);
         if (f32 ? strtof(text, NULL) == (float)number : strtod(text, NULL) == number)
@@ -228,6 +250,22 @@ void gen_index(struct gen *e, struct ir_text *out, loop_ix ix)
     ir_text_free(&rest);
 }
 
+/* "2 * batch + 1": false where it is more than a name */
+static bool put_dim(struct gen *e, struct ir_text *out, int64_t dim)
+{
+    const struct ir_dimension *d = &e->k->graph->dimension[dim - INT64_MIN];
+    int                        factors = 0;
+
+    if (d->scale != 1 && ++factors)
+        ir_put(out, "%" PRId64, d->scale);
+    for (int s = 0; s < e->k->graph->symbols; s++)
+        for (int p = 0; p < d->power[s]; p++)
+            ir_put(out, "%s%s", factors++ ? " * " : "", gen_symbol(e->arena, e->k->graph, s));
+    if (d->offset)
+        ir_put(out, d->offset < 0 ? " - %" PRId64 : " + %" PRId64, d->offset < 0 ? -d->offset : d->offset);
+    return factors == 1 && !d->offset;
+}
+
 static void put_atom(struct gen *e, struct ir_text *out, const struct loop_atom *a)
 {
     int64_t lo, hi;
@@ -238,8 +276,7 @@ static void put_atom(struct gen *e, struct ir_text *out, const struct loop_atom 
         return;
     case LOOP_ATOM_DIM: {
         struct ir_text text = { 0 };
-        ir_put_dim(&text, e->k->graph, a->dim);
-        bool simple = !strpbrk(text.data, "*+- ");
+        bool simple = put_dim(e, &text, a->dim);
         ir_put(out, simple ? "%s" : "(%s)", text.data);
         ir_text_free(&text);
         return;

@@ -178,3 +178,11 @@ static inline i32 any_i32(const i32 mask)
 {
     return mask;
 }
+
+/// C, CUDA
+
+/* rounds down, where C rounds towards zero */
+static inline long floor_div(const long a, const long b)
+{
+    return (a < 0 ? a - (b - 1) : a) / b;
+}

@@ -239,6 +239,49 @@ static inline f64 fold_NAME_f64x8(f64x8 x)
     return x[0];
 }
 
+/// CUDA: f32 i32 u32 u8 f64 i64
+
+static inline f32 add_f32(const f32 a, const f32 b)
+{
+    return a + b;
+}
+
+static inline f32 mul_f32(const f32 a, const f32 b)
+{
+    return a * b;
+}
+
+/// CUDA: i32
+
+static inline i32 and_i32(const i32 a, const i32 b)
+{
+    return a & b;
+}
+
+static inline i32 or_i32(const i32 a, const i32 b)
+{
+    return a | b;
+}
+
+/// CUDA: f32 i32 u32 u8 f64 i64; add mul max min and or
+
+/* NAME of 64 threads in the tree of four vectors of lanes: (0 + 16) + (32 + 48), then lanes 8, 4, 2
+ * and 1 apart. All threads get it. */
+static inline f32 fold_NAME_f32(const f32 x)
+{
+    __shared__ f32 part[64];
+    const int thread = threadIdx.x;
+    __syncthreads(); /* the last result has been read */
+    part[(thread & 16) * 2 + (thread & 32) / 2 + (thread & 15)] = x;
+    for (int half = 32; half > 0; half /= 2) {
+        __syncthreads();
+        if (thread < half)
+            part[thread] = NAME_f32(part[thread], part[thread + half]);
+    }
+    __syncthreads();
+    return part[0];
+}
+
 /// C: f32x16 i32x16 u32x16
 
 /* 16 rows become 16 columns: four times, row i and row i + 8 are interleaved */

@@ -57,6 +57,18 @@ static void forget_names(struct gen *e, int kept)
     }
 }
 
+/* is it the name of a buffer or an axis? */
+static bool taken(const struct gen *e, const char *name)
+{
+    for (int i = 0; i < e->k->buffers; i++)
+        if (!strcmp(e->buffer[i], name))
+            return true;
+    for (int i = 0; i < e->k->axes; i++)
+        if (!strcmp(e->axis[i], name))
+            return true;
+    return false;
+}
+
 /* a fresh name: what it is, its number, and the indices of the unrolled loops that it differs by */
 static const char *new_name(struct gen *e, const struct loop_statement *s)
 {
@@ -73,10 +85,15 @@ static const char *new_name(struct gen *e, const struct loop_statement *s)
     const char *tail = strrchr(what, '_');
     if (s->kind == LOOP_LOAD && tail && tail[1])
         what = tail + 1; /* fc1_weight -> weight */
-    ir_put(&text, "%.12s%u", what, s->value);
+    int letters = (int)strnlen(what, 12);
+    while (letters > 0 && strchr("0123456789_", what[letters - 1])) /* the number begins where the word ends */
+        letters--;
+    ir_put(&text, "%.*s%u", letters ? letters : 1, letters ? what : "v", s->value);
     for (int u = 0; u < e->unrolls; u++)
         if (depends >> e->unrolled[u] & 1)
             ir_put(&text, "_%d", e->at[e->unrolled[u]]);
+    while (taken(e, text.data))
+        ir_put(&text, "_");
     const char *kept = ir_format(e->arena, "%s", text.data);
     ir_text_free(&text);
     call_it(e, s->value, kept);
@@ -254,6 +271,8 @@ static void put_store(struct gen *e, const struct loop_statement *s)
         const char *condition = gen_condition(e, s->guard, s->guards);
         if (condition && !strcmp(condition, "0"))
             return;
+        if (e->threads > 1) /* all of them have it, one stores it */
+            condition = condition ? ir_format(e->arena, "thread == 0 && %s", condition) : "thread == 0";
         if (condition) {
             line(e, "if (%s)", condition);
             e->depth++;
@@ -344,20 +363,29 @@ static const char *updated(struct gen *e, const struct loop_statement *s, bool v
 
 static void put_set(struct gen *e, const struct loop_statement *s)
 {
-    bool vector = gen_is_vector(e, s->args[0]), varies = guard_varies(e, s);
+    bool        vector = gen_is_vector(e, s->args[0]), apart = guard_varies(e, s);
+    const char *name = gen_name(e, s->args[0]);
 
-    if (!varies) {
+    /* what is added lane by lane to one number is added in the lanes' order */
+    apart |= !vector && ((s->args[1] && gen_is_vector(e, s->args[1])) || (s->args[2] && gen_is_vector(e, s->args[2])));
+    if (!apart) {
         const char *condition = gen_condition(e, s->guard, s->guards);
         if (condition && !strcmp(condition, "0"))
             return;
         if (condition)
             line(e, "if (%s)", condition);
-        line(e, "%s%s = %s;", condition ? "    " : "", gen_name(e, s->args[0]), updated(e, s, vector));
+        line(e, "%s%s = %s;", condition ? "    " : "", name, updated(e, s, vector));
         return;
     }
     begin_lanes(e);
-    line(e, "if (%s)", gen_condition(e, s->guard, s->guards));
-    line(e, "    %s = %s;", gen_name(e, s->args[0]), updated(e, s, true));
+    const char *condition = gen_condition(e, s->guard, s->guards), *value = updated(e, s, true);
+    if (condition)
+        line(e, "if (%s)", condition);
+    if (!vector)
+        line(e, "%s%s = %s;", condition ? "    " : "", name, value);
+    else
+        line(e, e->k->value[s->args[0]].dtype == IR_BOOL ? "%s%s[" LANE "] = -(%s);" : "%s%s[" LANE "] = %s;",
+             condition ? "    " : "", name, value);
     end_lanes(e);
 }
 
@@ -426,8 +454,26 @@ static const char *combined(struct gen *e, const struct loop_statement *s, const
     }
 }
 
+/* over the threads of a block */
+static bool fold_threads(struct gen *e, const struct loop_statement *s)
+{
+    const char *result = gen_type(e, s->dtype, false), *x = gen_name(e, s->args[0]);
+    bool        threads = false;
+
+    for (int i = 0; i < e->k->axes; i++)
+        threads |= (s->over >> i & 1) && e->k->axis[i].role == LOOP_BLOCK;
+    if (!threads)
+        return false;
+    const char *name = new_name(e, s);
+    line(e, "const %s %s = %sfold_%s_%s(%s);%s", result, name, s->op == IR_add && ir_dtypes[s->dtype].kind == 'f' ? "0 + " : "",
+         ir_ops[s->op].name, result, x, comment(e, s));
+    return true;
+}
+
 static void put_fold(struct gen *e, const struct loop_statement *s)
 {
+    if (fold_threads(e, s))
+        return;
     const char   *part[64], *neutral = neutral_of(e, s->op, s->dtype);
     const char   *type = gen_type(e, s->dtype, true);
     int           parts = 0, axis = -1;
@@ -510,7 +556,7 @@ static void put_instance(struct gen *e, const struct loop_statement *s)
         break;
     }
     case LOOP_BARRIER:
-        line(e, "barrier(gate, (u32)threads);");
+        line(e, "%s;", e->target->barrier);
         break;
     case LOOP_FOR:
         break;
@@ -554,11 +600,29 @@ static const char *bound(struct gen *e, const struct loop_axis *a)
     return hi > a->hi ? ir_format(e->arena, "%" PRId64, a->hi) : to;
 }
 
+/* A thread's part of a loop is where it begins and how far it steps; where that is one turn at most, no loop is needed. False: no brace
+ * either. */
+static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, const char *from, const char *to)
+{
+    struct loop_guard inside = { gen_instance(e, a->from), gen_instance(e, a->to) };
+
+    if (a->step < a->hi - a->lo) {
+        line(e, "for (long %s = %s; %s < %s; %s += %" PRId64 ") {", i, from, i, to, i, a->step);
+        return true;
+    }
+    line(e, "const long %s = %s;", i, from);
+    if (loop_guard_state(e->k, &inside) == 1)
+        return false;
+    line(e, "if (%s < %s) {", i, to);
+    return true;
+}
+
 static void put_loop(struct gen *e, const struct loop_statement *s)
 {
     struct loop_axis *a = &e->k->axis[s->axis];
     const char       *condition = gen_condition(e, s->guard, s->guards), *i;
     int               aliases = e->aliases, loads = e->loads;
+    bool              brace = true;
 
     if (condition && !strcmp(condition, "0"))
         return;
@@ -574,6 +638,14 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         e->vector = -1;
         return;
     }
+    if (a->role == LOOP_GRID || a->role == LOOP_BLOCK) { /* threads are there already */
+        int threads = e->threads;
+        if (a->role == LOOP_BLOCK)
+            e->threads = 1;
+        gen_block(e, &s->body);
+        e->threads = threads;
+        return;
+    }
     i = e->axis[s->axis];
     if (condition) {
         line(e, "if (%s)", condition);
@@ -586,12 +658,14 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     if (a->role == LOOP_PARALLEL) {
         line(e, "const long %s_count = %s;", i, to);
         line(e, "for (long %s = %s_count * thread / threads; %s < %s_count * (thread + 1) / threads; %s++) {", i, i, i, i, i);
+    } else if (a->step > 1) {
+        brace = put_steps(e, a, i, from, to);
     } else if (a->hi - a->lo == 1 && !strcmp(to, "1")) {
         line(e, "{");
     } else {
         line(e, "for (long %s = %s; %s < %s; %s++) {", i, from, i, to, i);
     }
-    e->depth++;
+    e->depth += brace;
     e->loads = 0; /* what was loaded before may change inside */
     struct gen_loaded *outer = e->loaded;
     e->loaded = NULL;
@@ -600,8 +674,9 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     gen_block(e, &s->body);
     e->loaded = outer;
     e->load_room = room;
-    e->depth--;
-    line(e, "}");
+    e->depth -= brace;
+    if (brace)
+        line(e, "}");
     if (condition)
         e->depth--;
     e->helds = held;

@@ -57,6 +57,8 @@ static void find_virtual(struct fuse *f)
 {
     for (uint32_t v = 1; v < f->g->count; v++) {
         const struct ir_node *n = &f->g->nodes[v];
+        if (n->op == IR_stop_gradient && f->options->external)
+            continue; /* a change of layout */
         if (pass_is_view(n->op))
             f->virtual[v] = true;
         else if (is_free(f, n)) /* a view of memory is virtual, but not free */

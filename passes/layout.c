@@ -108,6 +108,34 @@ static int64_t image_dim(const struct ir_graph *g)
     return -1;
 }
 
+/*
+ * An eager convolution has dense arrays around it: its images are brought side by side, and back, by kernels of their own. They are
+ * written as stop_gradient, the operation that does nothing, which an eager program computes as a copy.
+ */
+const struct ir_graph *pass_relayout(const struct ir_graph *in)
+{
+    int64_t          dim = image_dim(in);
+    struct ir_graph *out;
+    ir_val          *moved;
+
+    if (dim == -1)
+        return in;
+    out = ir_graph_like(in);
+    moved = ir_moved(out, in);
+    for (uint32_t v = 1; v < in->count; v++) {
+        const struct ir_node *n = &in->nodes[v];
+        bool                  conv = is_conv(n->op);
+        for (int i = 0; i < n->arity && conv; i++)
+            if (ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight))
+                moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, moved[n->args[i].id], n->loc);
+        moved[v] = ir_copy(out, in, (ir_val){ v }, moved);
+        if (conv && n->op != IR_conv_weight)
+            moved[v] = ir_op1(out, IR_stop_gradient, moved[v], n->loc);
+    }
+    ir_move_outputs(out, in, moved);
+    return out;
+}
+
 static struct pass_storage images(const struct ir_graph *g, const struct ir_node *n)
 {
     struct pass_storage s = { .elements = VECTOR, .padded = true };
@@ -215,7 +243,7 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
         if (g->nodes[v].op == IR_reshape && from->rank > 2 && to->rank && from->dim[from->rank - 1] != to->dim[to->rank - 1])
             flat[g->nodes[v].args[0].id] = true;
     }
-    int64_t dim = options->fuse ? image_dim(g) : -1;
+    int64_t dim = options->fuse || options->external ? image_dim(g) : -1;
     if (dim != -1)
         mark_images(g, dim, image);
     for (uint32_t v = 0; v < g->count; v++)

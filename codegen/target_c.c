@@ -1,0 +1,71 @@
+/*
+ * target_c: what C has that CUDA has not. Kernels are functions of a thread and the number of threads; one parallel region runs them
+ * in order, with a barrier where one reads what another has written.
+ */
+#include "codegen.h"
+
+#include <inttypes.h>
+
+static bool reads_symbol(const struct loop_kernel *k, const struct ir_graph *g, int symbol)
+{
+    for (uint32_t i = 0; i < k->atoms; i++)
+        if (k->atom[i].kind == LOOP_ATOM_DIM && g->dimension[k->atom[i].dim - INT64_MIN].power[symbol])
+            return true;
+    return false;
+}
+
+static void open_kernel(struct gen *e, const struct loop_program *p)
+{
+    ir_put(e->out, "static void %s(const int thread, const int threads, char *const *base, const long *dims)\n{\n", e->k->name);
+    for (int s = 0; s < p->graph->symbols; s++)
+        if (reads_symbol(e->k, p->graph, s))
+            ir_put(e->out, "    const long %s = dims[%d];\n", gen_symbol(e->arena, p->graph, s), s);
+}
+
+static void close_kernel(struct gen *e)
+{
+    ir_put(e->out, "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
+}
+
+static const char *base(struct gen *e, int number)
+{
+    return ir_format(e->arena, "base[%d]", number);
+}
+
+/* thread 0 alone runs what is too small to share */
+static void put_run(struct ir_text *out, const struct loop_program *p, const char *name)
+{
+    bool gates = false;
+
+    for (int i = 0; i < p->kernels; i++)
+        gates |= p->kernel[i]->barrier;
+    ir_put(out, "static void run(const int thread, const int threads, char *const *base, const long *dims)\n{\n");
+    if (gates)
+        ir_put(out, "    u32 *gate = (u32 *)base[0];\n");
+    for (int i = 0; i < p->kernels; i++) {
+        const struct loop_kernel *k = p->kernel[i];
+        if (k->barrier)
+            ir_put(out, "    %s;\n", gen_target_c.barrier);
+        if (k->shared)
+            ir_put(out, "    %s(thread, threads, base, dims);\n", k->name);
+        else
+            ir_put(out, "    if (thread == 0)\n        %s(0, 1, base, dims);\n", k->name);
+    }
+    ir_put(out, "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
+    ir_put(out, "__attribute__((visibility(\"default\"))) void %s(char *const *base, const long *dims, const int threads)\n{\n",
+           name);
+    ir_put(out, "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel num_threads(threads)\n"
+                "        run(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        return;\n    }\n#endif\n"
+                "    run(0, 1, base, dims);\n    (void)threads;\n}\n");
+}
+
+const struct gen_target gen_target_c = {
+    .language = GEN_C,
+    .barrier = "barrier(gate, (u32)threads)",
+    .offered = "#ifdef _OPENMP\nextern int omp_get_thread_num(void);\nextern int omp_get_num_threads(void);\n#endif\n\n",
+    .called = "base[0] is the arena, base[1] the states; dims",
+    .open = open_kernel,
+    .close = close_kernel,
+    .base = base,
+    .run = put_run,
+};
