@@ -42,6 +42,9 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
     gen_launch(k, &blocks, &threads);
     e.threads = (int)threads;
     name_all(&e, p, k);
+    e.newest = ir_alloc(p->arena, k->values * sizeof *e.newest);
+    for (uint32_t v = 0; v < k->values; v++)
+        e.newest[v] = -1;
     if (k->comment)
         ir_put(out, "/* %s */\n", k->comment);
     target->open(&e, p);
