@@ -83,7 +83,7 @@ static const char *new_name(struct gen *e, const struct loop_statement *s)
     if (s->kind == LOOP_FOLD)
         what = s->op == IR_add ? "total" : ir_ops[s->op].name;
     const char *tail = strrchr(what, '_');
-    if (s->kind == LOOP_LOAD && tail && tail[1])
+    if (s->kind == LOOP_LOAD && tail && tail[1] >= 'a' && tail[1] <= 'z')
         what = tail + 1; /* fc1_weight -> weight */
     int letters = (int)strnlen(what, 12);
     while (letters > 0 && strchr("0123456789_", what[letters - 1])) /* the number begins where the word ends */

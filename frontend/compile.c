@@ -207,7 +207,7 @@ static ir_val find_counter(const struct ir_graph *graph)
 static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *traced, int threads)
 {
     if (g->error.status == IR_OK)
-        return tp_program_new(g, graph, traced, threads);
+        return tp_program_new(g, (struct ir_program){ .graph = graph }, traced, threads);
     ir_graph_free(graph);
     tp_tell(g);
     return NULL;

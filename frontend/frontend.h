@@ -56,6 +56,7 @@ struct tp_graph {
     uint64_t serials;    /* of programs */
     uint64_t streams;    /* of random bits that were handed out */
     struct eager *eager; /* NULL: operations only record */
+    bool no_engine;      /* programs are made to be looked at */
 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name);
@@ -179,6 +180,7 @@ struct tp_program {
     tp_graph *owner;
     tp_program *next;
     struct ir_graph *graph;
+    struct ir_program kernels; /* graph, and its kernels where a text said them */
     struct engine *engine;
     int64_t symbol[IR_SYMBOLS]; /* their extents in the next run */
     struct port *input, *output;
@@ -188,7 +190,7 @@ struct tp_program {
     uint64_t serial; /* tells programs at one address apart */
 };
 /* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */
-tp_program *tp_program_new(tp_graph *g, struct ir_graph *graph, const uint32_t *traced,
+tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_t *traced,
                            int threads);
 const struct port *tp_program_input(const tp_program *p, const char *name);
 const struct port *tp_program_output(const tp_program *p, const char *name);
@@ -197,8 +199,13 @@ double tp_port_number(const tp_program *p, const struct port *port); /* the firs
 /* interpret.c: the engine that needs no compiler; slow, and exact */
 struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
 /* native.c: machine code. *cached: nothing was compiled. */
-struct engine *tp_engine_native(tp_graph *g, const struct ir_graph *graph, int threads,
+struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, int threads,
                                 bool *cached);
+/* Simplified, and fit for what comes after; its graph is new where it had no kernels. */
+struct ir_program tp_simple_program(const struct ir_program *program);
+/* Planned for this machine and for the states' places. NULL with an error in g. */
+struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
+                                         struct ir_arena *arena);
 int tp_thread_count(int most); /* processors that this process may use, at most so many; 0: all */
 
 /* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */

@@ -76,6 +76,43 @@ static void add_known(const tp_graph *g, struct pass_options *options, struct ir
                                            g->states[i].storage };
 }
 
+/* A state that is handed out is copied, so that it shows what it was before the assignments. */
+static void copy_states(struct ir_graph *g)
+{
+    for (int i = 0; i < g->output_count; i++) {
+        const struct ir_node *n = ir_at(g, g->outputs[i].value);
+        const ir_val state = g->outputs[i].value;
+        struct ir_node copy = { .op = IR_reshape, .arity = 1, .args = &state, .loc = n->loc };
+
+        if (n->op != IR_state)
+            continue;
+        copy.attr[0] = (struct ir_list){ n->shape.rank, n->shape.dim };
+        g->outputs[i].value = ir_add(g, &copy);
+    }
+}
+
+struct ir_program tp_simple_program(const struct ir_program *program)
+{
+    struct ir_program simple = *program;
+
+    if (program->kernel_count) /* a text that stands behind these passes already */
+        return simple;
+    simple.graph = pass_simplify(program->graph);
+    copy_states(simple.graph);
+    return simple;
+}
+
+struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
+                                         struct ir_arena *arena)
+{
+    struct pass_options options = { .target = ir_target_by_name("native"),
+                                    .fuse = true,
+                                    .threads = tp_thread_count(threads) };
+
+    add_known(g, &options, arena);
+    return pass_pipeline(simple, &options, arena, &g->error);
+}
+
 static bool load(struct native *n, const struct loop_program *loops, struct ir_error *error)
 {
     struct run_options options = { .flags = loops->target->flags, .openmp = true };
@@ -129,21 +166,16 @@ static void find_ports(struct native *n, const struct ir_graph *graph,
 }
 
 static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
-                  struct ir_graph *simple, struct ir_arena *arena)
+                  const struct ir_program *simple, struct ir_arena *arena)
 {
-    struct pass_options options = { .target = ir_target_by_name("native"),
-                                    .fuse = true,
-                                    .threads = n->threads };
-    struct ir_program program = { .graph = simple };
-    struct pass_compiled *c;
+    struct pass_compiled *c = tp_planned_program(g, simple, n->threads, arena);
 
+    if (!c)
+        return false;
     /* a word that no function of the generated text has */
-    simple->name = strcmp(graph->name, "eval") == 0 || strcmp(graph->name, "step") == 0
-                       ? graph->name
-                       : "program";
-    add_known(g, &options, arena);
-    c = pass_pipeline(&program, &options, arena, &g->error);
-    if (!c || !load(n, c->loops, &g->error) || !settle(g, c))
+    if (strcmp(c->loops->name, "eval") != 0 && strcmp(c->loops->name, "step") != 0)
+        c->loops->name = "program";
+    if (!load(n, c->loops, &g->error) || !settle(g, c))
         return false;
     n->symbols = graph->symbols;
     n->engine.bytes = (size_t)c->loops->arena_bytes;
@@ -155,23 +187,24 @@ static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
     return n->base[0] != NULL;
 }
 
-struct engine *tp_engine_native(tp_graph *g, const struct ir_graph *graph, int threads,
+struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, int threads,
                                 bool *cached)
 {
     struct native *n = calloc(1, sizeof *n);
     struct ir_arena *arena = ir_arena_new();
-    struct ir_graph *simple = pass_simplify(graph);
+    struct ir_program simple = tp_simple_program(program);
     bool ok = false;
 
     if (n) {
         n->engine = (struct engine){ "compiled", 0, place, run, free_native };
         n->threads = tp_thread_count(threads);
-        n->place = ir_alloc(graph->arena, graph->count * sizeof *n->place);
-        ok = build(n, g, graph, simple, arena);
+        n->place = ir_alloc(program->graph->arena, program->graph->count * sizeof *n->place);
+        ok = build(n, g, program->graph, &simple, arena);
     } else {
-        ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
+        ir_error(&g->error, IR_FAILED, "program %s: not enough memory", program->graph->name);
     }
-    ir_graph_free(simple);
+    if (simple.graph != program->graph)
+        ir_graph_free(simple.graph);
     ir_arena_free(arena);
     *cached = ok && run_code_info(n->code).cached;
     if (ok)

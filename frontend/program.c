@@ -18,14 +18,15 @@ static size_t bytes_of(const struct ir_graph *g, ir_val v)
 }
 
 /* $TAPER_ENGINE: machine code, but where it says interpreter. */
-static struct engine *engine_for(tp_graph *g, struct ir_graph *graph, int threads, bool *cached)
+static struct engine *engine_for(tp_graph *g, const struct ir_program *program, int threads,
+                                 bool *cached)
 {
     const char *wanted = getenv("TAPER_ENGINE");
 
     if (!wanted || !*wanted || strcmp(wanted, "compiled") == 0)
-        return tp_engine_native(g, graph, threads, cached);
+        return tp_engine_native(g, program, threads, cached);
     if (strcmp(wanted, "interpreter") == 0)
-        return tp_engine_interpreter(g, graph);
+        return tp_engine_interpreter(g, program->graph);
     ir_error(&g->error, IR_REFUSED, "TAPER_ENGINE=%.40s; expected compiled or interpreter", wanted);
     return NULL;
 }
@@ -56,7 +57,7 @@ static void list_ports(tp_program *p, const uint32_t *traced)
     for (int i = 0; i < p->input_count + p->output_count; i++) {
         struct port *port = i < p->input_count ? &p->input[i] : &p->output[i - p->input_count];
         port->bytes = bytes_of(graph, port->value);
-        port->data = p->engine->place(p->engine, port->value);
+        port->data = p->engine ? p->engine->place(p->engine, port->value) : NULL;
     }
     if (traced) /* inputs keep their names from the trace */
         for (int i = 0; i < p->input_count; i++)
@@ -66,25 +67,30 @@ static void list_ports(tp_program *p, const uint32_t *traced)
                     p->input[i].traced = v;
 }
 
-tp_program *tp_program_new(tp_graph *g, struct ir_graph *graph, const uint32_t *traced, int threads)
+tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_t *traced,
+                           int threads)
 {
+    struct ir_graph *graph = program.graph;
     struct engine *engine = NULL;
-    bool cached = false;
+    bool cached = false, ok = false;
     tp_program *p = calloc(1, sizeof *p);
 
     if (!p)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
     else if (know_states(g, graph))
-        engine = engine_for(g, graph, threads, &cached);
-    if (!engine) {
+        ok = g->no_engine || (engine = engine_for(g, &program, threads, &cached));
+    if (!ok) {
         ir_graph_free(graph);
         free(p);
         tp_tell(g);
         return NULL;
     }
-    *p = (tp_program){
-        .owner = g, .graph = graph, .engine = engine, .threads = threads, .cached = cached
-    };
+    *p = (tp_program){ .owner = g,
+                       .graph = graph,
+                       .kernels = program,
+                       .engine = engine,
+                       .threads = threads,
+                       .cached = cached };
     p->serial = ++g->serials;
     list_ports(p, traced);
     for (int i = 0; i < graph->symbols; i++)
@@ -103,14 +109,15 @@ void tp_program_free(tp_program *p)
             *at = p->next;
             break;
         }
-    p->engine->free(p->engine);
+    if (p->engine)
+        p->engine->free(p->engine);
     ir_graph_free(p->graph);
     free(p);
 }
 
 bool tp_run(tp_program *p)
 {
-    return p && (p->engine->run(p->engine, p->symbol) || tp_tell(p->owner));
+    return p && p->engine && (p->engine->run(p->engine, p->symbol) || tp_tell(p->owner));
 }
 
 /* --- inputs and outputs --------------------------------------------------------------------------
@@ -237,10 +244,10 @@ bool tp_rows(tp_program *p, int64_t rows)
 
 size_t tp_program_bytes(const tp_program *p)
 {
-    return p ? p->engine->bytes : 0;
+    return p && p->engine ? p->engine->bytes : 0;
 }
 
 const char *tp_program_engine(const tp_program *p)
 {
-    return p ? p->engine->name : "none";
+    return p && p->engine ? p->engine->name : "none";
 }

@@ -55,9 +55,8 @@ struct session {
     tp_program *step, *eval; /* eval may lack, with a file */
     double compile_seconds;
 };
-/* False with an error in the session; `compile` false: only the data and the graph are made. */
-bool command_session(struct session *s, const char *model, const struct settings *wanted,
-                     bool compile);
+/* False with an error in the session; `run` false: the programs are made to be looked at. */
+bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run);
 void command_session_free(struct session *s);
 struct model;
 void command_fill_in(struct settings *s, const struct model *recipe); /* what was not asked for */
@@ -65,9 +64,9 @@ bool command_open_data(struct session *s);
 bool command_compile(struct session *s); /* its values to step and eval */
 
 /* model_file.c */
-bool command_from_file(struct session *s, bool compile);
+bool command_from_file(struct session *s, bool run);
 struct ir_module *command_read_module(const char *path, struct ir_error *error);
-struct ir_graph *command_copy_graph(const struct ir_graph *from, struct ir_error *error);
+struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
 
 /* stage.c: what `taper show` prints. */

@@ -115,26 +115,37 @@ void command_put_settings(const struct session *s, struct ir_module *m)
     }
 }
 
-static struct ir_graph *program_of(const struct ir_module *m, const char *name)
+static const struct ir_program *program_of(const struct ir_module *m, const char *name)
 {
     for (int i = 0; i < m->count; i++)
         if (strcmp(m->program[i]->graph->name, name) == 0)
-            return m->program[i]->graph;
+            return m->program[i];
     return NULL;
 }
 
 /* A program's graph is freed with the program, so it is a copy of the module's. */
-struct ir_graph *command_copy_graph(const struct ir_graph *from, struct ir_error *error)
+struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error)
 {
-    struct ir_graph *to = ir_graph_like(from);
-    ir_val *moved = ir_moved(to, from);
+    const struct ir_graph *g = from->graph;
+    struct ir_graph *to = ir_graph_like(g);
+    struct ir_program copy = { .graph = to, .kernel_count = from->kernel_count };
+    ir_val *moved = ir_moved(to, g);
 
     to->error = error;
-    for (uint32_t v = 1; v < from->count; v++)
-        moved[v] = ir_copy(to, from, (ir_val){ v }, moved);
-    ir_move_regions(to, from, moved);
-    ir_move_outputs(to, from, moved);
-    return to;
+    for (uint32_t v = 1; v < g->count; v++)
+        moved[v] = ir_copy(to, g, (ir_val){ v }, moved);
+    ir_move_regions(to, g, moved);
+    ir_move_outputs(to, g, moved);
+    copy.kernels = ir_alloc(to->arena, ((size_t)from->kernel_count + 1) * sizeof *copy.kernels);
+    for (int k = 0; k < from->kernel_count; k++) {
+        struct ir_kernel *kernel = &copy.kernels[k];
+        *kernel = from->kernels[k];
+        kernel->name = ir_format(to->arena, "%s", kernel->name);
+        kernel->nodes = ir_alloc(to->arena, ((size_t)kernel->count + 1) * sizeof *kernel->nodes);
+        for (int i = 0; i < kernel->count; i++)
+            kernel->nodes[i] = moved[from->kernels[k].nodes[i].id];
+    }
+    return copy;
 }
 
 /* States that the evaluation reads are the model; others are the optimiser's. */
@@ -155,7 +166,7 @@ static bool list_states(struct session *s, const struct ir_graph *graph, enum st
 }
 
 /* The forward part alone: it becomes the trace, and is trained as a built-in model is. */
-static bool compile_trace(struct session *s, const struct ir_graph *forward)
+static bool compile_trace(struct session *s, const struct ir_program *forward)
 {
     const char *name[2] = { "loss", "hits" };
     tp_tensor value[2];
@@ -164,7 +175,7 @@ static bool compile_trace(struct session *s, const struct ir_graph *forward)
     if (!s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     ir_graph_free(s->graph->ir);
-    s->graph->ir = command_copy_graph(forward, &s->graph->error);
+    s->graph->ir = command_copy_program(forward, &s->graph->error).graph;
     if (!list_states(s, s->graph->ir, STATE_PARAMETER))
         return false;
     for (int i = 0; i < 2; i++) {
@@ -185,16 +196,18 @@ static bool compile_trace(struct session *s, const struct ir_graph *forward)
     return command_compile(s);
 }
 
-static bool compile_file(struct session *s, struct ir_graph *step, struct ir_graph *eval)
+static bool compile_file(struct session *s, const struct ir_program *step,
+                         const struct ir_program *eval)
 {
     const int threads = (int)s->settings.threads;
+    struct ir_error *error = &s->graph->error;
 
-    if (!list_states(s, eval, STATE_PARAMETER) || !list_states(s, step, STATE_HIDDEN))
+    if (!list_states(s, eval ? eval->graph : NULL, STATE_PARAMETER) ||
+        !list_states(s, step->graph, STATE_HIDDEN))
         return false;
-    s->step = tp_program_new(s->graph, command_copy_graph(step, &s->graph->error), NULL, threads);
+    s->step = tp_program_new(s->graph, command_copy_program(step, error), NULL, threads);
     if (eval && s->step)
-        s->eval =
-            tp_program_new(s->graph, command_copy_graph(eval, &s->graph->error), NULL, threads);
+        s->eval = tp_program_new(s->graph, command_copy_program(eval, error), NULL, threads);
     if (s->step && !tp_program_output(s->step, "loss"))
         return ir_error(&s->error, IR_REFUSED,
                         "%.200s: its program \"step\" has no output \"loss\"", s->model);
@@ -202,7 +215,7 @@ static bool compile_file(struct session *s, struct ir_graph *step, struct ir_gra
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
 
-bool command_from_file(struct session *s, bool compile)
+bool command_from_file(struct session *s, bool run)
 {
     struct model otherwise = { .data = "digits",
                                .batch = 64,
@@ -211,7 +224,7 @@ bool command_from_file(struct session *s, bool compile)
                                .rate = 0.05,
                                .momentum = 0.9,
                                .schedule = "cosine" };
-    struct ir_graph *step, *eval;
+    const struct ir_program *step, *eval;
     int64_t most;
 
     s->module = command_read_module(s->model, &s->error);
@@ -219,11 +232,9 @@ bool command_from_file(struct session *s, bool compile)
         return false;
     step = program_of(s->module, "step");
     eval = program_of(s->module, "eval");
-    most = step && step->symbols ? step->symbol[0].hi : INT64_MAX;
+    most = step && step->graph->symbols ? step->graph->symbol[0].hi : INT64_MAX;
     otherwise.batch = otherwise.batch < most ? otherwise.batch : most;
     command_fill_in(&s->settings, &otherwise);
-    if (!compile)
-        return true;
     if (!step && s->module->count != 1)
         return ir_error(&s->error, IR_REFUSED, "%.200s: there is no program \"step\" in it",
                         s->model);
@@ -232,8 +243,9 @@ bool command_from_file(struct session *s, bool compile)
                         s->model, (long long)s->settings.batch, (long long)most);
     if (!command_open_data(s))
         return false;
-    s->graph = tp_graph_new(step ? step->seed : s->module->program[0]->graph->seed);
+    s->graph = tp_graph_new((step ? step : s->module->program[0])->graph->seed);
     if (!s->graph)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
-    return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]->graph);
+    s->graph->no_engine = !run;
+    return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]);
 }

@@ -167,7 +167,7 @@ static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_
     return true;
 }
 
-static bool trace(struct session *s, const struct model *m)
+static bool trace(struct session *s, const struct model *m, bool run)
 {
     const struct data_set *set = tp_loader_set(s->train);
     const int64_t classes = set->classes ? set->classes : 2,
@@ -181,6 +181,7 @@ static bool trace(struct session *s, const struct model *m)
     s->values = calloc(1, sizeof *s->values);
     if (!s->graph || !s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
+    s->graph->no_engine = !run;
     batch = tp_symbol(s->graph, "batch", 1, most > most_test ? most : most_test);
     x = input_for(s->graph, set, "x", batch);
     y = input_for(s->graph, set, "y", batch);
@@ -217,8 +218,7 @@ bool command_compile(struct session *s)
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
-bool command_session(struct session *s, const char *model, const struct settings *wanted,
-                     bool compile)
+bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run)
 {
     const struct model *m = tp_model_find(model);
     const char *dot = strrchr(model, '.');
@@ -231,14 +231,14 @@ bool command_session(struct session *s, const char *model, const struct settings
                         model);
     if (m) {
         command_fill_in(&s->settings, m);
-        ok = command_open_data(s) && trace(s, m);
+        ok = command_open_data(s) && trace(s, m, run);
         start = command_seconds();
-        ok = ok && (!compile || command_compile(s));
+        ok = ok && command_compile(s);
     } else {
-        ok = command_from_file(s, compile);
+        ok = command_from_file(s, run);
     }
     s->compile_seconds = command_seconds() - start;
-    if (ok && compile &&
+    if (ok && run &&
         !(tp_loader_bind(s->train, s->step) && (!s->eval || tp_loader_bind(s->test, s->eval))))
         ok = ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
     return ok;

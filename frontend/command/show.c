@@ -39,7 +39,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
                         "them",
                         words),
                IR_REFUSED;
-    if (!command_session(&s, argv[0], &set, true))
+    if (!command_session(&s, argv[0], &set, false))
         *error = s.error;
     else if (command_stage_text(&s, stage, kernel, format, &text, error))
         fwrite(text.data, 1, text.size, stdout);

@@ -1,109 +1,281 @@
 /*
- * stage: a model's text at any stage of the compiler. A stage's text is a .tp file, which the
- * command takes back as a model, or program text.
+ * stage: a model's text at any stage of the compiler.
+ *
+ * Up to `plan` a stage's text is a .tp file, which the command takes back as a model: from `layout`
+ * on with its kernels, and with what else was decided as comments. `loops` and `c` are texts of
+ * their own.
  */
+#include "codegen/codegen.h"
 #include "command.h"
 #include "frontend/models.h"
 #include "passes/passes.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum kind { TRACE, GRAD, SIMPLE, LAYOUT, FUSE, LOOPS, PLAN, C, CUDA, STAGES };
+
 const struct stage command_stages[] = {
-    { "trace", "what was recorded, composites as regions" },
-    { "grad", "with derivatives and optimiser" },
-    { "simple", "folded, shared, pruned" },
-    { "layout", "with the storage of every value" },
-    { "fuse", "split into kernels" },
-    { "loops", "each kernel as a loop nest" },
-    { "plan", "with places in the arena" },
-    { "c", "the program's text" },
-    { "cuda", "the same for CUDA" },
-    { NULL, NULL },
+    [TRACE] = { "trace", "what was recorded, composites as regions" },
+    [GRAD] = { "grad", "with derivatives and optimiser" },
+    [SIMPLE] = { "simple", "folded, shared, pruned" },
+    [LAYOUT] = { "layout", "with the storage of every value" },
+    [FUSE] = { "fuse", "split into kernels" },
+    [LOOPS] = { "loops", "each kernel as a loop nest" },
+    [PLAN] = { "plan", "with places in the arena" },
+    [C] = { "c", "the program's text" },
+    [CUDA] = { "cuda", "the same for CUDA" },
+    [STAGES] = { NULL, NULL },
 };
 
-/* What a .tp file says besides its programs, so that it trains as the model did. */
-static void put_settings(struct session *s, struct ir_module *m)
+struct show {
+    struct session *session;
+    enum kind stage;
+    const char *kernel; /* this one only, or NULL */
+    const char *format;
+    struct ir_text *out;
+    struct ir_error *error;
+    bool found; /* the kernel */
+};
+
+/* --- what a .tp file says besides its programs, so that it trains as the model did --------------
+ */
+
+static void put_settings(const struct show *w)
 {
-    if (!s->module) {
-        command_put_settings(s, m);
-        return;
+    struct session *s = w->session;
+    struct ir_module m = { .arena = ir_arena_new() };
+
+    if (!s->module)
+        command_put_settings(s, &m);
+    for (int i = 0; s->module && i < s->module->setting_count; i++)
+        m.setting[m.setting_count++] = s->module->setting[i];
+    ir_print_module(w->out, &m);
+    ir_arena_free(m.arena);
+}
+
+/* --- what was decided about a planned program, as comments --------------------------------------
+ */
+
+/* "[i1/16%8 *16 i0 *144]": part by part, outermost first, each with its pitch */
+static void put_storage(struct ir_text *t, const struct pass_storage *s)
+{
+    ir_put(t, "%" PRId64 " elements:", s->elements);
+    for (int i = 0; i < s->parts; i++) {
+        const struct pass_part *p = &s->part[i];
+        ir_put(t, " axis %d", p->axis);
+        if (p->divisor != 1)
+            ir_put(t, " / %" PRId64, p->divisor);
+        if (p->extent)
+            ir_put(t, " %% %" PRId64, p->extent);
+        ir_put(t, " * %" PRId64 "%s", p->pitch, i + 1 < s->parts ? "," : "");
     }
-    for (int i = 0; i < s->module->setting_count; i++)
-        m->setting[m->setting_count++] = s->module->setting[i];
 }
 
-static void add_program(struct ir_module *m, struct ir_graph *graph)
+static void put_layout(struct ir_text *t, const struct pass_compiled *c)
 {
-    struct ir_program *p = ir_alloc(m->arena, sizeof *p);
+    const struct ir_graph *g = c->program->graph;
 
-    p->graph = graph;
-    m->program[m->count++] = p;
+    for (uint32_t v = 1; v < g->count; v++) {
+        if (c->storage[v].parts < 0)
+            continue;
+        ir_put(t, "# storage %%%u %s ", v, g->nodes[v].text ? g->nodes[v].text : "");
+        ir_put_shape(t, g, g->nodes[v].dtype, &g->nodes[v].shape);
+        ir_put(t, " ");
+        put_storage(t, &c->storage[v]);
+        ir_put(t, "\n");
+    }
 }
 
-static bool print(struct ir_module *m, const char *format, struct ir_text *out,
-                  struct ir_error *error)
+static void put_plan(struct ir_text *t, const struct loop_program *p, const char *kernel)
 {
-    if (strcmp(format, "dot") == 0)
-        for (int i = 0; i < m->count; i++)
-            ir_print_dot(out, m->program[i]);
-    else if (strcmp(format, "text") == 0)
-        ir_print_module(out, m);
+    if (!kernel) {
+        ir_put(t, "# arena %" PRId64 " bytes, states %" PRId64 ", %d threads\n", p->arena_bytes,
+               p->state_bytes, p->threads);
+        for (int i = 0; i < p->places; i++)
+            ir_put(t, "# place %%%u %s: %s + %" PRId64 ", %" PRId64 " bytes\n",
+                   p->place[i].value.id, p->place[i].name ? p->place[i].name : "",
+                   p->place[i].base ? "states" : "arena", p->place[i].offset, p->place[i].bytes);
+    }
+    for (int k = 0; k < p->kernels; k++)
+        if (!kernel || strcmp(p->kernel[k]->name, kernel) == 0)
+            ir_put(t, "# run %s%s%s\n", p->kernel[k]->name,
+                   p->kernel[k]->shared ? " on all threads" : "",
+                   p->kernel[k]->barrier ? ", after a barrier" : "");
+}
+
+/* --- one program --------------------------------------------------------------------------------
+ */
+
+/* The text of one kernel out of the program's. */
+static void put_kernel(struct ir_text *out, const struct ir_program *p, const struct ir_kernel *k)
+{
+    struct ir_text all = { 0 };
+    int before = (int)(k - p->kernels);
+    const char *at, *end;
+
+    ir_print_program(&all, p);
+    at = all.data;
+    for (int i = 0; i <= before; i++)
+        at = strstr(at + (i > 0), "\n  kernel ");
+    end = strstr(at, "\n  }\n");
+    ir_put(out, "%.*s\n", (int)(end + strlen("\n  }") - at - 1), at + 1);
+    ir_text_free(&all);
+}
+
+static void put_kernels(struct show *w, const struct pass_compiled *c)
+{
+    for (int k = 0; k < c->program->kernel_count; k++) {
+        const struct ir_kernel *kernel = &c->program->kernels[k];
+        if (w->kernel && strcmp(kernel->name, w->kernel) != 0)
+            continue;
+        w->found = true;
+        if (w->stage == LOOPS)
+            loop_print(w->out, c->loops->kernel[k]);
+        else if (w->stage == C)
+            gen_kernel(w->out, c->loops, c->loops->kernel[k], &gen_target_c);
+        else
+            put_kernel(w->out, c->program, kernel);
+    }
+}
+
+/* A later program finds the states where this one has them. */
+static void keep_states(tp_graph *g, const struct pass_compiled *c)
+{
+    for (int i = 0; i < c->loops->places; i++) {
+        const struct loop_place *p = &c->loops->place[i];
+        struct state *s = p->base == 1 ? tp_state_find(g, p->name) : NULL;
+        if (s) {
+            s->offset = p->offset;
+            s->storage = c->storage[p->value.id];
+        }
+    }
+    g->memory_used = (size_t)c->loops->state_bytes;
+}
+
+static bool put_planned(struct show *w, const tp_program *program, const struct ir_program *simple)
+{
+    struct ir_arena *arena = ir_arena_new();
+    struct pass_compiled *c = tp_planned_program(program->owner, simple, program->threads, arena);
+    bool ok = c != NULL;
+
+    if (!ok) {
+        ir_error(w->error, tp_status(program->owner), "%s", tp_error(program->owner));
+    } else if (strcmp(w->format, "dot") == 0) {
+        ir_print_dot(w->out, c->program);
+    } else if (w->kernel || w->stage == LOOPS) {
+        if (w->stage == PLAN)
+            put_plan(w->out, c->loops, w->kernel);
+        put_kernels(w, c);
+    } else if (w->stage == C) {
+        ok = gen_program(w->out, c->loops, &gen_target_c, w->error);
+    } else {
+        if (w->stage == LAYOUT)
+            put_layout(w->out, c);
+        if (w->stage == PLAN)
+            put_plan(w->out, c->loops, NULL);
+        ir_print_program(w->out, c->program);
+    }
+    if (ok)
+        keep_states(program->owner, c);
+    ir_arena_free(arena);
+    return ok;
+}
+
+static bool put_program(struct show *w, const tp_program *program)
+{
+    struct ir_program p = program->kernels;
+    bool ok = true;
+
+    if (w->stage >= SIMPLE)
+        p = tp_simple_program(&program->kernels);
+    if (w->stage >= LAYOUT)
+        ok = put_planned(w, program, &p);
+    else if (strcmp(w->format, "dot") == 0)
+        ir_print_dot(w->out, &p);
     else
-        return ir_error(error, strcmp(format, "json") == 0 ? IR_UNSUPPORTED : IR_REFUSED,
-                        "--format \"%.40s\": expected text or dot", format);
-    return true;
+        ir_print_program(w->out, &p);
+    if (p.graph != program->graph)
+        ir_graph_free(p.graph);
+    return ok;
 }
 
 /* The trace of a built-in model: loss and hits, in the form for training. */
-static struct ir_graph *traced(struct session *s)
+static void put_trace(const struct show *w)
 {
+    const struct session *s = w->session;
     const uint32_t wanted[] = { s->values->loss.id, s->values->hits.id };
     ir_val values[2];
     struct ir_graph *g = tp_trace_part(s->graph, "trace", TP_TRAIN, 2, wanted, values, true);
+    const struct ir_program p = { .graph = g };
 
     ir_output(g, "loss", values[0]);
     ir_output(g, "hits", values[1]);
-    return g;
+    if (strcmp(w->format, "dot") == 0)
+        ir_print_dot(w->out, &p);
+    else
+        ir_print_program(w->out, &p);
+    ir_graph_free(g);
+}
+
+/* --- the stage -----------------------------------------------------------------------------------
+ */
+
+static bool good(struct show *w, const char *stage)
+{
+    const bool dot = strcmp(w->format, "dot") == 0;
+
+    while (command_stages[w->stage].name && strcmp(command_stages[w->stage].name, stage) != 0)
+        w->stage++;
+    if (w->stage == STAGES)
+        return ir_error(w->error, IR_REFUSED,
+                        "--stage \"%.40s\": expected trace, grad, simple, layout, "
+                        "fuse, loops, plan, c or cuda",
+                        stage);
+    if (w->stage == CUDA)
+        return ir_error(w->error, IR_UNSUPPORTED, "the stage cuda is not supported yet");
+    if (!dot && strcmp(w->format, "text") != 0)
+        return ir_error(w->error, strcmp(w->format, "json") == 0 ? IR_UNSUPPORTED : IR_REFUSED,
+                        "--format \"%.40s\": expected text or dot", w->format);
+    if (w->kernel && w->stage < LAYOUT)
+        return ir_error(w->error, IR_REFUSED,
+                        "--kernel: the stage %s has none; expected layout, "
+                        "fuse, loops, plan or c",
+                        stage);
+    if (dot && (w->kernel || w->stage == LOOPS || w->stage == C))
+        return ir_error(w->error, IR_REFUSED, "--format dot: expected a stage of whole graphs");
+    return true;
 }
 
 bool command_stage_text(struct session *s, const char *stage, const char *kernel,
                         const char *format, struct ir_text *out, struct ir_error *error)
 {
-    struct ir_module m = { .arena = ir_arena_new() };
-    struct ir_graph *made[2] = { NULL, NULL };
-    bool ok = true;
-    int known = 0;
+    struct show w = {
+        .session = s, .kernel = kernel, .format = format, .out = out, .error = error
+    };
+    const tp_program *program[] = { s->step, s->eval };
 
-    while (command_stages[known].name && strcmp(command_stages[known].name, stage) != 0)
-        known++;
-    if (!command_stages[known].name)
-        ok = ir_error(error, IR_REFUSED,
-                      "--stage \"%.40s\": expected trace, grad, simple, layout, "
-                      "fuse, loops, plan, c or cuda",
-                      stage);
-    else if (kernel)
-        ok = ir_error(error, IR_UNSUPPORTED, "--kernel is not supported for the stage %s", stage);
-    put_settings(s, &m);
-    if (!ok) {
-        ;
-    } else if (strcmp(stage, "trace") == 0 && s->values) {
-        add_program(&m, made[0] = traced(s));
-    } else if (strcmp(stage, "trace") == 0 || strcmp(stage, "grad") == 0) {
-        add_program(&m, s->step->graph);
-        if (s->eval)
-            add_program(&m, s->eval->graph);
-    } else if (strcmp(stage, "simple") == 0) {
-        add_program(&m, made[0] = pass_simplify(s->step->graph));
-        if (s->eval)
-            add_program(&m, made[1] = pass_simplify(s->eval->graph));
-    } else {
-        ok = ir_error(error, IR_UNSUPPORTED, "the stage %s is not supported yet", stage);
+    if (!good(&w, stage))
+        return false;
+    if (w.stage != LOOPS && w.stage != C && !kernel && strcmp(format, "text") == 0)
+        put_settings(&w);
+    if (w.stage == TRACE && s->values) {
+        ir_put(out, "\n");
+        put_trace(&w);
+        return true;
     }
-    ok = ok && print(&m, format, out, error);
-    ir_graph_free(made[0]);
-    ir_graph_free(made[1]);
-    ir_arena_free(m.arena);
-    return ok;
+    for (int i = 0; i < 2; i++) {
+        if (!program[i])
+            continue;
+        if (out->size && !kernel)
+            ir_put(out, "\n");
+        if (!put_program(&w, program[i]))
+            return false;
+    }
+    return !kernel || w.found ||
+           ir_error(error, IR_REFUSED,
+                    "--kernel \"%.60s\": there is none of that name; --stage fuse lists them",
+                    kernel);
 }
