@@ -11,7 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-uint32_t lower_fail(struct lower *l, const char *format, ...)
+uint32_t pass_lower_fail(struct lower *l, const char *format, ...)
 {
     char    text[300];
     va_list list;
@@ -32,7 +32,7 @@ uint32_t lower_fail(struct lower *l, const char *format, ...)
 
 /* ---- scopes ---- */
 
-void lower_open(struct lower *l, int axis)
+void pass_lower_open(struct lower *l, int axis)
 {
     if (l->scopes == LOWER_SCOPES)
         ir_bug("loops nest deeper than %d", LOWER_SCOPES);
@@ -43,7 +43,7 @@ void lower_open(struct lower *l, int axis)
     l->scopes++;
 }
 
-void lower_close(struct lower *l, int axis, int guards, const struct loop_guard *guard)
+void pass_lower_close(struct lower *l, int axis, int guards, const struct loop_guard *guard)
 {
     struct lower_scope   *s = &l->scope[--l->scopes];
     struct loop_statement loop = { .kind = LOOP_FOR, .axis = axis, .guards = guards, .node = l->at };
@@ -55,7 +55,7 @@ void lower_close(struct lower *l, int axis, int guards, const struct loop_guard 
     loop_add(l->k, s[-1].into, loop);
 }
 
-int lower_scope_for(struct lower *l, uint64_t axes, int least)
+int pass_lower_scope_for(struct lower *l, uint64_t axes, int least)
 {
     int s = least;
 
@@ -94,7 +94,7 @@ static int home_of_index(struct lower *l, loop_ix ix)
     return home;
 }
 
-uint32_t lower_emit(struct lower *l, struct loop_statement s)
+uint32_t pass_lower_emit(struct lower *l, struct loop_statement s)
 {
     uint64_t axes = loop_axes_of(l->k, s.ix);
     int      least = home_of_index(l, s.ix);
@@ -109,7 +109,7 @@ uint32_t lower_emit(struct lower *l, struct loop_statement s)
         int h = home_of_index(l, s.guard[i].ix);
         least = h > least ? h : least;
     }
-    int scope = lower_scope_for(l, axes, least);
+    int scope = pass_lower_scope_for(l, axes, least);
     /* what changes while loops run is read and written where it stands in the text, and nowhere further out */
     bool changing = s.kind == LOOP_LOAD && l->k->buffer[s.buffer].written;
     for (int i = 0; i < 3; i++)
@@ -130,33 +130,33 @@ uint32_t lower_emit(struct lower *l, struct loop_statement s)
     return s.value;
 }
 
-uint32_t lower_let(struct lower *l, enum ir_op op, enum ir_dtype dtype, uint32_t a, uint32_t b, uint32_t c)
+uint32_t pass_lower_let(struct lower *l, enum ir_op op, enum ir_dtype dtype, uint32_t a, uint32_t b, uint32_t c)
 {
-    return lower_emit(l, (struct loop_statement){ .kind = LOOP_LET, .op = op, .dtype = dtype, .args = { a, b, c } });
+    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET, .op = op, .dtype = dtype, .args = { a, b, c } });
 }
 
-uint32_t lower_number(struct lower *l, enum ir_dtype dtype, double number)
+uint32_t pass_lower_number(struct lower *l, enum ir_dtype dtype, double number)
 {
-    return lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
+    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
                                                   .op = IR_const,
                                                   .dtype = dtype,
                                                   .number = number,
                                                   .integer = ir_dtypes[dtype].kind == 'f' ? 0 : (int64_t)number });
 }
 
-uint32_t lower_index(struct lower *l, enum ir_dtype dtype, loop_ix ix)
+uint32_t pass_lower_index(struct lower *l, enum ir_dtype dtype, loop_ix ix)
 {
-    uint32_t v = lower_emit(l, (struct loop_statement){ .kind = LOOP_LET, .op = IR_POISON, .dtype = IR_I64, .ix = ix });
+    uint32_t v = pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET, .op = IR_POISON, .dtype = IR_I64, .ix = ix });
 
-    return dtype == IR_I64 ? v : lower_let(l, IR_cast, dtype, v, 0, 0);
+    return dtype == IR_I64 ? v : pass_lower_let(l, IR_cast, dtype, v, 0, 0);
 }
 
-uint32_t lower_var(struct lower *l, enum ir_dtype dtype, uint32_t start)
+uint32_t pass_lower_var(struct lower *l, enum ir_dtype dtype, uint32_t start)
 {
-    return lower_emit(l, (struct loop_statement){ .kind = LOOP_VAR, .dtype = dtype, .args = { start } });
+    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_VAR, .dtype = dtype, .args = { start } });
 }
 
-void lower_set(struct lower *l, uint32_t variable, enum ir_op op, uint32_t a, uint32_t b, int guards,
+void pass_lower_set(struct lower *l, uint32_t variable, enum ir_op op, uint32_t a, uint32_t b, int guards,
                const struct loop_guard *guard)
 {
     struct loop_statement s = { .kind = LOOP_SET, .op = op, .dtype = l->k->value[variable].dtype };
@@ -167,10 +167,10 @@ void lower_set(struct lower *l, uint32_t variable, enum ir_op op, uint32_t a, ui
     for (int i = 0; i < guards; i++)
         if (loop_guard_state(l->k, &guard[i]) != 1)
             s.guard[s.guards++] = guard[i];
-    lower_emit(l, s);
+    pass_lower_emit(l, s);
 }
 
-int lower_axis(struct lower *l, const char *name, int64_t dim)
+int pass_lower_axis(struct lower *l, const char *name, int64_t dim)
 {
     int64_t most = ir_dim_max(l->g, dim);
 
@@ -206,10 +206,10 @@ static uint32_t load(struct lower *l, ir_val v, const loop_ix *index)
         if (loop_guard_state(l->k, &l->guard[i]) == 1)
             continue;
         if (s.guards == (int)(sizeof s.guard / sizeof *s.guard))
-            return lower_fail(l, "too many conditions around one load");
+            return pass_lower_fail(l, "too many conditions around one load");
         s.guard[s.guards++] = l->guard[i];
     }
-    return lower_emit(l, s);
+    return pass_lower_emit(l, s);
 }
 
 /* ---- what an index map says by cases ---- */
@@ -221,12 +221,12 @@ static uint32_t truth(struct lower *l, int guards, const struct loop_guard *guar
     for (int i = 0; i < guards; i++) {
         if (loop_guard_state(l->k, &guard[i]) == 1)
             continue;
-        uint32_t at = lower_index(l, IR_I64, guard[i].ix);
-        uint32_t zero = lower_index(l, IR_I64, 0);
-        uint32_t limit = lower_index(l, IR_I64, guard[i].limit);
-        uint32_t inside = lower_let(l, IR_and, IR_BOOL, lower_let(l, IR_le, IR_BOOL, zero, at, 0),
-                                    lower_let(l, IR_lt, IR_BOOL, at, limit, 0), 0);
-        all = all ? lower_let(l, IR_and, IR_BOOL, all, inside, 0) : inside;
+        uint32_t at = pass_lower_index(l, IR_I64, guard[i].ix);
+        uint32_t zero = pass_lower_index(l, IR_I64, 0);
+        uint32_t limit = pass_lower_index(l, IR_I64, guard[i].limit);
+        uint32_t inside = pass_lower_let(l, IR_and, IR_BOOL, pass_lower_let(l, IR_le, IR_BOOL, zero, at, 0),
+                                    pass_lower_let(l, IR_lt, IR_BOOL, at, limit, 0), 0);
+        all = all ? pass_lower_let(l, IR_and, IR_BOOL, all, inside, 0) : inside;
     }
     return all;
 }
@@ -244,13 +244,13 @@ static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const lo
         if (state == 1)
             continue;
         if (l->guards == LOWER_GUARDS)
-            return lower_fail(l, "pads and concats nest too deep");
+            return pass_lower_fail(l, "pads and concats nest too deep");
         l->guard[l->guards++] = guard[i];
     }
-    uint32_t value = lower_value(l, a, index);
+    uint32_t value = pass_lower_value(l, a, index);
     l->guards = before;
     uint32_t condition = truth(l, guards, guard);
-    return condition ? lower_let(l, IR_select, dtype, condition, value, otherwise) : value;
+    return condition ? pass_lower_let(l, IR_select, dtype, condition, value, otherwise) : value;
 }
 
 static uint32_t lower_pad(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -263,7 +263,7 @@ static uint32_t lower_pad(struct lower *l, const struct ir_node *n, const loop_i
         inner[i] = loop_plus(l->k, index[i], loop_const(l->k, -n->attr[0].at[i]));
         guard[i] = (struct loop_guard){ inner[i], loop_dim_ix(l->k, a->shape.dim[i]) };
     }
-    uint32_t otherwise = lower_value(l, n->args[1], NULL);
+    uint32_t otherwise = pass_lower_value(l, n->args[1], NULL);
     return by_case(l, n->dtype, n->args[0], inner, n->shape.rank, guard, otherwise);
 }
 
@@ -283,23 +283,23 @@ static uint32_t lower_concat(struct lower *l, const struct ir_node *n, const loo
         guard = (struct loop_guard){ inner[axis], loop_dim_ix(l->k, dim) };
         start = loop_plus(l->k, start, guard.limit);
         if (!result)
-            result = lower_number(l, n->dtype, 0);
+            result = pass_lower_number(l, n->dtype, 0);
         result = by_case(l, n->dtype, n->args[i], inner, 1, &guard, result);
     }
-    return result ? result : lower_number(l, n->dtype, 0);
+    return result ? result : pass_lower_number(l, n->dtype, 0);
 }
 
 /* an integer read from memory, kept inside 0 .. limit - 1: a bad one must not read elsewhere */
 static loop_ix picked(struct lower *l, ir_val v, const loop_ix *index, int64_t limit)
 {
     enum ir_dtype dtype = ir_at(l->g, v)->dtype;
-    uint32_t      at = lower_value(l, v, index);
+    uint32_t      at = pass_lower_value(l, v, index);
 
     if (dtype != IR_I64)
-        at = lower_let(l, IR_cast, IR_I64, at, 0, 0);
-    at = lower_let(l, IR_max, IR_I64, at, lower_index(l, IR_I64, 0), 0);
-    uint32_t last = lower_index(l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, limit), loop_const(l->k, -1)));
-    return loop_value_ix(l->k, lower_let(l, IR_min, IR_I64, at, last, 0));
+        at = pass_lower_let(l, IR_cast, IR_I64, at, 0, 0);
+    at = pass_lower_let(l, IR_max, IR_I64, at, pass_lower_index(l, IR_I64, 0), 0);
+    uint32_t last = pass_lower_index(l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, limit), loop_const(l->k, -1)));
+    return loop_value_ix(l->k, pass_lower_let(l, IR_min, IR_I64, at, last, 0));
 }
 
 static uint32_t lower_take(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -312,7 +312,7 @@ static uint32_t lower_take(struct lower *l, const struct ir_node *n, const loop_
         if (i != axis)
             inner[i] = index[i < axis ? i : i + b->shape.rank - 1];
     inner[axis] = picked(l, n->args[1], index + axis, a->shape.dim[axis]);
-    return lower_value(l, n->args[0], inner);
+    return pass_lower_value(l, n->args[0], inner);
 }
 
 static uint32_t lower_gather(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -322,7 +322,7 @@ static uint32_t lower_gather(struct lower *l, const struct ir_node *n, const loo
 
     memcpy(inner, index, (size_t)n->shape.rank * sizeof *inner);
     inner[axis] = picked(l, n->args[1], index, ir_at(l->g, n->args[0])->shape.dim[axis]);
-    return lower_value(l, n->args[0], inner);
+    return pass_lower_value(l, n->args[0], inner);
 }
 
 /* from each window the tap that an integer names */
@@ -347,7 +347,7 @@ static uint32_t lower_window_pick(struct lower *l, const struct ir_node *n, cons
                                     loop_const(l->k, -pad));
         guard[i] = (struct loop_guard){ inner[lead + i], loop_dim_ix(l->k, a->shape.dim[lead + i]) };
     }
-    return by_case(l, n->dtype, n->args[0], inner, spatial, guard, lower_number(l, n->dtype, 0));
+    return by_case(l, n->dtype, n->args[0], inner, spatial, guard, pass_lower_number(l, n->dtype, 0));
 }
 
 static uint32_t lower_bits(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -356,16 +356,16 @@ static uint32_t lower_bits(struct lower *l, const struct ir_node *n, const loop_
 
     for (int i = 0; i < n->shape.rank; i++) {
         if (i && !ir_dim_fixed(n->shape.dim[i]))
-            return lower_fail(l, "a symbolic extent that is not the first");
+            return pass_lower_fail(l, "a symbolic extent that is not the first");
         flat = loop_plus(l->k, loop_scale(l->k, flat, i ? n->shape.dim[i] : 1), index[i]);
     }
-    return lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
+    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
                                                   .op = IR_bits,
                                                   .dtype = n->dtype,
                                                   .ix = flat,
                                                   .integer = n->attr[0].at[0],
-                                                  .args = { lower_value(l, n->args[0], NULL),
-                                                            lower_value(l, n->args[1], NULL) } });
+                                                  .args = { pass_lower_value(l, n->args[0], NULL),
+                                                            pass_lower_value(l, n->args[1], NULL) } });
 }
 
 /* ---- the element of a value at an index ---- */
@@ -377,30 +377,30 @@ static uint32_t compute(struct lower *l, ir_val v, const loop_ix *index)
     uint32_t              arg[3] = { 0 };
 
     if (n->op == IR_stop_gradient)
-        return lower_value(l, n->args[0], index);
+        return pass_lower_value(l, n->args[0], index);
     if (pass_is_view(n->op)) {
         if (!pass_view(l->k, l->g, n, index, inner))
-            return lower_fail(l, "merges symbolic extents, which this version cannot index");
-        return lower_value(l, n->args[0], inner);
+            return pass_lower_fail(l, "merges symbolic extents, which this version cannot index");
+        return pass_lower_value(l, n->args[0], inner);
     }
     if (ir_pointwise(n->op)) {
         for (int i = 0; i < n->arity; i++) {
             pass_broadcast(l->k, &n->shape, &ir_at(l->g, n->args[i])->shape, index, inner);
-            arg[i] = lower_value(l, n->args[i], inner);
+            arg[i] = pass_lower_value(l, n->args[i], inner);
         }
-        return lower_let(l, n->op, n->dtype, arg[0], arg[1], arg[2]);
+        return pass_lower_let(l, n->op, n->dtype, arg[0], arg[1], arg[2]);
     }
     switch (n->op) {
     case IR_const:
-        return lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
+        return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
                                                       .op = IR_const,
                                                       .dtype = n->dtype,
                                                       .number = ir_number_of(n),
                                                       .integer = n->attr[0].at[0] });
     case IR_iota:
-        return lower_index(l, n->dtype, index[n->attr[0].at[0]]);
+        return pass_lower_index(l, n->dtype, index[n->attr[0].at[0]]);
     case IR_size:
-        return lower_index(l, n->dtype, loop_dim_ix(l->k, n->attr[0].at[0]));
+        return pass_lower_index(l, n->dtype, loop_dim_ix(l->k, n->attr[0].at[0]));
     case IR_pad:
         return lower_pad(l, n, index);
     case IR_concat:
@@ -414,13 +414,13 @@ static uint32_t compute(struct lower *l, ir_val v, const loop_ix *index)
     case IR_bits:
         return lower_bits(l, n, index);
     case IR_assign:
-        return lower_value(l, n->args[1], index);
+        return pass_lower_value(l, n->args[1], index);
     default:
-        return lower_loops(l, v, index);
+        return pass_lower_loops(l, v, index);
     }
 }
 
-uint32_t lower_value(struct lower *l, ir_val v, const loop_ix *index)
+uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
     uint32_t              value;
@@ -444,7 +444,7 @@ uint32_t lower_value(struct lower *l, ir_val v, const loop_ix *index)
         return 0;
     for (int i = 0; i < n->shape.rank; i++)
         axes |= loop_axes_of(l->k, index[i]);
-    struct lower_scope *s = &l->scope[lower_scope_for(l, axes, l->home[value])];
+    struct lower_scope *s = &l->scope[pass_lower_scope_for(l, axes, l->home[value])];
     if (s->memos == s->room) {
         struct lower_memo *bigger = ir_alloc(l->c->arena, (size_t)(2 * s->room + 16) * sizeof *bigger);
         if (s->memos)
@@ -469,14 +469,14 @@ static void store(struct lower *l, ir_val v, const loop_ix *index)
     ir_val                to = n->op == IR_assign ? n->args[0] : v;
     struct loop_statement s = { .kind = LOOP_STORE, .dtype = n->dtype };
 
-    s.args[0] = lower_value(l, v, index);
+    s.args[0] = pass_lower_value(l, v, index);
     if (l->failed)
         return;
     s.buffer = buffer_for(l, to);
     l->k->buffer[s.buffer].written = true;
     s.ix = pass_address(l->k, &l->c->storage[to.id], index);
     l->at = v;
-    lower_emit(l, s);
+    pass_lower_emit(l, s);
 }
 
 /* A kernel of rows has a reduction over last axes; its domain is what is reduced. */
@@ -491,7 +491,7 @@ static bool find_row(struct lower *l, const struct ir_kernel *kernel)
             continue;
         const struct ir_shape *domain = &ir_at(l->g, n->args[0])->shape;
         if (l->row_domain && (l->row_prefix != n->shape.rank || !ir_same_shape(domain, l->row_domain))) {
-            lower_fail(l, "kernel %s reduces rows of two kinds: they cannot be one kernel", kernel->name);
+            pass_lower_fail(l, "kernel %s reduces rows of two kinds: they cannot be one kernel", kernel->name);
             return false;
         }
         l->row_domain = domain;
@@ -522,13 +522,13 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
     int64_t                most = 1;
 
     for (int i = 0; i < prefix; i++) {
-        axis[i] = lower_axis(l, axis_names[i], domain->dim[i]);
+        axis[i] = pass_lower_axis(l, axis_names[i], domain->dim[i]);
         index[i] = loop_axis_ix(l->k, axis[i]);
-        lower_open(l, axis[i]);
+        pass_lower_open(l, axis[i]);
     }
     for (int i = prefix; i < domain->rank; i++) {
         if (i > prefix && !ir_dim_fixed(domain->dim[i])) {
-            lower_fail(l, "rows with a symbolic extent that is not their first");
+            pass_lower_fail(l, "rows with a symbolic extent that is not their first");
             return;
         }
         to = i > prefix ? loop_scale(l->k, to, domain->dim[i]) : loop_dim_ix(l->k, domain->dim[i]);
@@ -542,7 +542,7 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
         if (i > prefix && domain->dim[i])
             flat = loop_div(l->k, flat, domain->dim[i]);
     }
-    lower_open(l, l->row_axis);
+    pass_lower_open(l, l->row_axis);
     for (int i = 0; i < kernel->count && !l->failed; i++) {
         ir_val v = kernel->nodes[i];
         l->at = v;
@@ -551,9 +551,9 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
     }
     if (l->failed)
         return;
-    lower_close(l, l->row_axis, 0, NULL);
+    pass_lower_close(l, l->row_axis, 0, NULL);
     for (int i = prefix; i-- > 0;)
-        lower_close(l, axis[i], 0, NULL);
+        pass_lower_close(l, axis[i], 0, NULL);
 }
 
 static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
@@ -566,7 +566,7 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
         if (is_output(l, kernel->nodes[i])) {
             const struct ir_shape *s = &ir_at(l->g, kernel->nodes[i])->shape;
             if (domain && !ir_same_shape(domain, s)) {
-                lower_fail(l, "kernel %s has results of two shapes: they cannot be one kernel", kernel->name);
+                pass_lower_fail(l, "kernel %s has results of two shapes: they cannot be one kernel", kernel->name);
                 return;
             }
             domain = s;
@@ -574,9 +574,9 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
     if (!domain || is_empty(domain))
         return;
     for (int i = 0; i < domain->rank; i++) {
-        axis[i] = lower_axis(l, axis_names[i], domain->dim[i]);
+        axis[i] = pass_lower_axis(l, axis_names[i], domain->dim[i]);
         index[i] = loop_axis_ix(l->k, axis[i]);
-        lower_open(l, axis[i]);
+        pass_lower_open(l, axis[i]);
     }
     for (int i = 0; i < kernel->count && !l->failed; i++) {
         l->at = kernel->nodes[i];
@@ -586,7 +586,7 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
     if (l->failed)
         return;
     for (int i = domain->rank; i-- > 0;)
-        lower_close(l, axis[i], 0, NULL);
+        pass_lower_close(l, axis[i], 0, NULL);
 }
 
 struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, const struct pass_options *options,
@@ -608,7 +608,7 @@ struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, const struct
     l->at = of->nodes[0];
     const struct ir_node *first = ir_at(l->g, of->nodes[0]);
     if (first->op == IR_put_add || first->op == IR_scatter_add)
-        lower_scatter(l, of->nodes[0]);
+        pass_lower_scatter(l, of->nodes[0]);
     else if (find_row(l, of))
         lower_rows(l, of);
     else if (!l->failed)

@@ -42,21 +42,21 @@ struct lower {
     bool                       failed;
 };
 
-uint32_t lower_value(struct lower *, ir_val v, const loop_ix *index);
-uint32_t lower_emit(struct lower *, struct loop_statement draft); /* into the outermost scope that has what it needs */
-uint32_t lower_let(struct lower *, enum ir_op op, enum ir_dtype, uint32_t a, uint32_t b, uint32_t c);
-uint32_t lower_number(struct lower *, enum ir_dtype, double);
-uint32_t lower_index(struct lower *, enum ir_dtype, loop_ix); /* the index expression as a value */
-uint32_t lower_fail(struct lower *, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int      lower_scope_for(struct lower *, uint64_t axes, int least); /* outermost that has these axes */
-void     lower_open(struct lower *, int axis); /* a loop is opened .. */
-void     lower_close(struct lower *, int axis, int guards, const struct loop_guard *guard); /* .. and goes into the scope around it */
-void     lower_set(struct lower *, uint32_t variable, enum ir_op, uint32_t a, uint32_t b, int guards, const struct loop_guard *guard);
-uint32_t lower_var(struct lower *, enum ir_dtype, uint32_t start);
-int      lower_axis(struct lower *, const char *name, int64_t dim); /* over an extent of the graph */
+uint32_t pass_lower_value(struct lower *, ir_val v, const loop_ix *index);
+uint32_t pass_lower_emit(struct lower *, struct loop_statement draft); /* into the outermost scope that has what it needs */
+uint32_t pass_lower_let(struct lower *, enum ir_op op, enum ir_dtype, uint32_t a, uint32_t b, uint32_t c);
+uint32_t pass_lower_number(struct lower *, enum ir_dtype, double);
+uint32_t pass_lower_index(struct lower *, enum ir_dtype, loop_ix); /* the index expression as a value */
+uint32_t pass_lower_fail(struct lower *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int      pass_lower_scope_for(struct lower *, uint64_t axes, int least); /* outermost that has these axes */
+void     pass_lower_open(struct lower *, int axis); /* a loop is opened .. */
+void     pass_lower_close(struct lower *, int axis, int guards, const struct loop_guard *guard); /* .. and goes into the scope around it */
+void     pass_lower_set(struct lower *, uint32_t variable, enum ir_op, uint32_t a, uint32_t b, int guards, const struct loop_guard *guard);
+uint32_t pass_lower_var(struct lower *, enum ir_dtype, uint32_t start);
+int      pass_lower_axis(struct lower *, const char *name, int64_t dim); /* over an extent of the graph */
 
 /* lower_reduce.c: one function a word of the column `lower` of ops.def that needs loops */
-uint32_t lower_loops(struct lower *, ir_val v, const loop_ix *index);
-void     lower_scatter(struct lower *, ir_val v); /* put_add, scatter_add: whole kernels, for they store as they go */
+uint32_t pass_lower_loops(struct lower *, ir_val v, const loop_ix *index);
+void     pass_lower_scatter(struct lower *, ir_val v); /* put_add, scatter_add: whole kernels, for they store as they go */
 
 #endif

@@ -57,7 +57,7 @@ static uint32_t neutral(struct lower *l, enum ir_op step, enum ir_dtype dtype)
     default:
         break;
     }
-    return lower_emit(l, s);
+    return pass_lower_emit(l, s);
 }
 
 /* ---- reductions over axes ---- */
@@ -78,9 +78,9 @@ static uint32_t reduce_row(struct lower *l, const struct ir_node *n)
         if (!last)
             flat = loop_div(l->k, flat, a->shape.dim[i]);
     }
-    s.args[0] = lower_value(l, n->args[0], index);
+    s.args[0] = pass_lower_value(l, n->args[0], index);
     s.over = UINT64_C(1) << l->row_axis;
-    return l->failed ? 0 : lower_emit(l, s);
+    return l->failed ? 0 : pass_lower_emit(l, s);
 }
 
 /* Loops from the variable `into` along axes[0..n): the first cut in pieces of `piece` indices, each summed by itself. body adds one. */
@@ -97,13 +97,13 @@ struct nest {
 static void open_all(struct nest *nest, int from)
 {
     for (int i = from; i < nest->axes; i++)
-        lower_open(nest->l, nest->axis[i]);
+        pass_lower_open(nest->l, nest->axis[i]);
 }
 
 static void close_all(struct nest *nest, int from)
 {
     for (int i = nest->axes; i-- > from;)
-        lower_close(nest->l, nest->axis[i], nest->guards[i], nest->guard[i]);
+        pass_lower_close(nest->l, nest->axis[i], nest->guards[i], nest->guard[i]);
 }
 
 /* a reduced loop index that goes down is an axis that goes up, turned round */
@@ -114,7 +114,7 @@ static loop_ix turned(struct lower *l, loop_ix up, int64_t extent)
 
 static int ordered_axis(struct lower *l, const char *name, int64_t dim)
 {
-    int axis = lower_axis(l, name, dim);
+    int axis = pass_lower_axis(l, name, dim);
 
     l->k->axis[axis].ordered = true;
     return axis;
@@ -176,19 +176,19 @@ static uint32_t reduce_axes(struct lower *l, const struct ir_node *n, const loop
         }
     }
     if (pieces) {
-        uint32_t total = lower_var(l, n->dtype, start);
-        lower_open(l, nest.axis[0]);
-        uint32_t part = lower_var(l, n->dtype, start);
+        uint32_t total = pass_lower_var(l, n->dtype, start);
+        pass_lower_open(l, nest.axis[0]);
+        uint32_t part = pass_lower_var(l, n->dtype, start);
         open_all(&nest, 1);
-        lower_set(l, part, nest.step, lower_value(l, n->args[0], inner), 0, 0, NULL);
+        pass_lower_set(l, part, nest.step, pass_lower_value(l, n->args[0], inner), 0, 0, NULL);
         close_all(&nest, 1);
-        lower_set(l, total, nest.step, part, 0, 0, NULL);
-        lower_close(l, nest.axis[0], 0, NULL);
+        pass_lower_set(l, total, nest.step, part, 0, 0, NULL);
+        pass_lower_close(l, nest.axis[0], 0, NULL);
         return total;
     }
-    uint32_t sum = lower_var(l, n->dtype, start);
+    uint32_t sum = pass_lower_var(l, n->dtype, start);
     open_all(&nest, 0);
-    lower_set(l, sum, nest.step, lower_value(l, n->args[0], inner), 0, 0, NULL);
+    pass_lower_set(l, sum, nest.step, pass_lower_value(l, n->args[0], inner), 0, 0, NULL);
     close_all(&nest, 0);
     return sum;
 }
@@ -196,13 +196,13 @@ static uint32_t reduce_axes(struct lower *l, const struct ir_node *n, const loop
 /* is `x` to be preferred to `best`: greater (less), or the first NaN */
 static uint32_t preferred(struct lower *l, bool most, enum ir_dtype dtype, uint32_t x, uint32_t best)
 {
-    uint32_t better = most ? lower_let(l, IR_lt, IR_BOOL, best, x, 0) : lower_let(l, IR_lt, IR_BOOL, x, best, 0);
+    uint32_t better = most ? pass_lower_let(l, IR_lt, IR_BOOL, best, x, 0) : pass_lower_let(l, IR_lt, IR_BOOL, x, best, 0);
 
     if (ir_dtypes[dtype].kind != 'f')
         return better;
-    uint32_t nan = lower_let(l, IR_and, IR_BOOL, lower_let(l, IR_ne, IR_BOOL, x, x, 0),
-                             lower_let(l, IR_eq, IR_BOOL, best, best, 0), 0);
-    return lower_let(l, IR_or, IR_BOOL, better, nan, 0);
+    uint32_t nan = pass_lower_let(l, IR_and, IR_BOOL, pass_lower_let(l, IR_ne, IR_BOOL, x, x, 0),
+                             pass_lower_let(l, IR_eq, IR_BOOL, best, best, 0), 0);
+    return pass_lower_let(l, IR_or, IR_BOOL, better, nan, 0);
 }
 
 /* best and where of what the open loops give: two variables that move together */
@@ -210,11 +210,11 @@ static void keep_better(struct lower *l, bool most, enum ir_dtype dtype, uint32_
                         uint32_t here, int guards, const struct loop_guard *guard)
 {
     uint32_t better = preferred(l, most, dtype, x, best);
-    uint32_t place = lower_let(l, IR_select, l->k->value[where].dtype, better, here, where);
-    uint32_t value = lower_let(l, IR_select, dtype, better, x, best);
+    uint32_t place = pass_lower_let(l, IR_select, l->k->value[where].dtype, better, here, where);
+    uint32_t value = pass_lower_let(l, IR_select, dtype, better, x, best);
 
-    lower_set(l, where, IR_POISON, place, 0, guards, guard);
-    lower_set(l, best, IR_POISON, value, 0, guards, guard);
+    pass_lower_set(l, where, IR_POISON, place, 0, guards, guard);
+    pass_lower_set(l, best, IR_POISON, value, 0, guards, guard);
 }
 
 static uint32_t reduce_arg(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -230,16 +230,16 @@ static uint32_t reduce_arg(struct lower *l, const struct ir_node *n, const loop_
             continue;
         }
         if (nest.axes && !ir_dim_fixed(a->shape.dim[i]))
-            return lower_fail(l, "a symbolic extent that is not the first");
+            return pass_lower_fail(l, "a symbolic extent that is not the first");
         nest.axis[nest.axes] = ordered_axis(l, "r", a->shape.dim[i]);
         inner[i] = loop_axis_ix(l->k, nest.axis[nest.axes++]);
         at = loop_plus(l->k, loop_scale(l->k, at, nest.axes > 1 ? a->shape.dim[i] : 1), inner[i]);
     }
     bool     most = n->op == IR_argmax;
-    uint32_t best = lower_var(l, a->dtype, neutral(l, most ? IR_max : IR_min, a->dtype));
-    uint32_t where = lower_var(l, n->dtype, lower_number(l, n->dtype, 0));
+    uint32_t best = pass_lower_var(l, a->dtype, neutral(l, most ? IR_max : IR_min, a->dtype));
+    uint32_t where = pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0));
     open_all(&nest, 0);
-    keep_better(l, most, a->dtype, best, where, lower_value(l, n->args[0], inner), lower_index(l, n->dtype, at), 0,
+    keep_better(l, most, a->dtype, best, where, pass_lower_value(l, n->args[0], inner), pass_lower_index(l, n->dtype, at), 0,
                 NULL);
     close_all(&nest, 0);
     return where;
@@ -250,7 +250,7 @@ static uint32_t reduce_arg(struct lower *l, const struct ir_node *n, const loop_
 /* the update of a contraction: fused multiply-add for floats */
 static void multiply_add(struct lower *l, uint32_t sum, uint32_t a, uint32_t b, int guards, const struct loop_guard *guard)
 {
-    lower_set(l, sum, IR_dot, a, b, guards, guard);
+    pass_lower_set(l, sum, IR_dot, a, b, guards, guard);
 }
 
 static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -262,7 +262,7 @@ static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loo
     loop_ix               of[128] = { 0 }, inner_a[IR_RANK], inner_b[IR_RANK];
     char                  letters[IR_RANK + 1];
     int                   contracted = ir_contracted(n, letters);
-    uint32_t              zero = lower_number(l, n->dtype, 0);
+    uint32_t              zero = pass_lower_number(l, n->dtype, 0);
 
     for (int i = 0; result[i]; i++)
         of[(unsigned char)result[i]] = index[i];
@@ -279,18 +279,18 @@ static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loo
         inner_a[i] = of[(unsigned char)first[i]];
     for (int i = 0; i < b->shape.rank; i++)
         inner_b[i] = of[(unsigned char)second[i]];
-    uint32_t sum = lower_var(l, n->dtype, zero), part = sum;
+    uint32_t sum = pass_lower_var(l, n->dtype, zero), part = sum;
     if (pieces) {
-        lower_open(l, nest.axis[0]);
-        part = lower_var(l, n->dtype, zero);
+        pass_lower_open(l, nest.axis[0]);
+        part = pass_lower_var(l, n->dtype, zero);
     }
     open_all(&nest, pieces);
-    uint32_t x = lower_value(l, n->args[0], inner_a), y = lower_value(l, n->args[1], inner_b);
+    uint32_t x = pass_lower_value(l, n->args[0], inner_a), y = pass_lower_value(l, n->args[1], inner_b);
     multiply_add(l, part, x, y, 0, NULL);
     close_all(&nest, pieces);
     if (pieces) {
-        lower_set(l, sum, IR_add, part, 0, 0, NULL);
-        lower_close(l, nest.axis[0], 0, NULL);
+        pass_lower_set(l, sum, IR_add, part, 0, 0, NULL);
+        pass_lower_close(l, nest.axis[0], 0, NULL);
     }
     return sum;
 }
@@ -370,9 +370,9 @@ static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const lo
     iw[1] = loop_axis_ix(l->k, channel);
     loop_ix group = loop_div(l->k, index[1], w->shape.dim[0] / c.groups ? w->shape.dim[0] / c.groups : 1);
     ix[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, w->shape.dim[1]) : 0, iw[1]);
-    uint32_t sum = lower_var(l, n->dtype, lower_number(l, n->dtype, 0));
+    uint32_t sum = pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0));
     for (int i = 0; i < nest.axes; i++) {
-        lower_open(l, nest.axis[i]);
+        pass_lower_open(l, nest.axis[i]);
         for (int s = 0; s < c.spatial - 1; s++) /* a row outside is skipped whole: its guard stands around the channels */
             if (nest.axis[i] == channel)
                 guard_loop(&nest, channel, at[s].inside);
@@ -383,9 +383,9 @@ static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const lo
     guard_loads(&nest);
     for (int i = 0; i < inners; i++)
         l->guard[l->guards++] = inner[i];
-    uint32_t a = lower_value(l, n->args[0], ix);
+    uint32_t a = pass_lower_value(l, n->args[0], ix);
     l->guards = before;
-    uint32_t b = lower_value(l, n->args[1], iw);
+    uint32_t b = pass_lower_value(l, n->args[1], iw);
     multiply_add(l, sum, a, b, inners, inner);
     close_all(&nest, 0);
     return sum;
@@ -439,9 +439,9 @@ static uint32_t contract_conv_input(struct lower *l, const struct ir_node *n, co
     iy[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, per_group) : 0, loop_axis_ix(l->k, channel));
     iw[0] = iy[1];
     iw[1] = c.groups > 1 ? loop_mod(l->k, index[1], w->shape.dim[1]) : index[1];
-    uint32_t sum = lower_var(l, n->dtype, lower_number(l, n->dtype, 0));
+    uint32_t sum = pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0));
     for (int i = 0; i < nest.axes; i++)
-        lower_open(l, nest.axis[i]);
+        pass_lower_open(l, nest.axis[i]);
     for (int i = 0; i < c.spatial - 1; i++) {
         guard_loop(&nest, channel, at[i].whole);
         if (nest.guards[c.spatial - 1] < 2)
@@ -455,9 +455,9 @@ static uint32_t contract_conv_input(struct lower *l, const struct ir_node *n, co
     guard_loads(&nest);
     for (int i = 0; i < inners; i++)
         l->guard[l->guards++] = inner[i];
-    uint32_t a = lower_value(l, n->args[0], iy);
+    uint32_t a = pass_lower_value(l, n->args[0], iy);
     l->guards = before;
-    uint32_t b = lower_value(l, n->args[1], iw);
+    uint32_t b = pass_lower_value(l, n->args[1], iw);
     multiply_add(l, sum, a, b, inners, inner);
     close_all(&nest, 0);
     return sum;
@@ -472,7 +472,7 @@ static uint32_t contract_conv_weight(struct lower *l, const struct ir_node *n, c
     loop_ix               ix[IR_RANK], iy[IR_RANK];
     struct loop_guard     inner[IR_RANK];
     int                   inners = 0, last = 0;
-    uint32_t              zero = lower_number(l, n->dtype, 0);
+    uint32_t              zero = pass_lower_number(l, n->dtype, 0);
 
     nest.axis[nest.axes++] = ordered_axis(l, "n", x->shape.dim[0]);
     ix[0] = iy[0] = loop_axis_ix(l->k, nest.axis[0]);
@@ -492,21 +492,21 @@ static uint32_t contract_conv_weight(struct lower *l, const struct ir_node *n, c
     loop_ix group = loop_div(l->k, index[0], y->shape.dim[1] / c.groups ? y->shape.dim[1] / c.groups : 1);
     iy[1] = index[0];
     ix[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, x->shape.dim[1] / c.groups) : 0, index[1]);
-    uint32_t sum = lower_var(l, n->dtype, zero);
-    lower_open(l, nest.axis[0]);
-    uint32_t part = lower_var(l, n->dtype, zero);
+    uint32_t sum = pass_lower_var(l, n->dtype, zero);
+    pass_lower_open(l, nest.axis[0]);
+    uint32_t part = pass_lower_var(l, n->dtype, zero);
     open_all(&nest, 1);
     int before = l->guards;
     guard_loads(&nest);
     for (int i = 0; i < inners; i++)
         l->guard[l->guards++] = inner[i];
-    uint32_t a = lower_value(l, n->args[0], ix);
+    uint32_t a = pass_lower_value(l, n->args[0], ix);
     l->guards = before;
-    uint32_t b = lower_value(l, n->args[1], iy);
+    uint32_t b = pass_lower_value(l, n->args[1], iy);
     multiply_add(l, part, a, b, inners, inner);
     close_all(&nest, 1);
-    lower_set(l, sum, IR_add, part, 0, 0, NULL);
-    lower_close(l, nest.axis[0], 0, NULL);
+    pass_lower_set(l, sum, IR_add, part, 0, 0, NULL);
+    pass_lower_close(l, nest.axis[0], 0, NULL);
     return sum;
 }
 
@@ -533,18 +533,18 @@ static uint32_t reduce_window(struct lower *l, const struct ir_node *n, const lo
         number = loop_plus(l->k, loop_scale(l->k, number, n->attr[0].at[i]), tap);
     }
     enum ir_op step = arg ? IR_max : nest.step;
-    uint32_t   best = lower_var(l, a->dtype, neutral(l, step, a->dtype));
-    uint32_t   where = arg ? lower_var(l, n->dtype, lower_number(l, n->dtype, 0)) : 0;
+    uint32_t   best = pass_lower_var(l, a->dtype, neutral(l, step, a->dtype));
+    uint32_t   where = arg ? pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0)) : 0;
     open_all(&nest, 0);
     int before = l->guards;
     for (int i = 0; i < guards; i++)
         l->guard[l->guards++] = guard[i];
-    uint32_t x = lower_value(l, n->args[0], inner);
+    uint32_t x = pass_lower_value(l, n->args[0], inner);
     l->guards = before;
     if (arg)
-        keep_better(l, true, a->dtype, best, where, x, lower_index(l, n->dtype, number), guards, guard);
+        keep_better(l, true, a->dtype, best, where, x, pass_lower_index(l, n->dtype, number), guards, guard);
     else
-        lower_set(l, best, step, x, 0, guards, guard);
+        pass_lower_set(l, best, step, x, 0, guards, guard);
     close_all(&nest, 0);
     return arg ? where : best;
 }
@@ -584,27 +584,27 @@ static uint32_t spread_window(struct lower *l, const struct ir_node *n, const lo
         number = loop_plus(l->k, loop_scale(l->k, number, window), tap);
     }
     if (l->guards + guards > LOWER_GUARDS || guards > 6)
-        return lower_fail(l, "windows over too many axes");
-    uint32_t zero = lower_number(l, n->dtype, 0);
-    uint32_t sum = lower_var(l, n->dtype, zero);
+        return pass_lower_fail(l, "windows over too many axes");
+    uint32_t zero = pass_lower_number(l, n->dtype, 0);
+    uint32_t sum = pass_lower_var(l, n->dtype, zero);
     open_all(&nest, 0);
     int before = l->guards;
     for (int i = 0; i < guards; i++)
         l->guard[l->guards++] = guard[i];
-    uint32_t x = lower_value(l, n->args[0], inner);
+    uint32_t x = pass_lower_value(l, n->args[0], inner);
     if (place) {
         const struct ir_node *b = ir_at(l->g, n->args[1]);
-        uint32_t              taken = lower_value(l, n->args[1], inner);
-        uint32_t              hit = lower_let(l, IR_eq, IR_BOOL, taken, lower_index(l, b->dtype, number), 0);
-        x = lower_let(l, IR_select, n->dtype, hit, x, zero);
+        uint32_t              taken = pass_lower_value(l, n->args[1], inner);
+        uint32_t              hit = pass_lower_let(l, IR_eq, IR_BOOL, taken, pass_lower_index(l, b->dtype, number), 0);
+        x = pass_lower_let(l, IR_select, n->dtype, hit, x, zero);
     }
     l->guards = before;
-    lower_set(l, sum, IR_add, x, 0, guards, guard);
+    pass_lower_set(l, sum, IR_add, x, 0, guards, guard);
     close_all(&nest, 0);
     return sum;
 }
 
-uint32_t lower_loops(struct lower *l, ir_val v, const loop_ix *index)
+uint32_t pass_lower_loops(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
 
@@ -635,7 +635,7 @@ uint32_t lower_loops(struct lower *l, ir_val v, const loop_ix *index)
     case IR_window_place:
         return spread_window(l, n, index);
     default:
-        return lower_fail(l, "has no loop form");
+        return pass_lower_fail(l, "has no loop form");
     }
 }
 
@@ -643,7 +643,7 @@ uint32_t lower_loops(struct lower *l, ir_val v, const loop_ix *index)
  * Scatters store as they go: zeros first, then one update after the other, ascending. The loops over axes that the indices do not
  * touch stand outside and are independent.
  */
-void lower_scatter(struct lower *l, ir_val v)
+void pass_lower_scatter(struct lower *l, ir_val v)
 {
     const struct ir_node *n = ir_at(l->g, v), *a = ir_at(l->g, n->args[0]), *b = ir_at(l->g, n->args[1]);
     int                   axis = (int)n->attr[0].at[0], wide = n->op == IR_put_add ? b->shape.rank : 1;
@@ -654,7 +654,7 @@ void lower_scatter(struct lower *l, ir_val v)
     l->at = v;
     for (int i = 0; i < a->shape.rank; i++) { /* axes of a: before, the indices', behind */
         bool picked = i >= axis && i < axis + wide;
-        int  x = lower_axis(l, picked ? "t" : "i", a->shape.dim[i]);
+        int  x = pass_lower_axis(l, picked ? "t" : "i", a->shape.dim[i]);
         from[i] = loop_axis_ix(l->k, x);
         if (picked)
             l->k->axis[x].ordered = true;
@@ -666,38 +666,38 @@ void lower_scatter(struct lower *l, ir_val v)
     put.buffer = loop_buffer_of(l->k, name, n->dtype, v, l->c->storage[v.id].elements);
     l->k->buffer[put.buffer].written = l->k->buffer[put.buffer].read = true;
     for (int i = 0; i < outers; i++)
-        lower_open(l, outer[i]);
-    int zeros = lower_axis(l, "z", n->shape.dim[axis]);
-    lower_open(l, zeros);
+        pass_lower_open(l, outer[i]);
+    int zeros = pass_lower_axis(l, "z", n->shape.dim[axis]);
+    pass_lower_open(l, zeros);
     to[axis] = loop_axis_ix(l->k, zeros);
-    put.args[0] = lower_number(l, n->dtype, 0);
+    put.args[0] = pass_lower_number(l, n->dtype, 0);
     put.ix = pass_address(l->k, &l->c->storage[v.id], to);
-    lower_emit(l, put);
-    lower_close(l, zeros, 0, NULL);
+    pass_lower_emit(l, put);
+    pass_lower_close(l, zeros, 0, NULL);
     for (int i = 0; i < inners; i++)
-        lower_open(l, inner[i]);
+        pass_lower_open(l, inner[i]);
     if (n->op == IR_put_add)
         memcpy(at, from + axis, (size_t)wide * sizeof *at);
     else
         memcpy(at, from, (size_t)b->shape.rank * sizeof *at);
-    uint32_t index = lower_value(l, n->args[1], at);
+    uint32_t index = pass_lower_value(l, n->args[1], at);
     if (l->failed)
         return;
     if (b->dtype != IR_I64)
-        index = lower_let(l, IR_cast, IR_I64, index, 0, 0);
-    index = lower_let(l, IR_max, IR_I64, index, lower_index(l, IR_I64, 0), 0);
-    index = lower_let(l, IR_min, IR_I64, index,
-                      lower_index(l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, n->shape.dim[axis]), loop_const(l->k, -1))), 0);
+        index = pass_lower_let(l, IR_cast, IR_I64, index, 0, 0);
+    index = pass_lower_let(l, IR_max, IR_I64, index, pass_lower_index(l, IR_I64, 0), 0);
+    index = pass_lower_let(l, IR_min, IR_I64, index,
+                      pass_lower_index(l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, n->shape.dim[axis]), loop_const(l->k, -1))), 0);
     to[axis] = loop_value_ix(l->k, index);
     put.ix = pass_address(l->k, &l->c->storage[v.id], to);
-    uint32_t x = lower_value(l, n->args[0], from);
+    uint32_t x = pass_lower_value(l, n->args[0], from);
     if (l->failed)
         return;
-    uint32_t old = lower_emit(l, (struct loop_statement){ .kind = LOOP_LOAD, .dtype = n->dtype, .buffer = put.buffer, .ix = put.ix });
-    put.args[0] = lower_let(l, IR_add, n->dtype, old, x, 0);
-    lower_emit(l, put);
+    uint32_t old = pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LOAD, .dtype = n->dtype, .buffer = put.buffer, .ix = put.ix });
+    put.args[0] = pass_lower_let(l, IR_add, n->dtype, old, x, 0);
+    pass_lower_emit(l, put);
     for (int i = inners; i-- > 0;)
-        lower_close(l, inner[i], 0, NULL);
+        pass_lower_close(l, inner[i], 0, NULL);
     for (int i = outers; i-- > 0;)
-        lower_close(l, outer[i], 0, NULL);
+        pass_lower_close(l, outer[i], 0, NULL);
 }
