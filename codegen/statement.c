@@ -233,7 +233,7 @@ static void forget_loads(struct gen *e, int buffer)
     e->loads = kept;
 }
 
-/* `base + lane < limit` and nothing else: the first lanes are stored. Gives how many, at most 16. */
+/* `base + lane < limit` and nothing else: the first lanes are stored. Gives how many, perhaps more than there are. */
 static const char *first_lanes(struct gen *e, const struct loop_statement *s)
 {
     const char *count = NULL;
@@ -251,10 +251,7 @@ static const char *first_lanes(struct gen *e, const struct loop_statement *s)
         loop_ix first = loop_replace(e->k, g.ix, e->vector, loop_const(e->k, 0));
         loop_ix left = loop_plus(e->k, g.limit, loop_scale(e->k, first, -1));
         loop_range(e->k, left, &lo, &most);
-        const char *text = gen_index_text(e, left);
-        if (lo < 0)
-            text = ir_format(e->arena, "%s < 0 ? 0 : %s", text, text);
-        count = most > LOOP_LANES ? ir_format(e->arena, "%s < 16 ? %s : 16", gen_index_text(e, left), text) : text;
+        count = gen_index_text(e, left);
     }
     return count ? count : "16";
 }
@@ -292,8 +289,18 @@ static void put_store(struct gen *e, const struct loop_statement *s)
         if (condition)
             e->depth++;
     } else if (contiguous(e, s->ix) && s->dtype != IR_BOOL && (count = first_lanes(e, s))) {
-        line(e, "store_part_%s(%s, %s, %s);%s", type, address(e, s->buffer, s->ix), count,
-             gen_operand(e, s->args[0], true), said);
+        const char *to = address(e, s->buffer, s->ix), *value = gen_operand(e, s->args[0], true);
+        if (e->k->buffer[s->buffer].padded) { /* the vector that holds the last element is stored whole */
+            line(e, "if (%s > 0)", count);
+            line(e, "    store_%s(%s, %s);%s", type, to, value, said);
+        } else if (strspn(count, "0123456789") == strlen(count)) {
+            line(e, "store_part_%s(%s, %s, %s);%s", type, to, count, value, said);
+        } else {
+            line(e, "if (%s >= 16)", count);
+            line(e, "    store_%s(%s, %s);%s", type, to, value, said);
+            line(e, "else if (%s > 0)", count);
+            line(e, "    store_part_%s(%s, %s, %s);", type, to, count, value);
+        }
         return;
     }
     const char *name = gen_operand(e, s->args[0], true);

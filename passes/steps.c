@@ -94,6 +94,7 @@ struct overrun { /* an axis will run past its extent */
     int                 axis;
     loop_ix             whole, limit;
     bool                beyond; /* past the greatest extent too, where no memory is set aside */
+    bool                padding; /* and no further than rows are padded, to whole vectors */
 };
 
 static void guard_overrun(struct loop_statement *s, void *with)
@@ -107,7 +108,7 @@ static void guard_overrun(struct loop_statement *s, void *with)
     } else if (s->kind == LOOP_STORE && o->beyond) {
         /* padding lies behind the last axis only, where neighbours are neighbours in memory */
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
-        exact = !(k->buffer[s->buffer].padded && linear && step == 1) && (loop_axes_of(k, s->ix) >> o->axis & 1);
+        exact = !(k->buffer[s->buffer].padded && o->padding && linear && step == 1) && (loop_axes_of(k, s->ix) >> o->axis & 1);
     } else if (s->kind == LOOP_LOAD && o->beyond) {
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !linear || (step != 0 && step != 1);
@@ -142,7 +143,8 @@ int pass_split(struct loop_kernel *k, struct loop_statement *loop, int64_t by)
     loop_ix index = loop_plus(k, loop_scale(k, loop_axis_ix(k, outer), by), loop_axis_ix(k, inner));
     index = loop_plus(k, index, loop_const(k, start));
     if (!whole) {
-        struct overrun o = { k, loop->axis, loop_axis_ix(k, loop->axis), limit, hi % by != 0 };
+        struct overrun o = { k, loop->axis, loop_axis_ix(k, loop->axis), limit, hi % by != 0, false };
+        o.padding = start + (hi + by - 1) / by * by <= (a->hi + LOOP_LANES - 1) / LOOP_LANES * LOOP_LANES;
         pass_each(&loop->body, guard_overrun, &o);
     }
     loop_replace_axis(k, &loop->body, loop->axis, index);
@@ -298,7 +300,7 @@ static void find_pitch(struct loop_statement *s, void *with)
     p->padded &= p->k->buffer[s->buffer].padded && linear;
 }
 
-bool pass_flatten(struct loop_kernel *k, int outer)
+bool pass_flatten(struct loop_kernel *k, int outer, bool overrun)
 {
     struct nest            n = pass_nest(k);
     struct loop_statement *o = n.loop[outer];
@@ -309,7 +311,7 @@ bool pass_flatten(struct loop_kernel *k, int outer)
         extent < 1)
         return false;
     pass_each(&o->body, find_pitch, &p);
-    if (p.padded && p.pitch > extent && p.pitch <= 2 * extent && flatten_with(k, o, p.pitch))
+    if (overrun && p.padded && p.pitch > extent && p.pitch <= 2 * extent && flatten_with(k, o, p.pitch))
         return true;
     return flatten_with(k, o, extent);
 }
