@@ -1,5 +1,7 @@
 #include "support_compiled.h"
 
+#include "support.h"
+
 #include "codegen/codegen.h"
 #include "passes/passes.h"
 #include "runtime/runtime.h"
@@ -64,7 +66,9 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
         return NULL;
     if (getenv("TAPER_SHOW_C"))
         fprintf(stderr, "%s\n", text.data);
-    struct run_options run = { .flags = options.target->flags, .openmp = true, .no_cache = true };
+    /* the bits are the same at any level, and hundreds of programs are compiled */
+    const char *flags = support_long() ? options.target->flags : ir_format(arena, "%s -O0", options.target->flags);
+    struct run_options run = { .flags = flags, .openmp = true, .no_cache = true };
     struct run_code   *code = run_code_load(text.data, &run, &c->error);
     ir_text_free(&text);
     if (!code)
