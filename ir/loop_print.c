@@ -254,7 +254,7 @@ static void put_sum(struct printer *p, struct ir_text *t, loop_ix ix)
                 ir_put(t, word ? "%" PRIu64 "*%s" : "%" PRIu64 "*(%s)",
                        scale < 0 ? -(uint64_t)scale : (uint64_t)scale, item[i].text.data);
             else
-                ir_put(t, "%s", item[i].text.data);
+                ir_put(t, any || word || scale > 0 ? "%s" : "(%s)", item[i].text.data);
             any = true;
         }
         ir_text_free(&item[i].text);

@@ -338,8 +338,9 @@ static bool stores_apart(struct check *c, const struct loop_statement *s)
         const struct loop_term *t = &k->sum[s->ix].term[i];
         const struct loop_atom *a = &k->atom[t->atom];
         int at = count;
-        if (a->kind == LOOP_ATOM_DIM)
-            continue;
+        if (a->kind == LOOP_ATOM_DIM ||
+            (a->kind == LOOP_ATOM_AXIS && k->axis[a->a].hi - k->axis[a->a].lo <= 1))
+            continue; /* it does not move */
         if (a->kind != LOOP_ATOM_AXIS || k->axis[a->a].ordered)
             return true;
         while (at > 0 && llabs(term[at - 1].scale) > llabs(t->scale)) {
@@ -445,6 +446,27 @@ static bool let_holds(struct check *c, const struct loop_statement *s)
     return op_fits(c, s->op, v[s->args[0]].dtype, s->dtype);
 }
 
+/* what a variable takes in from loops that it stands outside of arrives in their order */
+static bool update_is_in_order(struct check *c, uint32_t variable)
+{
+    bool unrolled = false;
+
+    for (int i = 0; i < c->depth; i++) {
+        const struct loop_axis *a = &c->k->axis[c->around[i]->axis];
+        if (c->inside[variable] >> c->around[i]->axis & 1 || a->hi - a->lo <= 1)
+            continue;
+        if (c->parallel >> c->around[i]->axis & 1)
+            return wrong(c, "threads share the variable; expected it inside of their loop");
+        if (a->role == LOOP_VECTOR && !a->ordered)
+            return wrong(
+                c, "lanes share the variable; expected it inside of their loop, or an ordered one");
+        if (a->role == LOOP_SERIAL && unrolled) /* it stands once, around the copies of its body */
+            return wrong(c, "a loop inside of an unrolled one would update it in another order");
+        unrolled |= a->role == LOOP_UNROLL || a->role == LOOP_VECTOR;
+    }
+    return true;
+}
+
 static bool set_holds(struct check *c, const struct loop_statement *s)
 {
     const struct loop_value *v = c->k->value;
@@ -464,9 +486,7 @@ static bool set_holds(struct check *c, const struct loop_statement *s)
                      ir_dtypes[v[target].dtype].name);
     if (s->op == IR_dot && ir_dtypes[v[target].dtype].kind == 'b')
         return wrong(c, "a product of truth values");
-    uint64_t apart = (c->vector | c->parallel) & ~c->inside[target];
-    return !apart ||
-           wrong(c, "lanes or threads share the variable; expected it inside of their loop");
+    return update_is_in_order(c, target);
 }
 
 static bool fold_holds(struct check *c, const struct loop_statement *s)

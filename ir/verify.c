@@ -102,50 +102,78 @@ bool ir_verify(const struct ir_graph *g, struct ir_error *error)
     return fine;
 }
 
+/* computed wherever it is read, where it stands in no kernel */
+static bool needs_no_kernel(enum ir_op op)
+{
+    return ir_pointwise(op) || op == IR_reshape || op == IR_permute || op == IR_expand ||
+           op == IR_slice || op == IR_flip;
+}
+
+/* numbers the values of kernels by their place in the order of execution, from 1 */
+static bool number_kernels(const struct ir_program *p, uint32_t *place, struct ir_error *error)
+{
+    const struct ir_graph *g = p->graph;
+    uint32_t count = 0;
+
+    for (int k = 0; k < p->kernel_count; k++)
+        for (int i = 0; i < p->kernels[k].count; i++) {
+            const struct ir_kernel *kernel = &p->kernels[k];
+            uint32_t v = kernel->nodes[i].id;
+            if (v == 0 || v >= g->count)
+                return ir_error(error, IR_REFUSED, "%.60s: kernel %.60s: no value %u", g->name,
+                                kernel->name, v);
+            if (g->nodes[v].op == IR_input || g->nodes[v].op == IR_state)
+                return wrong(error, g, v, "in a kernel; expected that it stands outside");
+            if (place[v])
+                return wrong(error, g, v, "in two kernels; expected one");
+            if (i && kernel->nodes[i - 1].id >= v)
+                return wrong(error, g, v, "out of order in its kernel");
+            place[v] = ++count;
+        }
+    return true;
+}
+
 /*
- * Kernels: every value that is computed (it has arguments) and needed stands in one of them, once,
- * ascending, and reads only what an earlier kernel or an earlier line of its own has computed.
- * Inputs and states stand in none; other values without arguments in one or none.
+ * Kernels: every value that is needed and takes work (a sum, a product, an assignment) stands in
+ * one of them, once, ascending; views and pointwise values stand in one or none, inputs and states
+ * in none. A kernel reads only what earlier ones or its own earlier lines have computed, through
+ * what stands in none. Outputs are stored, so they stand in one, or are inputs or states.
  */
 bool ir_verify_program(const struct ir_program *p, struct ir_error *error)
 {
     const struct ir_graph *g = p->graph;
     struct ir_arena *scratch;
-    bool *there, *live, fine = true;
+    uint32_t *place; /* in the order of execution; of a value in no kernel: of the last it needs */
+    bool *live, *inside, fine;
 
     if (!ir_verify(g, error))
         return false;
     if (p->kernel_count == 0)
         return true;
     scratch = ir_arena_new();
-    there = ir_alloc(scratch, g->count * sizeof *there);
+    place = ir_alloc(scratch, g->count * sizeof *place);
+    inside = ir_alloc(scratch, g->count * sizeof *inside);
     live = ir_live(g, scratch);
-    for (int k = 0; k < p->kernel_count && fine; k++) {
-        const struct ir_kernel *kernel = &p->kernels[k];
-        for (int i = 0; i < kernel->count && fine; i++) {
-            uint32_t v = kernel->nodes[i].id;
-            if (v == 0 || v >= g->count) {
-                fine = ir_error(error, IR_REFUSED, "%.60s: kernel %.60s: no value %u", g->name,
-                                kernel->name, v);
-            } else if (g->nodes[v].op == IR_input || g->nodes[v].op == IR_state) {
-                fine = wrong(error, g, v, "in a kernel; expected that it stands outside");
-            } else if (there[v]) {
-                fine = wrong(error, g, v, "in two kernels; expected one");
-            } else if (i && kernel->nodes[i - 1].id >= v) {
-                fine = wrong(error, g, v, "out of order in its kernel");
-            } else {
-                for (int a = 0; a < g->nodes[v].arity && fine; a++) {
-                    uint32_t from = g->nodes[v].args[a].id;
-                    if (!there[from] && g->nodes[from].arity > 0)
-                        fine = wrong(error, g, v, "reads what no earlier kernel has computed");
-                }
-                there[v] = true;
-            }
+    fine = number_kernels(p, place, error);
+    for (uint32_t v = 1; v < g->count; v++)
+        inside[v] = place[v] != 0;
+    for (uint32_t v = 1; v < g->count && fine; v++) {
+        const struct ir_node *n = &g->nodes[v];
+        if (live[v] && !inside[v] && n->arity != 0 && !needs_no_kernel(n->op))
+            fine = wrong(error, g, v, "in no kernel; expected one");
+        for (int a = 0; a < n->arity && fine; a++) {
+            uint32_t from = place[n->args[a].id];
+            if (inside[v] && from >= place[v])
+                fine = wrong(error, g, v, "reads what no earlier kernel has computed");
+            else if (!inside[v] && from > place[v])
+                place[v] = from;
         }
     }
-    for (uint32_t v = 1; v < g->count && fine; v++)
-        if (live[v] && !there[v] && g->nodes[v].arity != 0)
-            fine = wrong(error, g, v, "in no kernel; expected one");
+    for (int i = 0; i < g->output_count && fine; i++) {
+        uint32_t v = g->outputs[i].value.id;
+        if (!inside[v] && g->nodes[v].op != IR_input && g->nodes[v].op != IR_state)
+            fine = wrong(error, g, v, "handed out, but in no kernel");
+    }
     ir_arena_free(scratch);
     return fine;
 }

@@ -188,7 +188,7 @@ static int buffer_for(struct lower *l, ir_val v)
 {
     const struct ir_node      *n = ir_at(l->g, v);
     const struct pass_storage *s = &l->c->storage[v.id];
-    const char                *name = n->text ? n->text : n->name;
+    const char                *name = n->op == IR_input || n->op == IR_state ? n->text : n->name;
     int                        b = loop_buffer_of(l->k, name, n->dtype, v, s->elements);
 
     l->k->buffer[b].padded = s->padded;

@@ -5,6 +5,7 @@
  * TAPER_BLESS=1 rewrites the outcomes; the diff is to be read like code.
  */
 #include "passes/passes.h"
+#include "support_loops.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -66,6 +67,82 @@ static bool simple(const char *text, size_t size, struct ir_text *out, struct ir
     return g != NULL;
 }
 
+static bool fuse(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+
+    for (int i = 0; m && i < m->count; i++)
+        if (m->program[i]->kernel_count == 0)
+            m->program[i] =
+                pass_fuse(m->program[i]->graph,
+                          &(struct pass_options){ .fuse = true, .threads = 4 }, m->arena);
+    if (m)
+        ir_print_module(out, m);
+    ir_module_free(m);
+    return m != NULL;
+}
+
+/* The first program's kernels as nests, each of them sound. */
+static bool nests(const char *text, size_t size, struct ir_text *out, struct ir_error *error,
+                  bool schedule)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    struct support_nests n = { .schedule = schedule, .fuse = true, .threads = 4 };
+    struct ir_text why = { 0 };
+    bool fine = m != NULL;
+
+    if (!m)
+        return false;
+    n.arena = m->arena;
+    support_nests(m->program[0], &n);
+    for (int k = 0; k < n.kernels && fine; k++) {
+        if (!n.kernel[k])
+            fine = ir_error(error, IR_FAILED, "%s", n.refused.text);
+        else if (!support_sound(n.kernel[k], &why))
+            fine = ir_error(error, IR_FAILED, "%s", why.data);
+        else
+            ir_put(out, k ? "\n" : ""), loop_print(out, n.kernel[k]);
+    }
+    ir_text_free(&why);
+    ir_module_free(m);
+    return fine;
+}
+
+static bool plain(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    return nests(text, size, out, error, false);
+}
+
+static bool loops(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    return nests(text, size, out, error, true);
+}
+
+/* A nest written by hand, of the graph in support_loops.h. */
+static bool nest(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_arena *arena = ir_arena_new();
+    struct ir_graph *g = support_graph(error);
+    struct loop_kernel *k = loop_parse("golden.tp", text, size, g, arena, error);
+    bool fine = k && loop_verify(k, error);
+
+    if (fine)
+        loop_print(out, k);
+    ir_graph_free(g);
+    ir_arena_free(arena);
+    return fine;
+}
+
+static bool nest_refusal(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_error found = { 0 };
+
+    if (nest(text, size, out, &found))
+        return ir_error(error, IR_FAILED, "it was not refused");
+    ir_put(out, "%s\n", found.text);
+    return true;
+}
+
 /* A text that must be refused, and the message. */
 static bool refusal(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
 {
@@ -82,10 +159,9 @@ static const struct stage {
     stage_function *run;
     bool reads_back; /* the outcome is a text that the stage gives back unchanged */
 } stages[] = {
-    { "trace", trace, true },
-    { "error", refusal, false },
-    { "grad", grad, false },
-    { "simple", simple, true },
+    { "trace", trace, true },   { "error", refusal, false }, { "grad", grad, false },
+    { "simple", simple, true }, { "fuse", fuse, true },      { "plain", plain, false },
+    { "loops", loops, false },  { "nest", nest, true },      { "nest_error", nest_refusal, false },
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -195,6 +271,31 @@ Test(golden, grad)
 Test(golden, simple)
 {
     walk("simple");
+}
+
+Test(golden, fuse)
+{
+    walk("fuse");
+}
+
+Test(golden, plain)
+{
+    walk("plain");
+}
+
+Test(golden, loops)
+{
+    walk("loops");
+}
+
+Test(golden, nest)
+{
+    walk("nest");
+}
+
+Test(golden, nest_error)
+{
+    walk("nest_error");
 }
 
 /* A folder that no stage has would never be looked at. */
