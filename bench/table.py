@@ -80,6 +80,7 @@ def peers(bench, python):
     for key, command in os.environ.items():
         if key.startswith("TAPER_PEER_") and command:
             table[key[len("TAPER_PEER_"):].lower()] = lambda w, c=command: c.split() + [w]
+    table["taper copied"] = lambda w: [taper, w, "--copied"]
     table["taper eager"] = lambda w: [taper, w, "--eager"]
     return table
 
@@ -207,6 +208,9 @@ def machine(runs, found):
     return text
 
 
+OTHER_WAYS = {"taper copied": "fused, each batch copied in", "taper eager": "operation by operation"}
+
+
 def put_steps(found):
     print("\n| ms a training step | " + " | ".join(("taper", "other", "times as fast", "of the lowest rounds", "rounds", "others' cores")) + " |")
     print("|---|---|---|---|---|---|---|")
@@ -215,9 +219,10 @@ def put_steps(found):
         if name.startswith("taper") or not ours:
             continue
         put_pair(f"{workload}, fused, against {name}", ours, rows)
-    eager, torch = found.get(("lenet", "taper eager")), found.get(("lenet", "torch eager"))
-    if eager and torch:
-        put_pair("lenet, eager, against torch eager", eager, torch)
+    for (workload, name), rows in found.items():
+        torch = found.get((workload, "torch eager"))
+        if torch and name in OTHER_WAYS:
+            put_pair(f"{workload}, {OTHER_WAYS[name]}, against torch eager", rows, torch)
     for (workload, name), rows in found.items():
         if name == "taper" and not any(w == workload and not n.startswith("taper") for w, n in found):
             print(f"| {workload}, fused | {milliseconds(middle(rows))} | – | – | – | {len(rows)} | {max(r['others_cores'] for r in rows):.2f} |")

@@ -126,25 +126,64 @@ static bool setup_eager(struct session *s)
     return load_parameters(s);
 }
 
-static bool setup_compiled(struct session *s)
+static tp_shape one_of(int64_t count, tp_shape shape)
+{
+    tp_shape all = { shape.rank + 1, { count } };
+
+    memcpy(all.dim + 1, shape.dim, sizeof shape.dim - sizeof shape.dim[0]);
+    return all;
+}
+
+/* All batches as one array of the graph's own, of which a step takes one. */
+static tp_tensor resident(struct session *s, tp_dtype dtype, tp_shape shape, void *const *batch,
+                          size_t bytes, tp_tensor which)
+{
+    char *all = malloc(BATCHES * bytes);
+    tp_tensor x;
+
+    for (size_t i = 0; all && i < BATCHES; i++)
+        memcpy(all + i * bytes, batch[i], bytes);
+    x = tp_array(s->g, dtype, one_of(BATCHES, shape), all);
+    free(all);
+    return tp_take(x, 0, which);
+}
+
+static bool find_inputs(struct session *s, tp_tensor which)
 {
     size_t x_bytes, y_bytes;
+
+    if (!s->copied) {
+        s->which = tp_buffer(s->step, which, NULL);
+        return s->which || failed(s, "the batch's number has no place");
+    }
+    s->to_x = tp_buffer(s->step, s->x, &x_bytes);
+    s->to_y = tp_buffer(s->step, s->y, &y_bytes);
+    return (s->to_x && s->to_y && x_bytes == s->x_bytes && y_bytes == s->y_bytes) ||
+           failed(s, "the inputs have no place of their size");
+}
+
+static bool setup_compiled(struct session *s)
+{
+    const struct workload *w = s->w;
+    tp_tensor which = { 0 };
 
     s->g = tp_graph_new(1);
     if (!s->g)
         return failed(s, "not enough memory");
-    s->x = tp_input(s->g, "x", s->w->x_dtype, s->w->x);
-    s->y = tp_input(s->g, "y", s->w->y_dtype, s->w->y);
-    s->loss = s->w->loss(s->x, s->y);
-    s->step = tp_compile_train(s->loss, .opt = tp_opt_of(s->w->opt.kind, s->w->opt),
-                               .lr = tp_const(s->w->rate), .threads = s->threads);
+    if (s->copied) {
+        s->x = tp_input(s->g, "x", w->x_dtype, w->x);
+        s->y = tp_input(s->g, "y", w->y_dtype, w->y);
+    } else {
+        which = tp_input(s->g, "which", TP_I32, TP_SCALAR);
+        s->x = resident(s, w->x_dtype, w->x, s->batch_x, s->x_bytes, which);
+        s->y = resident(s, w->y_dtype, w->y, s->batch_y, s->y_bytes, which);
+    }
+    s->loss = w->loss(s->x, s->y);
+    s->step = tp_compile_train(s->loss, .opt = tp_opt_of(w->opt.kind, w->opt),
+                               .lr = tp_const(w->rate), .threads = s->threads);
     if (!s->step)
         return failed(s, "the step could not be compiled");
-    s->to_x = tp_buffer(s->step, s->x, &x_bytes);
-    s->to_y = tp_buffer(s->step, s->y, &y_bytes);
-    if (!s->to_x || !s->to_y || x_bytes != s->x_bytes || y_bytes != s->y_bytes)
-        return failed(s, "the inputs have no place of their size");
-    return load_parameters(s);
+    return find_inputs(s, which) && load_parameters(s);
 }
 
 bool session_setup(struct session *s)
@@ -166,13 +205,16 @@ static bool step_eager(struct session *s, long i)
            failed(s, "the step failed");
 }
 
-/* The batch is copied to where the program reads it, as a loader would: that is part of a step. */
 bool session_step(struct session *s, long i)
 {
     if (s->eager)
         return step_eager(s, i);
-    memcpy(s->to_x, s->batch_x[i % BATCHES], s->x_bytes);
-    memcpy(s->to_y, s->batch_y[i % BATCHES], s->y_bytes);
+    if (s->copied) {
+        memcpy(s->to_x, s->batch_x[i % BATCHES], s->x_bytes);
+        memcpy(s->to_y, s->batch_y[i % BATCHES], s->y_bytes);
+    } else {
+        *s->which = (int32_t)(i % BATCHES);
+    }
     return tp_run(s->step) || failed(s, "the step failed");
 }
 

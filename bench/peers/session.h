@@ -13,10 +13,13 @@ struct session {
     const char *numbers; /* folder of .npy files; NULL: made up here */
     int threads;
     bool eager;
+    bool copied; /* each batch goes into the program's inputs, as from a loader; else all stay where
+                    the program reads them, and a step is told which */
     tp_graph *g;
     tp_tensor x, y, loss;
     tp_program *step; /* NULL when eager */
     void *batch_x[BATCHES], *batch_y[BATCHES], *to_x, *to_y;
+    int32_t *which; /* batch, unless they are copied */
     size_t x_bytes, y_bytes;
     double last; /* eager: the loss of the last step */
     char why[500];

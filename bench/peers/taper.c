@@ -1,9 +1,13 @@
 /*
  * taper-peer: one workload trained by taper and timed as every peer is timed.
  *
- *     taper-peer WORKLOAD [--eager]    the steady state; one JSON object to $PEER_RESULT and stdout
- *     taper-peer WORKLOAD --first      only as far as the first step: how long from the process's
- *                                      start, was a compiler loaded, how much memory
+ *     taper-peer WORKLOAD            the steady state; one JSON object to $PEER_RESULT and stdout.
+ *                                    Batches lie where the step reads them, as for every peer
+ *     taper-peer WORKLOAD --copied   each batch is copied to the program's inputs, within the step
+ *     taper-peer WORKLOAD --eager    operation by operation
+ *     taper-peer WORKLOAD --first    only as far as the first step: how long from the process's
+ *                                    start, was a compiler loaded, how much memory. Batches are
+ *                                    copied, as with a loader
  *
  * $PEER_NUMBERS is the folder that write_numbers.py wrote, $PEER_SPAWN the moment of the start in
  * seconds since 1970, $PEER_BUDGET the seconds to measure (5), $THREADS how many threads.
@@ -175,9 +179,11 @@ static void put_result(FILE *out, const struct session *s, const struct timing *
             t->others > 0 ? t->others : 0);
     fprintf(out, ", \"rss_mb\": %.2f, \"child_rss_mb\": %.2f, \"when\": \"%s\"", resident_mb(),
             child_mb(), when);
-    fprintf(out, ", \"note\": {\"engine\": \"%s\", \"threads\": %d, \"arena_bytes\": %zu}}\n",
+    fprintf(out,
+            ", \"note\": {\"engine\": \"%s\", \"threads\": %d, \"copied\": %s, \"arena_bytes\": "
+            "%zu}}\n",
             s->eager ? "eager" : tp_program_engine(s->step), s->threads,
-            s->eager ? 0 : tp_program_bytes(s->step));
+            s->copied ? "true" : "false", s->eager ? 0 : tp_program_bytes(s->step));
 }
 
 static int write_result(const struct session *s, const struct timing *t)
@@ -266,14 +272,16 @@ int main(int argc, char **argv)
     const double now = wall(), spawn = number_of("PEER_SPAWN", now);
     const bool eager = argc == 3 && strcmp(argv[2], "--eager") == 0;
     const bool first = argc == 3 && strcmp(argv[2], "--first") == 0;
+    const bool copied = first || (argc == 3 && strcmp(argv[2], "--copied") == 0);
     struct session s = { .w = argc > 1 ? find(argv[1]) : NULL,
                          .threads = bench_threads(),
                          .eager = eager,
+                         .copied = copied,
                          .numbers = first ? NULL : getenv("PEER_NUMBERS") };
     int status;
 
-    if (argc < 2 || argc > 3 || (argc == 3 && !eager && !first)) {
-        fprintf(stderr, "taper-peer: usage: taper-peer WORKLOAD [--eager | --first]\n");
+    if (argc < 2 || argc > 3 || (argc == 3 && !eager && !copied)) {
+        fprintf(stderr, "taper-peer: usage: taper-peer WORKLOAD [--copied | --eager | --first]\n");
         return 2;
     }
     if (!s.w) {
