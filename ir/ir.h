@@ -351,6 +351,7 @@ struct ir_target {
     int         lanes, registers;
     int64_t     l1, l2, l3;
     bool        fma;
+    int         processors; /* 0: a CPU */
     const char *flags;
 };
 const struct ir_target *ir_target_by_name(const char *name); /* "native" too; NULL: there is none */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const struct ir_target targets[] = {
-#define TARGET(name, lanes, registers, l1, l2, l3, fma, flags) \
-    { #name, lanes, registers, l1, l2, l3, fma, flags },
+#define TARGET(name, lanes, registers, l1, l2, l3, fma, processors, flags) \
+    { #name, lanes, registers, l1, l2, l3, fma, processors, flags },
 #include "ir/target.def"
 #undef TARGET
 };
@@ -21,9 +21,10 @@ static const struct ir_target targets[] = {
 
 /* the same rows; a machine of 64-byte vectors is told to use them */
 static const struct ir_target natives[] = {
-#define TARGET(name, lanes, registers, l1, l2, l3, fma, flags) \
-    { "native", lanes, registers, l1,                          \
-      l2,       l3,    fma,       (lanes) == 16 ? NATIVE " -mprefer-vector-width=512" : NATIVE },
+#define TARGET(name, lanes, registers, l1, l2, l3, fma, processors, flags) \
+    { "native", lanes, registers, l1,                                      \
+      l2,       l3,    fma,       processors,                              \
+      (lanes) == 16 ? NATIVE " -mprefer-vector-width=512" : NATIVE },
 #include "ir/target.def"
 #undef TARGET
 };

@@ -34,15 +34,18 @@ static double weigh(struct loop_kernel *k, const struct loop_block *b, double ti
     return sum;
 }
 
+void pass_weigh(struct loop_kernel *k)
+{
+    k->flops = weigh(k, &k->body, 1);
+    k->bytes = 0;
+    for (int i = 0; i < k->buffers; i++)
+        k->bytes += (double)k->buffer[i].elements * ir_dtypes[k->buffer[i].dtype].bytes;
+}
+
 static void decide_sharing(struct loop_kernel *k, struct loop_statement *loop)
 {
-    double bytes = 0;
-
-    k->flops = weigh(k, &k->body, 1);
-    for (int i = 0; i < k->buffers; i++)
-        bytes += (double)k->buffer[i].elements * ir_dtypes[k->buffer[i].dtype].bytes;
-    k->bytes = bytes;
-    k->shared = loop && k->axis[loop->axis].hi > 1 && (k->flops >= SHARE_FLOPS || bytes >= SHARE_BYTES);
+    pass_weigh(k);
+    k->shared = loop && k->axis[loop->axis].hi > 1 && (k->flops >= SHARE_FLOPS || k->bytes >= SHARE_BYTES);
     if (k->shared)
         k->axis[loop->axis].role = LOOP_PARALLEL;
 }
@@ -214,7 +217,7 @@ static void elementwise(struct loop_kernel *k)
         return;
     }
     for (int i = pass_nest(k).count - 2; i >= 0; i--)
-        pass_flatten(k, i);
+        pass_flatten(k, i, true);
     n = pass_nest(k);
     struct loop_statement *lanes = lane_loop(k, &n);
     if (lanes) {
@@ -292,6 +295,10 @@ static void choose(struct loop_kernel *k, const struct pass_options *options)
 void pass_schedule(struct loop_kernel *k, const struct pass_options *options)
 {
     loop_depends(k);
+    if (options->target->processors) {
+        pass_schedule_cuda(k, options);
+        return;
+    }
     choose(k, options);
     settle_guards(k, &k->body, 0);
     loop_depends(k);

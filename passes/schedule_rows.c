@@ -3,7 +3,7 @@
  *
  * A row of up to 64 elements stays in registers: the whole kernel body is straight-line code on up to four vectors. A longer row is
  * walked in strips of 64, once for every reduction that must be complete before the next can start; what a later walk needs of an
- * earlier one is computed again. Both add in the order of ir_order(): element i in sum i % 64, then a tree; pieces of 16384 apart.
+ * earlier one is computed again; on a GPU, 64 threads walk together, a thread a sum. All add in the order of ir_order(): element i in sum i % 64, then a tree; pieces of 16384 apart.
  */
 #include "steps.h"
 
@@ -58,11 +58,54 @@ struct strips {
     bool                  *whole; /* by value: one for the row, known from here on */
     uint32_t               values;
     int                    axis;
+    bool                   threads; /* 64 threads a row, each with every 64th element: lanes of a GPU */
 };
 
 static bool along(const struct strips *s, uint32_t v)
 {
     return s->k->value[v].depends >> s->axis & 1;
+}
+
+static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v);
+
+static bool reads_by_value(const struct loop_kernel *k, loop_ix ix)
+{
+    for (int i = 0; i < k->sum[ix].count; i++) {
+        const struct loop_atom *a = &k->atom[k->sum[ix].term[i].atom];
+        if (a->kind == LOOP_ATOM_VALUE || (a->kind == LOOP_ATOM_DIV && reads_by_value(k, a->a)))
+            return true;
+    }
+    return false;
+}
+
+/* an index that reads values of the row (a gather's) reads those of the walk at hand */
+static loop_ix remade_index(struct strips *s, struct loop_block *body, loop_ix ix)
+{
+    struct loop_kernel   *k = s->k;
+    const struct loop_sum sum = k->sum[ix];
+    loop_ix               out = loop_const(k, sum.constant);
+
+    if (!reads_by_value(k, ix))
+        return ix;
+    for (int i = 0; i < sum.count; i++) {
+        const struct loop_atom a = k->atom[sum.term[i].atom];
+        loop_ix                part;
+        if (a.kind == LOOP_ATOM_VALUE)
+            part = loop_value_ix(k, remade(s, body, a.a));
+        else if (a.kind == LOOP_ATOM_DIV)
+            part = loop_div(k, remade_index(s, body, a.a), a.divisor);
+        else
+            part = loop_atom_ix(k, a);
+        out = loop_plus(k, out, loop_scale(k, part, sum.term[i].scale));
+    }
+    return out;
+}
+
+static void remake_indices(struct strips *s, struct loop_block *body, struct loop_statement *copy)
+{
+    copy->ix = remade_index(s, body, copy->ix);
+    for (int g = 0; g < copy->guards; g++)
+        copy->guard[g] = (struct loop_guard){ remade_index(s, body, copy->guard[g].ix), remade_index(s, body, copy->guard[g].limit) };
 }
 
 /* v is made in the walk's body, and so is what it needs */
@@ -78,38 +121,11 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
     for (int i = 0; i < 3; i++)
         if (copy.args[i])
             copy.args[i] = remade(s, body, copy.args[i]);
+    remake_indices(s, body, &copy);
     copy.value = s->now[v] = loop_value_new(k, copy.dtype);
     k->value[copy.value] = k->value[v];
     loop_add(k, body, copy);
     return s->now[v];
-}
-
-/* indices that read values (gathers) name them by number: such rows stay in one piece */
-static bool reads_by_value(const struct loop_kernel *k, loop_ix ix)
-{
-    for (int i = 0; i < k->sum[ix].count; i++) {
-        const struct loop_atom *a = &k->atom[k->sum[ix].term[i].atom];
-        if (a->kind == LOOP_ATOM_VALUE || (a->kind == LOOP_ATOM_DIV && reads_by_value(k, a->a)))
-            return true;
-    }
-    return false;
-}
-
-/* a loop over the row in strips: the piece, the strip, four vectors and the lanes are opened around `body` */
-static struct loop_statement *walk(struct strips *s, struct loop_block *into, struct loop_block body, bool pieces)
-{
-    struct loop_kernel   *k = s->k;
-    struct loop_statement loop = { .kind = LOOP_FOR, .axis = s->axis, .body = body };
-    int                   own = loop_axis_new(k, k->axis[s->axis].name, k->axis[s->axis].to, k->axis[s->axis].hi);
-
-    (void)pieces;
-    struct loop_statement *at = loop_add(k, into, loop);
-    loop_replace_axis(k, &at->body, s->axis, loop_axis_ix(k, own));
-    for (int i = 0; i < at->body.count; i++)
-        if (at->body.at[i]->kind == LOOP_FOLD)
-            at->body.at[i]->over = UINT64_C(1) << own;
-    at->axis = own;
-    return at;
 }
 
 static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op op, enum ir_dtype dtype)
@@ -139,6 +155,47 @@ static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op 
     return loop_add(k, b, s)->value;
 }
 
+struct walk { /* the loops of one walk through a row */
+    struct loop_block *tile;  /* what stands once for each of the 64 sums */
+    int                along; /* the axis of the loop inside */
+    loop_ix            index; /* of the element */
+    uint64_t           over;  /* the axes that the sums are folded over */
+    bool               exact; /* no element behind the row is touched */
+};
+
+static struct walk walk_strips(struct strips *s, struct loop_block *into, loop_ix length, int64_t most)
+{
+    struct loop_kernel *k = s->k;
+    int                 strip = loop_axis_new(k, k->axis[s->axis].name, loop_div(k, loop_plus(k, length, loop_const(k, STRIP - 1)), STRIP),
+                                              (most + STRIP - 1) / STRIP);
+    int                 copy = loop_axis_new(k, "u", loop_const(k, STRIP / LOOP_LANES), STRIP / LOOP_LANES);
+    int                 lane = loop_axis_new(k, "lane", loop_const(k, LOOP_LANES), LOOP_LANES);
+    struct walk         w = { .along = strip, .over = UINT64_C(1) << copy | UINT64_C(1) << lane };
+
+    k->axis[strip].ordered = true;
+    k->axis[copy].role = LOOP_UNROLL;
+    k->axis[lane].role = LOOP_VECTOR;
+    w.tile = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = copy })->body;
+    w.tile = &loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;
+    w.index = loop_plus(k, loop_scale(k, loop_axis_ix(k, strip), STRIP),
+                        loop_plus(k, loop_scale(k, loop_axis_ix(k, copy), LOOP_LANES), loop_axis_ix(k, lane)));
+    return w;
+}
+
+/* thread j of 64 takes elements j, j + 64, ... */
+static struct walk walk_threads(struct strips *s, struct loop_block *into, loop_ix length, int64_t most)
+{
+    struct loop_kernel *k = s->k;
+    int                 thread = loop_axis_new(k, "thread", loop_const(k, STRIP), STRIP);
+    int                 along = loop_axis_new(k, k->axis[s->axis].name, length, most);
+
+    k->axis[thread].role = LOOP_BLOCK;
+    k->axis[along].from = loop_axis_ix(k, thread);
+    k->axis[along].step = STRIP;
+    return (struct walk){ &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = thread })->body, along,
+                          loop_axis_ix(k, along), UINT64_C(1) << thread, true };
+}
+
 /*
  * One walk for the folds list[0..n): sums of 64 running elements each, folded at the end of a piece.
  *   [total = neutral]  for piece { sum[64] = neutral; for strip { .. sum = op(sum, x) .. }; part = fold sum; [total = op(total, part)] }
@@ -166,33 +223,22 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
         length = loop_plus(k, to, loop_scale(k, start, -1));
         into = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = piece })->body;
     }
-    int64_t most = pieces ? PIECE : hi;
-    int     strip = loop_axis_new(k, k->axis[s->axis].name, loop_div(k, loop_plus(k, length, loop_const(k, STRIP - 1)), STRIP),
-                                  (most + STRIP - 1) / STRIP);
-    int     copy = loop_axis_new(k, "u", loop_const(k, STRIP / LOOP_LANES), STRIP / LOOP_LANES);
-    int     lane = loop_axis_new(k, "lane", loop_const(k, LOOP_LANES), LOOP_LANES);
-    k->axis[strip].ordered = true;
-    k->axis[copy].role = LOOP_UNROLL;
-    k->axis[lane].role = LOOP_VECTOR;
-    loop_ix in_piece = loop_plus(k, loop_scale(k, loop_axis_ix(k, strip), STRIP),
-                                 loop_plus(k, loop_scale(k, loop_axis_ix(k, copy), LOOP_LANES), loop_axis_ix(k, lane)));
-    loop_ix index = loop_plus(k, start, in_piece);
-    struct loop_block *tile = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = copy })->body;
-    tile = &loop_add(k, tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;
+    struct walk w = s->threads ? walk_threads(s, into, length, pieces ? PIECE : hi) : walk_strips(s, into, length, pieces ? PIECE : hi);
+    loop_ix     index = loop_plus(k, start, w.index);
     for (int i = 0; i < n; i++) {
         struct loop_statement var = { .kind = LOOP_VAR, .dtype = list[i]->dtype };
-        var.args[0] = neutral(k, tile, list[i]->op, list[i]->dtype);
+        var.args[0] = neutral(k, w.tile, list[i]->op, list[i]->dtype);
         var.value = sum[i] = loop_value_new(k, list[i]->dtype);
-        loop_add(k, tile, var);
+        loop_add(k, w.tile, var);
     }
-    struct loop_statement *walk_loop = loop_add(k, tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = strip });
+    struct loop_statement *walk_loop = loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
     memset(s->now, 0, s->values * sizeof *s->now);
     for (int i = 0; i < n; i++) {
         struct loop_statement set = { .kind = LOOP_SET, .op = list[i]->op, .dtype = list[i]->dtype, .node = list[i]->node, .loc = list[i]->loc };
         set.args[0] = sum[i];
         set.args[1] = remade(s, &walk_loop->body, list[i]->args[0]);
         struct loop_guard inside = { index, to };
-        if (loop_guard_state(k, &inside) != 1)
+        if (!w.exact && loop_guard_state(k, &inside) != 1)
             set.guard[set.guards++] = inside;
         loop_add(k, &walk_loop->body, set);
     }
@@ -201,13 +247,13 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
         struct loop_statement fold = *list[i];
         fold.args[0] = sum[i];
         fold.guards = 0;
-        fold.over = UINT64_C(1) << copy | UINT64_C(1) << lane;
+        fold.over = w.over;
         if (!pieces) {
-            loop_add(k, tile, fold);
+            loop_add(k, w.tile, fold);
             continue;
         }
         fold.value = loop_value_new(k, fold.dtype);
-        loop_add(k, tile, fold);
+        loop_add(k, w.tile, fold);
         struct loop_statement set = { .kind = LOOP_SET, .op = fold.op, .dtype = fold.dtype };
         set.args[0] = total[i];
         set.args[1] = fold.value;
@@ -222,28 +268,38 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
 
 static void walk_stores(struct strips *s, struct loop_statement **list, int n)
 {
-    struct loop_kernel *k = s->k;
-    struct loop_block   body = { 0 };
+    struct loop_kernel   *k = s->k;
+    const struct loop_axis *row = &k->axis[s->axis];
+    struct walk            w;
 
+    if (s->threads) {
+        w = walk_threads(s, s->to, row->to, row->hi);
+    } else {
+        int along = loop_axis_new(k, row->name, row->to, row->hi);
+        w = (struct walk){ .tile = s->to, .along = along, .index = loop_axis_ix(k, along) };
+    }
+    struct loop_statement *loop = loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
     memset(s->now, 0, s->values * sizeof *s->now);
     for (int i = 0; i < n; i++) {
         struct loop_statement store = *list[i];
-        store.args[0] = remade(s, &body, store.args[0]);
-        loop_add(k, &body, store);
+        store.args[0] = remade(s, &loop->body, store.args[0]);
+        remake_indices(s, &loop->body, &store);
+        loop_add(k, &loop->body, store);
     }
-    struct loop_statement *loop = walk(s, s->to, body, false);
-    int                    lane = pass_split(k, loop, LOOP_LANES);
+    loop_replace_axis(k, &loop->body, s->axis, w.index);
+    if (s->threads)
+        return;
+    int lane = pass_split(k, loop, LOOP_LANES);
     k->axis[lane].role = LOOP_VECTOR;
 }
 
-static void in_strips(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row)
+void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row, bool threads)
 {
-    struct strips s = { .k = k, .from = &row->body, .axis = row->axis, .values = k->values };
+    struct strips s = { .k = k, .from = &row->body, .axis = row->axis, .values = k->values, .threads = threads };
     struct loop_block before = { 0 };
     struct loop_statement *pending[64];
     int                    waiting = 0;
     bool                  *fresh = ir_alloc(k->arena, k->values); /* folds of the walk that is being gathered, and what hangs on them */
-    bool                  *late = ir_alloc(k->arena, k->values);
 
     s.def = ir_alloc(k->arena, k->values * sizeof *s.def);
     s.now = ir_alloc(k->arena, k->values * sizeof *s.now);
@@ -299,29 +355,18 @@ static void in_strips(struct loop_kernel *k, struct loop_block *into, struct loo
     }
     if (stores)
         walk_stores(&s, pending, stores);
-    (void)late;
     *into = before;
     loop_depends(k);
 }
 
-static void by_value(struct loop_statement *s, void *with)
-{
-    struct strips *st = with;
-
-    if (reads_by_value(st->k, s->ix))
-        st->values = 1;
-}
-
 void pass_vectorise_rows(struct loop_kernel *k, const struct pass_options *options, struct loop_statement *row)
 {
-    struct nest   n = pass_nest(k);
-    struct strips probe = { .k = k };
-    int64_t       extent;
+    struct nest n = pass_nest(k);
+    int64_t     extent;
 
     (void)options;
-    pass_each(&row->body, by_value, &probe);
     if (k->axis[row->axis].hi <= STRIP && loop_is_const(k, k->axis[row->axis].to, &extent))
         in_registers(k, row);
     else
-        in_strips(k, n.inner, row);
+        pass_walk_rows(k, n.inner, row, false);
 }
