@@ -63,6 +63,8 @@ struct gen { /* the emitter's state while it spells one kernel */
     int                       loads, load_room;
     struct loop_guard         held[16]; /* conditions that loops around have settled */
     int                       helds;
+    int                       open[LOOP_AXES], opened; /* the loops around, outermost first */
+    bool                      crowded; /* the block has more than one loop */
     int                       depth;
     int                       threads;              /* of a block, all at one statement; 1 inside their own loop */
 };
@@ -77,6 +79,7 @@ bool        gen_is_vector(const struct gen *, uint32_t value);
 const char *gen_expression(struct gen *, const struct loop_statement *, bool vector);
 const char *gen_literal(struct gen *, enum ir_dtype, double number, int64_t integer);
 const char *gen_condition(struct gen *, const struct loop_guard *, int guards); /* "a && b"; NULL: always true; "0": never */
+void        gen_open_axis(struct gen *, int axis);
 void        gen_block(struct gen *, const struct loop_block *);
 const char *gen_identifier(struct ir_arena *, const char *name, const char *otherwise); /* of a user's name: letters, digits, _ */
 const char *gen_place(struct ir_arena *, struct ir_loc, const char *name);              /* "mlp.c:14 fc1", fit for a comment */

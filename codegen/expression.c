@@ -451,10 +451,10 @@ static const char *index_value(struct gen *e, const struct loop_statement *s, bo
     int64_t scale = loop_coefficient(e->k, ix, e->vector, &linear);
     if (!linear)
         return NULL; /* lane by lane */
-    const char *base = gen_index_text(e, ix);
-    if (scale == 1)
-        return ir_format(e->arena, "iota_i64x16() + (i64)(%s)", base);
-    return ir_format(e->arena, "iota_i64x16() * %" PRId64 " + (i64)(%s)", scale, base);
+    const char *base = gen_index_text(e, ix), *lanes = "iota_i64x16()";
+    if (scale != 1)
+        lanes = ir_format(e->arena, "iota_i64x16() * %" PRId64, scale);
+    return strcmp(base, "0") ? ir_format(e->arena, "%s + (i64)(%s)", lanes, base) : lanes;
 }
 
 static const char *random_bits(struct gen *e, const struct loop_statement *s, bool vector)

@@ -96,7 +96,6 @@ static inline f64 NAME_f64(const f64 x)
 }
 
 /// CUDA: f64; sin cos tan asin acos atan sinh cosh asinh acosh atanh erf erfc exp2 expm1 log1p
-/// erfinv
 
 static inline f64 NAME_f64(const f64 x)
 {
@@ -127,7 +126,7 @@ static inline f64 NAME_f64(const f64 x, const f64 y)
     return NAME(x, y);
 }
 
-/// C: f64x8 f64x16 f64
+/// C, CUDA: f64x8 f64x16 f64
 
 /* y = P(w) |x| with w = sqrt(-log(1 - x^2)), then three steps of Halley's method; 4 ulp */
 static inline f64x8 erfinv_f64x8(const f64x8 x)

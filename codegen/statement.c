@@ -166,11 +166,7 @@ static void put_load(struct gen *e, const struct loop_statement *s)
         condition = gen_condition(e, s->guard, s->guards);
     if (condition && !strcmp(condition, "0")) {
         const char *otherwise = gen_literal(e, dtype, s->number, (int64_t)s->number);
-        const char *name = new_name(e, s);
-        if (vector)
-            line(e, "const %s %s = splat_%s(%s);", type, name, type, otherwise);
-        else
-            line(e, "const %s %s = %s;", type, name, otherwise);
+        call_it(e, s->value, vector ? ir_format(e->arena, "splat_%s(%s)", type, otherwise) : otherwise);
         return;
     }
     if (!condition && !varies) { /* loaded before? */
@@ -653,6 +649,8 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         e->threads = threads;
         return;
     }
+    const char *to = bound(e, a), *from = gen_index_text(e, a->from);
+    gen_open_axis(e, s->axis);
     i = e->axis[s->axis];
     if (condition) {
         line(e, "if (%s)", condition);
@@ -661,14 +659,15 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     int held = e->helds;
     for (int g = 0; g < s->guards && e->helds < 16; g++)
         e->held[e->helds++] = (struct loop_guard){ gen_instance(e, s->guard[g].ix), gen_instance(e, s->guard[g].limit) };
-    const char *to = bound(e, a), *from = gen_index_text(e, a->from);
     if (a->role == LOOP_PARALLEL) {
         line(e, "const long %s_count = %s;", i, to);
         line(e, "for (long %s = %s_count * thread / threads; %s < %s_count * (thread + 1) / threads; %s++) {", i, i, i, i, i);
     } else if (a->step > 1) {
         brace = put_steps(e, a, i, from, to);
-    } else if (a->hi - a->lo == 1 && !strcmp(to, "1")) {
-        line(e, "{");
+    } else if (a->hi - a->lo == 1 && !strcmp(to, "1")) { /* no loop, but a block of names of its own where there are others */
+        brace = condition || e->crowded;
+        if (brace)
+            line(e, "{");
     } else {
         line(e, "for (long %s = %s; %s < %s; %s++) {", i, from, i, to, i);
     }
@@ -687,6 +686,7 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     if (condition)
         e->depth--;
     e->helds = held;
+    e->opened--;
     forget_names(e, aliases);
     e->loads = loads;
     for (int b = 0; b < e->k->buffers; b++)
@@ -696,9 +696,16 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
 
 void gen_block(struct gen *e, const struct loop_block *block)
 {
+    bool crowded = e->crowded;
+    int  loops = 0;
+
+    for (int i = 0; i < block->count; i++)
+        loops += block->at[i]->kind == LOOP_FOR;
+    e->crowded = loops > 1;
     for (int i = 0; i < block->count; i++)
         if (block->at[i]->kind == LOOP_FOR)
             put_loop(e, block->at[i]);
         else
             put_instances(e, block->at[i], 0);
+    e->crowded = crowded;
 }

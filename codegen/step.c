@@ -7,31 +7,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void name_all(struct gen *e, const struct loop_program *p, const struct loop_kernel *k)
+/* buffers are called after what they hold: x, fc1_weight, relu11. Loops get their names where they open (gen_open_axis). */
+static void name_all(struct gen *e, const struct loop_kernel *k)
 {
     char **names = ir_alloc(e->arena, (size_t)(k->buffers + k->axes + 1) * sizeof *names);
 
     e->buffer = (const char **)names;
     e->axis = (const char **)names + k->buffers;
-    for (int i = 0; i < k->buffers + k->axes; i++) {
-        bool        buffer = i < k->buffers;
-        const char *own = buffer ? k->buffer[i].name : k->axis[i - k->buffers].name;
-        const char *name = gen_identifier(e->arena, own, buffer ? ir_format(e->arena, "t%u", k->buffer[i].value.id) : "i");
-        const char *unique = name;
-        for (int j = 0, n = 2; j < i; j++)
+    for (int i = 0; i < k->buffers; i++) {
+        const struct loop_buffer *b = &k->buffer[i];
+        const struct ir_node     *n = ir_at(k->graph, b->value);
+        const char *own = b->value.id && !n->text ? ir_format(e->arena, "%s%u", ir_ops[n->op].name, b->value.id) : b->name;
+        const char *name = gen_identifier(e->arena, own, ir_format(e->arena, "t%u", b->value.id)), *unique = name;
+        for (int j = 0, tail = 2; j < i; j++)
             if (!strcmp(names[j], unique)) {
-                unique = ir_format(e->arena, "%s%d", name, n++);
+                unique = ir_format(e->arena, "%s_%d", name, tail++);
                 j = -1;
             }
-        for (int s = 0; s < p->graph->symbols; s++)
-            if (!strcmp(unique, gen_symbol(e->arena, p->graph, s)))
+        for (int s = 0; s < k->graph->symbols; s++)
+            if (!strcmp(unique, gen_symbol(e->arena, k->graph, s)))
                 unique = ir_format(e->arena, "%s_", unique);
-        if (!buffer && k->axis[i - k->buffers].role == LOOP_GRID)
-            unique = "block";
-        if (!buffer && k->axis[i - k->buffers].role == LOOP_BLOCK)
-            unique = "thread";
         names[i] = (char *)unique;
     }
+    for (int i = 0; i < k->axes; i++) {
+        enum loop_role role = k->axis[i].role;
+        e->axis[i] = role == LOOP_GRID ? "block" : role == LOOP_BLOCK ? "thread" : "none";
+    }
+}
+
+/* a loop's name differs from those of the loops around it, of the buffers and of the symbols */
+void gen_open_axis(struct gen *e, int axis)
+{
+    const char *name = gen_identifier(e->arena, e->k->axis[axis].name, "i"), *unique = name;
+    bool        taken = true;
+
+    for (int tail = 2; taken; tail++) {
+        taken = !strcmp(unique, "thread") || !strcmp(unique, "threads") || !strcmp(unique, "base") || !strcmp(unique, "dims");
+        for (int i = 0; i < e->opened && !taken; i++)
+            taken = !strcmp(unique, e->axis[e->open[i]]);
+        for (int i = 0; i < e->k->buffers && !taken; i++)
+            taken = !strcmp(unique, e->buffer[i]);
+        for (int i = 0; i < e->k->graph->symbols && !taken; i++)
+            taken = !strcmp(unique, gen_symbol(e->arena, e->k->graph, i));
+        if (taken)
+            unique = ir_format(e->arena, "%s%d", name, tail);
+    }
+    e->axis[axis] = unique;
+    e->open[e->opened++] = axis;
 }
 
 void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k, const struct gen_target *target)
@@ -41,7 +63,7 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
 
     gen_launch(k, &blocks, &threads);
     e.threads = (int)threads;
-    name_all(&e, p, k);
+    name_all(&e, k);
     e.newest = ir_alloc(p->arena, k->values * sizeof *e.newest);
     for (uint32_t v = 0; v < k->values; v++)
         e.newest[v] = -1;

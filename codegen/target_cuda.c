@@ -61,7 +61,7 @@ static void put_launches(struct ir_text *out, const struct loop_program *p, cons
 const struct gen_target gen_target_cuda = {
     .language = GEN_CUDA,
     .barrier = "__syncthreads()",
-    .offered = "",
+    .offered = "\n",
     .called = "kernels take the arena, the states",
     .open = open_kernel,
     .close = close_kernel,

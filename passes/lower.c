@@ -461,7 +461,17 @@ uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
 
 /* ---- the kernel ---- */
 
-static const char *const axis_names[IR_RANK] = { "i", "j", "k", "l", "m", "n", "o", "p" };
+/* what the loops are called: images have names of their own, and so have the weights of their convolutions */
+static const char *axis_name(const struct lower *l, const struct ir_shape *domain, int axis)
+{
+    static const char *const plain[IR_RANK] = { "i", "j", "k", "l", "m", "n", "o", "p" };
+    static const char *const image[] = { "n", "c", "h", "w" }, *const weight[] = { "co", "ci", "r", "q" };
+    const struct ir_kernel  *kernel = &l->c->program->kernels[l->kernel];
+
+    if (domain->rank != 4)
+        return plain[axis];
+    return ir_at(l->g, kernel->nodes[0])->op == IR_conv_weight ? weight[axis] : image[axis];
+}
 
 static void store(struct lower *l, ir_val v, const loop_ix *index)
 {
@@ -522,7 +532,7 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
     int64_t                most = 1;
 
     for (int i = 0; i < prefix; i++) {
-        axis[i] = pass_lower_axis(l, axis_names[i], domain->dim[i]);
+        axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
         index[i] = loop_axis_ix(l->k, axis[i]);
         pass_lower_open(l, axis[i]);
     }
@@ -574,7 +584,7 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
     if (!domain || is_empty(domain))
         return;
     for (int i = 0; i < domain->rank; i++) {
-        axis[i] = pass_lower_axis(l, axis_names[i], domain->dim[i]);
+        axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
         index[i] = loop_axis_ix(l->k, axis[i]);
         pass_lower_open(l, axis[i]);
     }
