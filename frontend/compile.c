@@ -133,6 +133,10 @@ static bool begin(tp_graph *g, const char *what, tp_list outputs, tp_loc at)
                 g->scope);
         return false;
     }
+    if (g->eager) {
+        tp_fail(g, at, what, "the graph computes at once; expected one from tp_graph_new");
+        return false;
+    }
     for (int i = 0; i < outputs.count; i++)
         if (!outputs.at[i].g) {
             tp_fail(g, at, what, "output %d is a bare number; expected a tensor", i + 1);

@@ -1,26 +1,44 @@
 /*
  * eager: the same operations, computed when they are recorded.
  *
- * The trace is the tape. After each operation the nodes that are new are computed one by one, each
- * as a program of one operation, and their values kept; so a debugger sees numbers, and backward
- * is pass_gradients on the tape, whose nodes are computed like any others. An update assigns the
- * parameters and forgets the tape.
+ * The trace is the tape. What an operation gives is computed at once, by a kernel of its own, and
+ * kept; so a debugger sees numbers, and backward is pass_gradients on the tape, whose nodes are
+ * computed like any others. Views have no numbers of their own until they are looked at: who reads
+ * one reads through it. An update assigns the parameters and forgets the tape.
  */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "frontend/frontend.h"
-#include "passes/passes.h"
+
+enum { DEEPEST = 8 }; /* views of views; the next one is computed */
 
 struct value {
-    void *data; /* NULL: not computed, or a state's, which lives in the store */
-    size_t bytes;
+    void *data;  /* NULL: not computed, or a state's, which lives in the store */
+    size_t room; /* as tp_array_room says */
+};
+
+struct spare { /* an array that was given back, in its own first bytes */
+    struct spare *next;
+};
+struct shelf { /* of arrays of one size */
+    size_t room;
+    struct spare *first;
 };
 
 struct eager {
+    struct kernels *kernels;
     struct value *values; /* by node */
-    uint32_t room, computed;
+    bool *through;        /* by node: a view or indices, read through */
+    unsigned char *depth; /* by node: of views */
+    uint32_t room, seen;  /* nodes */
+    struct shelf *shelves;
+    int shelf_count, shelf_room;
+    ir_val *stack, *leaf; /* of one call of demand */
+    void **data;
+    size_t stack_room, leaf_room;
+    int leaves;
     bool busy;
     int64_t arrays;   /* that were entered, for their names */
     ir_val *gradient; /* by state, from the last backward; NULL: none */
@@ -34,17 +52,82 @@ tp_graph *tp_eager_new(uint64_t seed)
     if (!g)
         return NULL;
     g->eager = calloc(1, sizeof *g->eager);
-    if (!g->eager)
+    if (g->eager) {
+        g->eager->seen = 1; /* poison has no value */
+        g->eager->kernels = tp_kernels_new(&g->error);
+    } else {
         ir_error(&g->error, IR_FAILED, "tp_eager_new: not enough memory");
-    else
-        g->eager->computed = 1; /* poison has no value */
+    }
     return g;
+}
+
+/* --- arrays: what a step gives back the next one takes ------------------------------------------
+ */
+
+static bool no_memory(tp_graph *g, size_t bytes)
+{
+    return ir_error(&g->error, IR_FAILED, "eager: not enough memory for %zu bytes", bytes);
+}
+
+/* `old` with room for one more of `size` bytes after `count`; NULL with an error. */
+static void *grown(tp_graph *g, void *old, size_t count, size_t *room, size_t size)
+{
+    const size_t wanted = count < 64 ? 128 : 2 * count;
+    void *more = count < *room ? old : realloc(old, wanted * size);
+
+    if (!more)
+        no_memory(g, wanted * size);
+    else if (count >= *room)
+        *room = wanted;
+    return more;
+}
+
+static struct shelf *shelf_for(struct eager *e, size_t room)
+{
+    for (int i = 0; i < e->shelf_count; i++)
+        if (e->shelves[i].room == room)
+            return &e->shelves[i];
+    if (e->shelf_count == e->shelf_room) {
+        const int wanted = 2 * e->shelf_room + 16;
+        struct shelf *more = realloc(e->shelves, (size_t)wanted * sizeof *more);
+        if (!more)
+            return NULL;
+        e->shelves = more;
+        e->shelf_room = wanted;
+    }
+    e->shelves[e->shelf_count] = (struct shelf){ room, NULL };
+    return &e->shelves[e->shelf_count++];
+}
+
+static void *take(tp_graph *g, size_t bytes)
+{
+    struct shelf *shelf = shelf_for(g->eager, tp_array_room(bytes));
+    struct spare *spare = shelf ? shelf->first : NULL;
+    void *array = spare ? spare : tp_array_new(bytes);
+
+    if (spare)
+        shelf->first = spare->next;
+    if (!array)
+        no_memory(g, bytes);
+    return array;
+}
+
+static void give_back(struct eager *e, void *array, size_t room)
+{
+    struct shelf *shelf = array ? shelf_for(e, room) : NULL;
+
+    if (shelf) {
+        ((struct spare *)array)->next = shelf->first;
+        shelf->first = array;
+    } else {
+        free(array);
+    }
 }
 
 static void drop_values(struct eager *e)
 {
     for (uint32_t v = 0; v < e->room; v++) {
-        free(e->values[v].data);
+        give_back(e, e->values[v].data, e->values[v].room);
         e->values[v] = (struct value){ 0 };
     }
     free(e->gradient);
@@ -54,133 +137,224 @@ static void drop_values(struct eager *e)
 
 void tp_eager_free(tp_graph *g)
 {
-    if (!g->eager)
+    struct eager *e = g->eager;
+
+    if (!e)
         return;
-    drop_values(g->eager);
-    free(g->eager->values);
-    free(g->eager);
+    drop_values(e);
+    for (int i = 0; i < e->shelf_count; i++)
+        for (struct spare *at = e->shelves[i].first, *next; at; at = next) {
+            next = at->next;
+            free(at);
+        }
+    free(e->shelves);
+    free(e->values);
+    free(e->through);
+    free(e->depth);
+    free(e->stack);
+    free(e->leaf);
+    free(e->data);
+    tp_kernels_free(e->kernels);
+    free(e);
 }
 
 static bool make_room(tp_graph *g, uint32_t count)
 {
     struct eager *e = g->eager;
     uint32_t room = e->room ? e->room : 256;
-    struct value *more;
+    struct value *values;
+    bool *through;
+    unsigned char *depth;
 
     while (room < count)
         room *= 2;
     if (room == e->room)
         return true;
-    more = realloc(e->values, room * sizeof *more);
-    if (!more)
-        return ir_error(&g->error, IR_FAILED, "eager: not enough memory");
-    memset(more + e->room, 0, (room - e->room) * sizeof *more);
-    e->values = more;
+    values = realloc(e->values, room * sizeof *values);
+    e->values = values ? values : e->values;
+    through = realloc(e->through, room * sizeof *through);
+    e->through = through ? through : e->through;
+    depth = realloc(e->depth, room);
+    e->depth = depth ? depth : e->depth;
+    if (!values || !through || !depth)
+        return no_memory(g, room * sizeof *values);
+    memset(values + e->room, 0, (room - e->room) * sizeof *values);
     e->room = room;
     return true;
 }
 
-/* A state in row-major order, of its own accord. */
-static bool in_store(tp_graph *g, struct state *s)
-{
-    struct pass_storage plain = { .parts = s->shape.rank, .elements = 1 };
-    const size_t end = g->memory_used + (s->bytes + 63) / 64 * 64;
+/* --- computing what is wanted, and what that needs ----------------------------------------------
+ */
 
-    if (s->offset >= 0)
-        return true;
-    for (int i = s->shape.rank; i-- > 0;) {
-        plain.part[i] = (struct pass_part){ .axis = i, .divisor = 1, .pitch = plain.elements };
-        plain.elements *= s->shape.dim[i];
-    }
-    if (!tp_store_grow(g, end) || !tp_state_settle(g, s, (int64_t)g->memory_used, &plain))
-        return false;
-    g->memory_used = end;
-    return true;
+static size_t bytes_of(const tp_graph *g, ir_val v)
+{
+    const struct ir_node *n = ir_at(g->ir, v);
+
+    return (size_t)ir_elements(g->ir, &n->shape) * (size_t)ir_dtypes[n->dtype].bytes;
 }
 
-/* Where a node's numbers are. */
+/* Where a node's numbers are; NULL: nowhere yet. */
 static void *numbers(tp_graph *g, ir_val v)
 {
     const struct ir_node *n = ir_at(g->ir, v);
     struct state *s = n->op == IR_state ? tp_state_of(g, n, STATE_HIDDEN) : NULL;
 
-    if (n->op != IR_state)
-        return v.id < g->eager->computed ? g->eager->values[v.id].data : NULL;
-    return s && in_store(g, s) ? g->memory.base + s->offset : NULL;
+    return n->op == IR_state ? s ? tp_state_numbers(g, s) : NULL : g->eager->values[v.id].data;
 }
 
-static bool keep(tp_graph *g, uint32_t v, const void *data)
+static bool keep(tp_graph *g, ir_val v, const void *data)
 {
-    const struct ir_node *n = &g->ir->nodes[v];
-    size_t bytes = (size_t)ir_elements(g->ir, &n->shape) * (size_t)ir_dtypes[n->dtype].bytes;
-    void *copy = malloc(bytes + 1);
+    const size_t bytes = bytes_of(g, v);
+    void *copy = take(g, bytes);
 
-    if (!copy)
-        return ir_error(&g->error, IR_FAILED, "eager: not enough memory for %zu bytes", bytes);
-    if (bytes)
+    if (copy && bytes)
         memcpy(copy, data, bytes);
-    g->eager->values[v] = (struct value){ copy, bytes };
+    g->eager->values[v.id] = (struct value){ copy, tp_array_room(bytes) };
+    return copy != NULL;
+}
+
+/* What v reads, through what has no array: each once, after those that stand there already. */
+static bool find_leaves(tp_graph *g, ir_val v)
+{
+    struct eager *e = g->eager;
+    const struct ir_node *n = ir_at(g->ir, v);
+
+    for (int i = 0; i < n->arity; i++) {
+        int at = 0;
+        if (e->through[n->args[i].id] && !e->values[n->args[i].id].data) {
+            if (!find_leaves(g, n->args[i]))
+                return false;
+            continue;
+        }
+        while (at < e->leaves && e->leaf[at].id != n->args[i].id)
+            at++;
+        if (at < e->leaves)
+            continue;
+        if ((size_t)at + 1 >= e->leaf_room) { /* both arrays have the same room */
+            size_t room = e->leaf_room;
+            ir_val *leaf = grown(g, e->leaf, (size_t)at + 1, &room, sizeof *leaf);
+            void **data = leaf ? realloc(e->data, room * sizeof *data) : NULL;
+            e->leaf = leaf ? leaf : e->leaf;
+            if (!data)
+                return no_memory(g, room * sizeof *data);
+            e->data = data;
+            e->leaf_room = room;
+        }
+        e->leaf[e->leaves++] = n->args[i];
+    }
     return true;
 }
 
-/* One operation as a program of its own: its arguments are the inputs. */
-static bool compute(tp_graph *g, uint32_t v)
+/* The node's numbers, all that it reads being there. */
+static bool compute(tp_graph *g, ir_val v)
 {
-    const struct ir_node *n = &g->ir->nodes[v];
-    struct ir_graph *one = ir_graph_new(ir_ops[n->op].name, &g->error);
-    ir_val *moved = ir_moved(one, g->ir), y;
-    struct ir_binding *binding = ir_alloc(one->arena, ((size_t)n->arity + 1) * sizeof *binding);
-    struct ir_array result = { 0 };
-    int inputs = 0;
-    bool ok;
+    struct eager *e = g->eager;
+    const struct ir_node *n = ir_at(g->ir, v);
+    struct kernel_job job = { g->ir, v, e->leaf, e->data, e->leaves, take(g, bytes_of(g, v)) };
 
-    for (int i = 0; i < n->arity; i++) {
-        const struct ir_node *arg = ir_at(g->ir, n->args[i]);
-        const char *name = ir_format(one->arena, "%c", 'a' + inputs);
-        if (moved[n->args[i].id].id)
-            continue;
-        moved[n->args[i].id] = ir_input(one, name, arg->dtype, arg->shape, arg->loc);
-        binding[inputs++] = (struct ir_binding){
-            name, { .dtype = arg->dtype, .shape = arg->shape, .data = numbers(g, n->args[i]) }
-        };
-        if (!binding[inputs - 1].array.data)
-            break;
+    if (!job.to)
+        return false;
+    if (n->op == IR_input)
+        ir_error(&g->error, IR_REFUSED,
+                 "%s:%d: input: it has no value in an eager graph; expected tp_array()",
+                 n->loc.file, n->loc.line);
+    for (int i = 0; i < e->leaves && g->error.status == IR_OK; i++)
+        e->data[i] = numbers(g, e->leaf[i]);
+    if (g->error.status != IR_OK || !tp_kernel_run(e->kernels, &job, &g->error)) {
+        free(job.to);
+        return false;
     }
-    y = ir_copy(one, g->ir, (ir_val){ v }, moved);
-    ok = g->error.status == IR_OK && y.id &&
-         ir_evaluate(one, inputs, binding, 1, &y, &result, one->arena, &g->error) &&
-         keep(g, v, result.data);
-    ir_graph_free(one);
-    return ok;
+    e->values[v.id] = (struct value){ job.to, tp_array_room(bytes_of(g, v)) };
+    return true;
 }
 
-/* The state changes at once; what was computed from its old value stays as it is. */
-static bool assign(tp_graph *g, uint32_t v)
+/* Computes v, after what it needs; a stack instead of calls, for a tape may be long. */
+static bool demand(tp_graph *g, ir_val v)
 {
+    struct eager *e = g->eager;
+    size_t count = 0;
+
+    if (!e->stack && !(e->stack = grown(g, NULL, 0, &e->stack_room, sizeof *e->stack)))
+        return false;
+    e->stack[count++] = v;
+    while (count && g->error.status == IR_OK) {
+        const size_t before = count;
+        const ir_val at = e->stack[count - 1];
+
+        if (ir_at(g->ir, at)->op == IR_state || e->values[at.id].data) {
+            count--;
+            continue;
+        }
+        e->leaves = 0;
+        if (!find_leaves(g, at))
+            return false;
+        for (int i = 0; i < e->leaves; i++) {
+            ir_val *more;
+            if (ir_at(g->ir, e->leaf[i])->op == IR_state || e->values[e->leaf[i].id].data)
+                continue;
+            more = grown(g, e->stack, count, &e->stack_room, sizeof *more);
+            if (!more)
+                return false;
+            e->stack = more;
+            e->stack[count++] = e->leaf[i];
+        }
+        if (count == before && compute(g, at))
+            count--;
+    }
+    return g->error.status == IR_OK;
+}
+
+/* --- what was recorded since the last look -------------------------------------------------------
+ */
+
+static void look_at(tp_graph *g, uint32_t v)
+{
+    struct eager *e = g->eager;
     const struct ir_node *n = &g->ir->nodes[v];
+    const unsigned char below = n->arity == 1 ? e->depth[n->args[0].id] : 0;
+
+    e->through[v] = n->op == IR_iota || (pass_is_view(n->op) && below < DEEPEST);
+    e->depth[v] = pass_is_view(n->op) && e->through[v] ? below + 1 : 0;
+}
+
+/* Does v read the state through nothing but views? */
+static bool views(const tp_graph *g, uint32_t v, uint32_t state)
+{
+    while (g->eager->through[v] && ir_at(g->ir, (ir_val){ v })->arity == 1)
+        v = ir_at(g->ir, (ir_val){ v })->args[0].id;
+    return v == state;
+}
+
+/* The state changes at once; what was recorded before is of its old value. */
+static bool assign(tp_graph *g, uint32_t at)
+{
+    const struct ir_node *n = &g->ir->nodes[at];
     struct state *s = tp_state_of(g, ir_at(g->ir, n->args[0]), STATE_HIDDEN);
 
-    return s && in_store(g, s) && tp_state_write(g, s, numbers(g, n->args[1]));
+    if (!s || !demand(g, n->args[1]))
+        return false;
+    for (uint32_t v = 1; v < at; v++)
+        if (g->ir->nodes[v].op != IR_state && g->ir->nodes[v].op != IR_POISON &&
+            g->ir->nodes[v].op != IR_assign &&
+            (!g->eager->through[v] || views(g, v, n->args[0].id)) && !demand(g, (ir_val){ v }))
+            return false;
+    return tp_state_write(g, s, numbers(g, n->args[1]));
 }
 
-void tp_eager_compute(tp_graph *g)
+void tp_eager_compute(tp_graph *g, ir_val v)
 {
     struct eager *e = g->eager;
 
     if (!e || e->busy || g->error.status != IR_OK || !make_room(g, g->ir->count))
         return;
     e->busy = true;
-    for (; e->computed < g->ir->count && g->error.status == IR_OK; e->computed++) {
-        const struct ir_node *n = &g->ir->nodes[e->computed];
-        if (n->op == IR_assign)
-            assign(g, e->computed);
-        else if (n->op == IR_input && !e->values[e->computed].data)
-            ir_error(&g->error, IR_REFUSED,
-                     "%s:%d: input: it has no value in an eager graph; expected tp_array()",
-                     n->loc.file, n->loc.line);
-        else if (n->op != IR_state && n->op != IR_input && n->op != IR_POISON)
-            compute(g, e->computed);
+    while (e->seen < g->ir->count && g->error.status == IR_OK) {
+        look_at(g, e->seen);
+        if (g->ir->nodes[e->seen++].op == IR_assign)
+            assign(g, e->seen - 1);
     }
+    if (g->error.status == IR_OK && !e->through[v.id] && ir_at(g->ir, v)->op != IR_assign)
+        demand(g, v);
     e->busy = false;
     tp_tell(g);
 }
@@ -194,7 +368,7 @@ ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, c
     snprintf(name, sizeof name, "array.%lld", (long long)g->eager->arrays++);
     v = ir_input(g->ir, name, dtype, shape, at);
     if (v.id && make_room(g, g->ir->count))
-        keep(g, v.id, data);
+        keep(g, v, data);
     return v;
 }
 
@@ -203,16 +377,13 @@ ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, c
 
 const void *tp_values(tp_tensor x, size_t *bytes)
 {
-    const struct ir_node *n;
-
     if (bytes)
         *bytes = 0;
     if (!x.g || !x.g->eager || !x.id || x.id >= x.g->ir->count || x.g->error.status != IR_OK)
         return NULL;
-    n = tp_node(x);
     if (bytes)
-        *bytes = (size_t)ir_elements(x.g->ir, &n->shape) * (size_t)ir_dtypes[n->dtype].bytes;
-    return numbers(x.g, tp_val(x));
+        *bytes = bytes_of(x.g, tp_val(x));
+    return demand(x.g, tp_val(x)) ? numbers(x.g, tp_val(x)) : NULL;
 }
 
 double tp_item(tp_tensor x)
@@ -285,9 +456,11 @@ bool tp_backward_at(tp_tensor loss, tp_loc at)
     pass_gradients(g->ir, 1, &y, NULL, n, wrt, grads);
     tp_give(g, y);
     for (int i = 0, j = 0; i < g->state_count && g->error.status == IR_OK; i++)
-        if (g->states[i].kind == STATE_PARAMETER && !g->states[i].frozen)
+        if (g->states[i].kind == STATE_PARAMETER && !g->states[i].frozen) {
             g->eager->gradient[i] = grads[j++];
-    return g->error.status == IR_OK;
+            demand(g, g->eager->gradient[i]);
+        }
+    return g->error.status == IR_OK || tp_tell(g);
 }
 
 tp_tensor tp_gradient(tp_tensor parameter)
@@ -300,10 +473,52 @@ tp_tensor tp_gradient(tp_tensor parameter)
     return POISON(g);
 }
 
+/* An array of the value's own for a state to live in from now on. */
+static void *detached(tp_graph *g, ir_val v)
+{
+    struct value *value = &g->eager->values[v.id];
+    void *array = value->data, *from = NULL;
+
+    if (array && ir_at(g->ir, v)->op != IR_input) {
+        value->data = NULL;
+        return array;
+    }
+    from = numbers(g, v);
+    array = from ? take(g, bytes_of(g, v)) : NULL;
+    if (array)
+        memcpy(array, from, bytes_of(g, v));
+    return array;
+}
+
+/* All assignments from `first` on, at once: their values are of the old states. */
+static bool assign_all(tp_graph *g, int first)
+{
+    const int count = g->ir->effect_count - first;
+    void **array = calloc((size_t)count + 1, sizeof *array);
+    bool ok = array || no_memory(g, (size_t)count);
+
+    for (int i = 0; i < count && ok; i++)
+        ok = demand(g, ir_at(g->ir, g->ir->effects[first + i])->args[1]);
+    for (int i = 0; i < count && ok; i++)
+        ok = (array[i] = detached(g, ir_at(g->ir, g->ir->effects[first + i])->args[1])) != NULL;
+    for (int i = 0; i < count && ok; i++) {
+        const struct ir_node *n = ir_at(g->ir, g->ir->effects[first + i]);
+        struct state *s = tp_state_of(g, ir_at(g->ir, n->args[0]), STATE_HIDDEN);
+        give_back(g->eager, s->start, tp_array_room(s->bytes));
+        s->start = array[i];
+        array[i] = NULL;
+    }
+    for (int i = 0; array && i < count; i++)
+        free(array[i]);
+    free(array);
+    return ok;
+}
+
 bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at)
 {
     struct update u = { .opt = &opt, .rate = &rate };
     struct eager *e = g ? g->eager : NULL;
+    int first;
 
     if (!tp_ready(g, at, "tp_update", 0, NULL))
         return false;
@@ -317,6 +532,7 @@ bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at)
     u.graph = g->ir;
     u.at = tp_place(g, at);
     u.steps = tp_counter(g->ir, u.at);
+    first = g->ir->effect_count;
     for (int i = 0; i < e->gradients; i++) {
         const struct state *s = &g->states[i];
         if (e->gradient[i].id && !ir_is_number(g->ir, e->gradient[i], 0) &&
@@ -325,9 +541,14 @@ bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at)
     }
     ir_assign(g->ir, u.steps,
               ir_op2(g->ir, IR_add, u.steps, ir_integer(g->ir, IR_I64, 1, u.at), u.at), u.at);
-    tp_give(g, u.steps);
+    if (make_room(g, g->ir->count)) {
+        for (; e->seen < g->ir->count; e->seen++)
+            look_at(g, e->seen);
+        assign_all(g, first);
+    }
+    tp_tell(g);
     drop_values(e);
     ir_forget(g->ir);
-    e->computed = g->ir->count;
+    e->seen = g->ir->count;
     return g->error.status == IR_OK;
 }

@@ -32,7 +32,7 @@ struct state {
     struct ir_shape shape;
     enum ir_init init; /* how it starts, with a and b; or a copy of the user's numbers */
     double a, b;
-    void *start;    /* until it is settled; malloc's */
+    void *start;    /* until it is settled; from tp_array_new */
     int64_t offset; /* in the mapping; -1: not settled */
     struct pass_storage storage;
     size_t bytes; /* row-major */
@@ -69,7 +69,12 @@ bool tp_state_write(tp_graph *g, struct state *s, const void *from);
 bool tp_store_grow(tp_graph *g, size_t bytes);
 bool tp_state_settle(tp_graph *g, struct state *s, int64_t offset,
                      const struct pass_storage *storage);
+/* Row-major numbers of a state that no program has settled; NULL with an error. */
+void *tp_state_numbers(tp_graph *g, struct state *s);
 void tp_store_free(tp_graph *g);
+/* Room for a plain array: aligned to vectors, with memory behind it that loads may touch. */
+size_t tp_array_room(size_t bytes);
+void *tp_array_new(size_t bytes); /* not zeroed; free() */
 bool tp_glob(const char *pattern, const char *text); /* * and ? */
 
 /* storage.c: between an order in memory and row-major; the shape is fixed. False: no memory. */
@@ -144,10 +149,27 @@ ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double ep
                           struct ir_loc at);
 
 /* eager.c */
-void tp_eager_compute(tp_graph *g); /* what was recorded since the last call, when g is eager */
+void tp_eager_compute(tp_graph *g, ir_val v); /* v, just recorded, when g is eager */
 void tp_eager_free(tp_graph *g);
 ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, const void *data,
                       struct ir_loc at); /* an input with a value */
+
+/*
+ * eager_kernel.c: one operation as a kernel of its own, kept for all operations of the same form.
+ * It reads its leaves through views, which are index maps and no work.
+ */
+struct kernel_job {
+    const struct ir_graph *graph;
+    ir_val value;
+    const ir_val *leaf;  /* what it reads, each once */
+    void *const *data;   /* the leaves' numbers, row-major */
+    int leaves;
+    void *to;
+};
+struct kernels;
+struct kernels *tp_kernels_new(struct ir_error *error);
+void tp_kernels_free(struct kernels *kernels);
+bool tp_kernel_run(struct kernels *kernels, const struct kernel_job *job, struct ir_error *error);
 
 /* optim.c: the learning rate, and the update of one parameter, as nodes of a program's graph */
 struct update {
@@ -206,6 +228,11 @@ struct ir_program tp_simple_program(const struct ir_program *program);
 /* Planned for this machine and for the states' places. NULL with an error in g. */
 struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
                                          struct ir_arena *arena);
+typedef void tp_entry(char *const *base, const long *dims, int threads);
+/* Its text compiled, or taken from the cache. NULL with an error. */
+struct run_code *tp_machine_code(struct loop_program *loops, tp_entry **entry,
+                                 struct ir_error *error);
+int tp_useful_threads(const struct loop_program *loops, int threads); /* 1: nothing is shared */
 int tp_thread_count(int most); /* processors that this process may use, at most so many; 0: all */
 
 /* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */

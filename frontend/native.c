@@ -18,7 +18,7 @@ enum { SLACK = 8 << 10 }; /* bytes behind a mapping that over-running loads may 
 struct native {
     struct engine engine;
     struct run_code *code;
-    void (*step)(char *const *base, const long *dims, int threads);
+    tp_entry *step;
     char *base[2]; /* arena, states */
     size_t mapped;
     int threads, symbols;
@@ -113,18 +113,35 @@ struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *s
     return pass_pipeline(simple, &options, arena, &g->error);
 }
 
-static bool load(struct native *n, const struct loop_program *loops, struct ir_error *error)
+struct run_code *tp_machine_code(struct loop_program *loops, tp_entry **entry,
+                                 struct ir_error *error)
 {
     struct run_options options = { .flags = loops->target->flags, .openmp = true };
+    struct run_code *code = NULL;
     struct ir_text text = { 0 };
 
+    /* a word that no function of the generated text has */
+    if (strcmp(loops->name, "eval") != 0 && strcmp(loops->name, "step") != 0)
+        loops->name = "program";
     if (gen_program(&text, loops, &gen_target_c, error))
-        n->code = run_code_load(text.data, &options, error);
+        code = run_code_load(text.data, &options, error);
     ir_text_free(&text);
-    if (n->code)
-        *(void **)&n->step = run_code_symbol(n->code, loops->name);
-    return n->code && (n->step || ir_error(error, IR_FAILED, "program %s: its code has no entry",
-                                           loops->name));
+    if (code)
+        *(void **)entry = run_code_symbol(code, loops->name);
+    if (!code || *entry)
+        return code;
+    ir_error(error, IR_FAILED, "program %s: its code has no entry", loops->name);
+    run_code_free(code);
+    return NULL;
+}
+
+/* A parallel region costs half a microsecond, even where thread 0 does all. */
+int tp_useful_threads(const struct loop_program *loops, int threads)
+{
+    for (int k = 0; k < loops->kernels; k++)
+        if (loops->kernel[k]->shared)
+            return threads;
+    return 1;
 }
 
 /* The states that the plan gave a place move there. */
@@ -172,11 +189,10 @@ static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
 
     if (!c)
         return false;
-    /* a word that no function of the generated text has */
-    if (strcmp(c->loops->name, "eval") != 0 && strcmp(c->loops->name, "step") != 0)
-        c->loops->name = "program";
-    if (!load(n, c->loops, &g->error) || !settle(g, c))
+    n->code = tp_machine_code(c->loops, &n->step, &g->error);
+    if (!n->code || !settle(g, c))
         return false;
+    n->threads = tp_useful_threads(c->loops, n->threads);
     n->symbols = graph->symbols;
     n->engine.bytes = (size_t)c->loops->arena_bytes;
     n->mapped = n->engine.bytes + SLACK;

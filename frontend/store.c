@@ -122,6 +122,32 @@ static bool convert(tp_graph *g, struct state *s, void *plain, bool out)
            no_memory(g, s);
 }
 
+enum { BEHIND = 4 << 10 }; /* bytes that over-running loads may touch */
+
+size_t tp_array_room(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64 + BEHIND;
+}
+
+void *tp_array_new(size_t bytes)
+{
+    return bytes > SIZE_MAX / 2 ? NULL : aligned_alloc(64, tp_array_room(bytes));
+}
+
+void *tp_state_numbers(tp_graph *g, struct state *s)
+{
+    void *numbers = s->start;
+
+    if (numbers)
+        return numbers;
+    numbers = tp_array_new(s->bytes);
+    if (!numbers)
+        no_memory(g, s);
+    else
+        fill(g, s, numbers);
+    return s->start = numbers;
+}
+
 bool tp_store_grow(tp_graph *g, size_t bytes)
 {
     return (g->memory.base || reserve(g)) &&
@@ -158,7 +184,7 @@ bool tp_state_write(tp_graph *g, struct state *s, const void *from)
 {
     if (s->offset >= 0)
         return convert(g, s, (void *)from, false);
-    if (!s->start && !(s->start = malloc(s->bytes + 1)))
+    if (!s->start && !(s->start = tp_array_new(s->bytes)))
         return no_memory(g, s);
     if (s->bytes)
         memcpy(s->start, from, s->bytes);

@@ -123,7 +123,7 @@ bool tp_ready(tp_graph *g, tp_loc at, const char *what, int n, const tp_tensor *
 tp_tensor tp_give(tp_graph *g, ir_val v)
 {
     tp_tell(g);
-    tp_eager_compute(g);
+    tp_eager_compute(g, v);
     return g->error.status == IR_OK ? (tp_tensor){ .g = g, .id = v.id } : POISON(g);
 }
 
