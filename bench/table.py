@@ -3,15 +3,15 @@
 
   bench/table.py                 taper against PyTorch eager, alternately; products; starts; memory. Needs ./dev bench's programs
   bench/table.py --setup         first installs torch and numpy into the virtual environment (5 GB; the only thing that downloads)
-  bench/table.py --rounds 7 --seconds 2 --only steps,gemm,start --build build --keep FOLDER
+  bench/table.py --rounds 7 --seconds 1 --only steps,gemm,start --build build --keep FOLDER
 
 Peers are looked for in $TAPER_PEERS_VENV, else build/peers-venv; what is not there is left out. A column may be added by
 $TAPER_PEER_NAME=COMMAND: it is called with a workload's name, writes taper-peer's JSON object to $PEER_RESULT and finds
 the common numbers in $PEER_NUMBERS.
 
-A figure is the median of the rounds' medians; beside it the lowest round. Rounds alternate between the peers. A virtual
-machine's cores are now worth two, now one, for seconds at a time: the peak is measured before and after each run, and a run
-that did not have the whole machine is repeated, and left out of the medians where another one had it.
+A virtual machine's cores are worth two now and one a second later, which no calibration beside a run of seconds catches.
+So rounds alternate between the peers, and two figures are given: the best block of 5 ms, which is what a peer does when it has
+the whole machine, and the median of the rounds' medians.
 """
 import argparse
 import json
@@ -34,9 +34,8 @@ def say(text):
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--setup", action="store_true", help="install PyTorch first")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--seconds", type=float, default=2.0, help="of steady state a run")
-    p.add_argument("--tries", type=int, default=3, help="of a run that did not have the whole machine")
+    p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("--seconds", type=float, default=1.0, help="of steady state a run")
     p.add_argument("--only", default="steps,gemm,start", help="parts, by commas")
     p.add_argument("--workloads", default="mlp,lenet", help="of the steps, by commas")
     p.add_argument("--build", default=os.path.join(ROOT, "build"), help="where ./dev bench built")
@@ -115,25 +114,6 @@ class Runs:
         if d:
             self.peaks.append(d["fma_gflops"])
             self.triads.append(d["triad_gbs"])
-        return self.peaks[-1] if d else 0.0
-
-    def whole(self, row):
-        """Had this run what the machine gives at best?"""
-        return min(row["peaks"]) >= 0.9 * max(self.peaks)
-
-    def undisturbed(self, rows):
-        return [r for r in rows if self.whole(r)] or rows
-
-    def repeated(self, name, command, round_):
-        for left in range(self.o.tries, 0, -1):
-            before = self.peak()
-            d = self.peer(name, command, round_)
-            if not d:
-                return None
-            d["peaks"] = before, self.peak()
-            if self.whole(d) or left == 1:
-                return d
-            say(f"  the machine gave {min(d['peaks']):.0f} of {max(self.peaks):.0f} GFLOP/s: again")
 
     def peer(self, name, command, round_):
         """One run of a peer: its JSON object, or None."""
@@ -168,12 +148,13 @@ def steps(runs, table, workloads):
             for name in order:
                 if (name == "taper eager" and workload != "lenet") or (workload, name) in failed:
                     continue
-                d = runs.repeated(name, table[name](workload), round_)
+                runs.peak()
+                d = runs.peer(name, table[name](workload), round_)
                 if d:
                     found.setdefault((workload, name), []).append(d)
                 else:
                     failed.add((workload, name))  # it will not do better the next time
-    return {key: runs.undisturbed(rows) for key, rows in found.items()}
+    return found
 
 
 # --- the table ---------------------------------------------------------------------------------------
@@ -183,8 +164,8 @@ def middle(rows, key="median_ms"):
     return statistics.median(r[key] for r in rows)
 
 
-def lowest(rows):
-    return min(r["median_ms"] for r in rows)
+def best(rows):
+    return min(r["min_ms"] for r in rows)
 
 
 def milliseconds(v):
@@ -212,8 +193,8 @@ OTHER_WAYS = {"taper copied": "fused, each batch copied in", "taper eager": "ope
 
 
 def put_steps(found):
-    print("\n| ms a training step | " + " | ".join(("taper", "other", "times as fast", "of the lowest rounds", "rounds", "others' cores")) + " |")
-    print("|---|---|---|---|---|---|---|")
+    print("\n| ms a training step, best 5 ms (median of rounds) | taper | other | times as fast | others' cores |")
+    print("|---|---|---|---|---|")
     for (workload, name), rows in found.items():
         ours = found.get((workload, "taper"))
         if name.startswith("taper") or not ours:
@@ -225,12 +206,16 @@ def put_steps(found):
             put_pair(f"{workload}, {OTHER_WAYS[name]}, against torch eager", rows, torch)
     for (workload, name), rows in found.items():
         if name == "taper" and not any(w == workload and not n.startswith("taper") for w, n in found):
-            print(f"| {workload}, fused | {milliseconds(middle(rows))} | – | – | – | {len(rows)} | {max(r['others_cores'] for r in rows):.2f} |")
+            print(f"| {workload}, fused | {figure(rows)} | – | – | {max(r['others_cores'] for r in rows):.2f} |")
+
+
+def figure(rows):
+    return f"{milliseconds(best(rows))} ({milliseconds(middle(rows))})"
 
 
 def put_pair(title, ours, theirs):
-    print(f"| {title} | {milliseconds(middle(ours))} | {milliseconds(middle(theirs))} | {middle(theirs) / middle(ours):.2f} "
-          f"| {lowest(theirs) / lowest(ours):.2f} | {len(ours)}, {len(theirs)} | {max(r['others_cores'] for r in ours + theirs):.2f} |")
+    print(f"| {title} | {figure(ours)} | {figure(theirs)} | {best(theirs) / best(ours):.2f} "
+          f"({middle(theirs) / middle(ours):.2f}) | {max(r['others_cores'] for r in ours + theirs):.2f} |")
 
 
 def put_losses(found):
