@@ -38,7 +38,7 @@ static int64_t value_of(const struct ir_graph *g, const struct ir_dimension *d,
 
 static int64_t bound(const struct ir_graph *g, const struct ir_dimension *d, bool upper)
 {
-    int64_t value[IR_SYMBOLS];
+    int64_t value[IR_SYMBOLS] = { 0 };
 
     for (int i = 0; i < g->symbols; i++)
         value[i] = upper ? g->symbol[i].hi : g->symbol[i].lo;
