@@ -164,7 +164,7 @@ static void folder(char *path, size_t size)
 /* The questions alone: the text without what is expected, the numbers as they are. */
 static void ask(const char *from, const char *to)
 {
-    char path[600], bytes[600], *text;
+    char path[700], bytes[700], *text;
     FILE *out;
 
     snprintf(path, sizeof path, "%s.txt", from);

@@ -340,7 +340,7 @@ static bool read_equation(struct golden_work *w, struct term *terms, int *count,
 void golden_op_einsum(struct golden_work *w)
 {
     struct term term[3] = { 0 };
-    char result[IR_RANK + 1], letters[40], kept[40];
+    char result[IR_RANK + 1], letters[40], kept[160];
     int count = 0;
 
     if (!read_equation(w, term, &count, result)) {
@@ -356,7 +356,7 @@ void golden_op_einsum(struct golden_work *w)
         /* what the result or a later factor still needs */
         snprintf(kept, sizeof kept, "%s%s", result, i + 2 < count ? term[2].letter : "");
         for (int side = 0; side < 2; side++) {
-            char needed[60];
+            char needed[320];
             snprintf(needed, sizeof needed, "%s%s", kept, term[i + !side].letter);
             sum_others(&term[i + side], needed);
         }
