@@ -340,7 +340,7 @@ static bool read_equation(struct golden_work *w, struct term *terms, int *count,
 void golden_op_einsum(struct golden_work *w)
 {
     struct term term[3] = { 0 };
-    char result[IR_RANK + 1], letters[40], kept[160];
+    char result[IR_RANK + 1], letters[320], kept[160];
     int count = 0;
 
     if (!read_equation(w, term, &count, result)) {
