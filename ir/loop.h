@@ -25,8 +25,9 @@
 
 #define LOOP_LANES 16
 #define LOOP_AXES  64 /* axes a kernel may have */
+#define LOOP_GUARDS 10 /* conditions a statement may have */
 #define LOOP_TERMS 48 /* terms an index expression may have */
-#define LOOP_OVERRUN 64 /* elements that a load may run on behind its buffer: a strip of four vectors */
+#define LOOP_OVERRUN 4096 /* bytes that a load may run on behind its buffer: what plan leaves at the end of everything */
 
 /* loop_index.c: index expressions, sums of scale * atom + constant; equal expressions have equal ids. 0 is the constant 0. */
 typedef uint32_t loop_ix;
@@ -109,7 +110,7 @@ struct loop_statement {
     uint64_t       over;        /* FOLD: set of axes */
     bool           ascending;
     int            guards;
-    struct loop_guard guard[6]; /* all must hold; on a FOR: around the loop */
+    struct loop_guard guard[LOOP_GUARDS]; /* all must hold; on a FOR: around the loop */
     ir_val         node;        /* of the graph: gives the comment its name, file and line */
     struct ir_loc  loc;
 };

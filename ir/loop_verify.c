@@ -241,8 +241,9 @@ static void gather_facts(struct check *c, struct facts *f)
             continue;
         const struct loop_axis *a = &c->k->axis[s->axis];
         loop_ix index = loop_axis_ix(k, s->axis);
-        if (a->role == LOOP_UNROLL ||
-            a->role == LOOP_VECTOR) /* they are written out, however few are needed */
+        /* what is written out is so in full, however little is needed; but for rows as they are
+         * lowered */
+        if ((a->role == LOOP_UNROLL || a->role == LOOP_VECTOR) && loop_is_const(k, a->to, NULL))
             continue;
         add_fact(c, f, index, a->from, 0);
         add_fact(c, f, a->to, index, -1);
@@ -282,26 +283,95 @@ static int64_t upper(struct check *c, const struct facts *f, loop_ix ix)
     return best;
 }
 
+/* what is known of x is known of x / d, and x - d * (x / d) is 0 .. d - 1 */
+static void bound_quotients(struct check *c, struct facts *f, loop_ix ix)
+{
+    struct loop_kernel *k = c->shadow;
+
+    for (int i = 0; i < k->sum[ix].count; i++) {
+        const struct loop_atom a = k->atom[k->sum[ix].term[i].atom];
+        if (a.kind != LOOP_ATOM_DIV)
+            continue;
+        bound_quotients(c, f, a.a);
+        loop_ix quotient = loop_atom_ix(k, a);
+        int64_t least = -upper(c, f, loop_scale(k, a.a, -1)), most = upper(c, f, a.a);
+        loop_ix bounds[2] = { loop_div(k, loop_const(k, least), a.divisor),
+                              loop_div(k, loop_const(k, most), a.divisor) };
+        add_fact(c, f, quotient, bounds[0], 0);
+        add_fact(c, f, bounds[1], quotient, 0);
+        loop_ix whole = loop_scale(k, quotient, a.divisor);
+        add_fact(c, f, a.a, whole, 0);
+        add_fact(c, f, whole, a.a, a.divisor - 1);
+    }
+}
+
+/* the same by up to `depth` facts that help only together; stops where the bound is low enough */
+static int64_t search(struct check *c, const struct facts *f, loop_ix ix, int depth, int64_t enough)
+{
+    struct loop_kernel *k = c->shadow;
+    int64_t lo, best, hi;
+
+    loop_range(k, ix, &lo, &best);
+    for (int i = 0; i < f->count && depth > 0; i++)
+        for (int t = 0; t < k->sum[ix].count; t++)
+            for (int u = 0; u < k->sum[f->at[i]].count; u++) {
+                const struct loop_term x = k->sum[ix].term[t], y = k->sum[f->at[i]].term[u];
+                if (best <= enough)
+                    return best;
+                if (x.atom != y.atom || x.scale % y.scale || x.scale / y.scale >= 0 ||
+                    k->sum[ix].count + k->sum[f->at[i]].count > LOOP_TERMS)
+                    continue;
+                hi = search(c, f, loop_plus(k, ix, loop_scale(k, f->at[i], -(x.scale / y.scale))),
+                            depth - 1, enough);
+                best = hi < best ? hi : best;
+            }
+    return best;
+}
+
+/* an upper bound; where that is not `enough`, with more effort: of ix times its divisors too */
+static int64_t bounded(struct check *c, const struct facts *f, loop_ix ix, int64_t enough)
+{
+    struct loop_kernel *k = c->shadow;
+    int64_t best = upper(c, f, ix);
+
+    if (best > enough)
+        best = search(c, f, ix, 3, enough);
+    for (int i = 0; i < k->sum[ix].count && best > enough; i++) {
+        const struct loop_atom a = k->atom[k->sum[ix].term[i].atom];
+        int64_t hi;
+        if (a.kind != LOOP_ATOM_DIV || a.divisor > 1000)
+            continue;
+        hi = search(c, f, loop_scale(k, ix, a.divisor), 3, enough * a.divisor);
+        loop_is_const(k, loop_div(k, loop_const(k, hi), a.divisor), &hi);
+        best = hi < best ? hi : best;
+    }
+    return best;
+}
+
 /* elements ix .. ix + more of the buffer are there */
 static bool reaches_only(struct check *c, int buffer, loop_ix ix, int64_t more, bool store)
 {
     const struct loop_buffer *b = &c->k->buffer[buffer];
-    int64_t lo, hi,
-        end = b->elements + (store ? 0 : LOOP_OVERRUN - 1); /* a load may run on, a store may not */
+    int64_t lo, hi, end = b->elements;
     struct facts f = { .count = 0 };
 
     if (c->never)
         return true;
+    if (!store) /* a load may run on, a store may not */
+        end += LOOP_OVERRUN / ir_dtypes[b->dtype].bytes;
     loop_range(c->shadow, ix, &lo, &hi);
     if (lo >= 0 && hi + more < end)
         return true;
     gather_facts(c, &f);
+    for (int i = 0, count = f.count; i < count; i++)
+        bound_quotients(c, &f, f.at[i]);
+    bound_quotients(c, &f, ix);
     for (int i = 0; i < f.count; i++)
         if (upper(c, &f, f.at[i]) < 0)
             return true; /* a condition that is never true */
-    hi = upper(c, &f, ix);
+    hi = bounded(c, &f, ix, end - more - 1);
     if (lo < 0)
-        lo = -upper(c, &f, loop_scale(c->shadow, ix, -1));
+        lo = -bounded(c, &f, loop_scale(c->shadow, ix, -1), 0);
     if (lo >= 0 && hi + more < end)
         return true;
     struct ir_text text = { 0 };

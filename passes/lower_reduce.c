@@ -90,7 +90,7 @@ struct nest {
     int           axes;
     int           axis[IR_RANK + 2];
     int           guards[IR_RANK + 2]; /* around the loop of that axis */
-    struct loop_guard guard[IR_RANK + 2][2];
+    struct loop_guard guard[IR_RANK + 2][4]; /* two for each spatial axis but the last */
 };
 
 
@@ -444,10 +444,7 @@ static uint32_t contract_conv_input(struct lower *l, const struct ir_node *n, co
         pass_lower_open(l, nest.axis[i]);
     for (int i = 0; i < c.spatial - 1; i++) {
         guard_loop(&nest, channel, at[i].whole);
-        if (nest.guards[c.spatial - 1] < 2)
-            guard_loop(&nest, channel, at[i].inside);
-        else
-            inners = keep_guard(l, inner, inners, at[i].inside);
+        guard_loop(&nest, channel, at[i].inside);
     }
     inners = keep_guard(l, inner, inners, at[c.spatial - 1].whole);
     inners = keep_guard(l, inner, inners, at[c.spatial - 1].inside);
@@ -583,7 +580,7 @@ static uint32_t spread_window(struct lower *l, const struct ir_node *n, const lo
         }
         number = loop_plus(l->k, loop_scale(l->k, number, window), tap);
     }
-    if (l->guards + guards > LOWER_GUARDS || guards > 6)
+    if (l->guards + guards > LOWER_GUARDS || guards > LOOP_GUARDS - 2)
         return pass_lower_fail(l, "windows over too many axes");
     uint32_t zero = pass_lower_number(l, n->dtype, 0);
     uint32_t sum = pass_lower_var(l, n->dtype, zero);
