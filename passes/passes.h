@@ -87,6 +87,9 @@ void pass_schedule(struct loop_kernel *, const struct pass_options *);
 int64_t pass_sliver(int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
 /* plan.c: places in the arena, barriers */
 bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_error *);
+/* print.c: what layout and plan have decided, as comments; of one kernel, or all of the program where it is NULL */
+void pass_print_layout(struct ir_text *, const struct pass_compiled *);
+void pass_print_plan(struct ir_text *, const struct loop_program *, const char *kernel);
 /* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL with error. */
 struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *, struct ir_arena *, struct ir_error *);
 loop_ix pass_address(struct loop_kernel *, const struct pass_storage *, const loop_ix *index); /* of an element in its buffer */

@@ -4,6 +4,7 @@
  *
  * TAPER_BLESS=1 rewrites the outcomes; the diff is to be read like code.
  */
+#include "codegen/codegen.h"
 #include "passes/passes.h"
 #include "support_loops.h"
 
@@ -118,6 +119,50 @@ static bool loops(const char *text, size_t size, struct ir_text *out, struct ir_
     return nests(text, size, out, error, true);
 }
 
+/* The first program, planned for four threads of one machine. */
+static struct pass_compiled *planned(struct ir_module *m, struct ir_error *error)
+{
+    const struct pass_options options = { .target = ir_target_by_name("x86-64-v4"),
+                                          .fuse = true,
+                                          .threads = 4 };
+
+    return m ? pass_pipeline(m->program[0], &options, m->arena, error) : NULL;
+}
+
+static bool layout(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    const struct pass_compiled *c = planned(m, error);
+
+    if (c)
+        pass_print_layout(out, c);
+    ir_module_free(m);
+    return c != NULL;
+}
+
+static bool plan(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    const struct pass_compiled *c = planned(m, error);
+
+    if (c)
+        pass_print_plan(out, c->loops, NULL);
+    ir_module_free(m);
+    return c != NULL;
+}
+
+/* The kernels' functions, without what the text has around them. */
+static bool c_text(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    const struct pass_compiled *c = planned(m, error);
+
+    for (int k = 0; c && k < c->loops->kernels; k++)
+        gen_kernel(out, c->loops, c->loops->kernel[k], &gen_target_c);
+    ir_module_free(m);
+    return c != NULL;
+}
+
 /* A nest written by hand, of the graph in support_loops.h. */
 static bool nest(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
 {
@@ -159,9 +204,10 @@ static const struct stage {
     stage_function *run;
     bool reads_back; /* the outcome is a text that the stage gives back unchanged */
 } stages[] = {
-    { "trace", trace, true },   { "error", refusal, false }, { "grad", grad, false },
-    { "simple", simple, true }, { "fuse", fuse, true },      { "plain", plain, false },
-    { "loops", loops, false },  { "nest", nest, true },      { "nest_error", nest_refusal, false },
+    { "trace", trace, true },    { "error", refusal, false }, { "grad", grad, false },
+    { "simple", simple, true },  { "fuse", fuse, true },      { "plain", plain, false },
+    { "loops", loops, false },   { "nest", nest, true },      { "nest_error", nest_refusal, false },
+    { "layout", layout, false }, { "plan", plan, false },     { "c", c_text, false },
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -316,4 +362,19 @@ Test(golden, every_folder_is_a_stage)
         cr_expect(known, "tests/golden/%s: no stage of this name in tests/golden.c", entry->d_name);
     }
     closedir(dir);
+}
+
+Test(golden, layout)
+{
+    walk("layout");
+}
+
+Test(golden, plan)
+{
+    walk("plan");
+}
+
+Test(golden, c)
+{
+    walk("c");
 }

@@ -69,12 +69,13 @@ struct ir_module *command_read_module(const char *path, struct ir_error *error);
 struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
 
-/* stage.c: what `taper show` prints. */
+/* stage.c: what `taper show` prints: of the program of that name; NULL: of all, but of C the first.
+ */
 struct stage {
     const char *name, *about;
 };
 extern const struct stage command_stages[]; /* ended by one without a name */
-bool command_stage_text(struct session *s, const char *stage, const char *kernel,
+bool command_stage_text(struct session *s, const char *stage, const char *of, const char *kernel,
                         const char *format, struct ir_text *out, struct ir_error *error);
 
 double command_seconds(void); /* of a clock that only goes forward */

@@ -11,9 +11,10 @@ int command_show(int argc, char **argv, struct ir_error *error)
     struct settings set = command_unset;
     struct session s = { 0 };
     struct ir_text text = { 0 };
-    const char *stage = "trace", *kernel = NULL, *format = "text";
+    const char *stage = "trace", *of = NULL, *kernel = NULL, *format = "text";
     const struct option options[] = {
         { "--stage", 's', &stage, "S", "trace grad simple layout fuse loops plan c cuda" },
+        { "--program", 's', &of, "NAME", "step or eval; both, but of C the step" },
         { "--kernel", 's', &kernel, "NAME", "one kernel only" },
         { "--format", 's', &format, "F", "text or dot (Graphviz)" },
         { "--batch", 'i', &set.batch, "N", "rows a step" },
@@ -41,7 +42,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
                IR_REFUSED;
     if (!command_session(&s, argv[0], &set, false))
         *error = s.error;
-    else if (command_stage_text(&s, stage, kernel, format, &text, error))
+    else if (command_stage_text(&s, stage, of, kernel, format, &text, error))
         fwrite(text.data, 1, text.size, stdout);
     ir_text_free(&text);
     command_session_free(&s);

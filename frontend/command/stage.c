@@ -56,56 +56,6 @@ static void put_settings(const struct show *w)
     ir_arena_free(m.arena);
 }
 
-/* --- what was decided about a planned program, as comments --------------------------------------
- */
-
-/* "[i1/16%8 *16 i0 *144]": part by part, outermost first, each with its pitch */
-static void put_storage(struct ir_text *t, const struct pass_storage *s)
-{
-    ir_put(t, "%" PRId64 " elements:", s->elements);
-    for (int i = 0; i < s->parts; i++) {
-        const struct pass_part *p = &s->part[i];
-        ir_put(t, " axis %d", p->axis);
-        if (p->divisor != 1)
-            ir_put(t, " / %" PRId64, p->divisor);
-        if (p->extent)
-            ir_put(t, " %% %" PRId64, p->extent);
-        ir_put(t, " * %" PRId64 "%s", p->pitch, i + 1 < s->parts ? "," : "");
-    }
-}
-
-static void put_layout(struct ir_text *t, const struct pass_compiled *c)
-{
-    const struct ir_graph *g = c->program->graph;
-
-    for (uint32_t v = 1; v < g->count; v++) {
-        if (c->storage[v].parts < 0)
-            continue;
-        ir_put(t, "# storage %%%u %s ", v, g->nodes[v].text ? g->nodes[v].text : "");
-        ir_put_shape(t, g, g->nodes[v].dtype, &g->nodes[v].shape);
-        ir_put(t, " ");
-        put_storage(t, &c->storage[v]);
-        ir_put(t, "\n");
-    }
-}
-
-static void put_plan(struct ir_text *t, const struct loop_program *p, const char *kernel)
-{
-    if (!kernel) {
-        ir_put(t, "# arena %" PRId64 " bytes, states %" PRId64 ", %d threads\n", p->arena_bytes,
-               p->state_bytes, p->threads);
-        for (int i = 0; i < p->places; i++)
-            ir_put(t, "# place %%%u %s: %s + %" PRId64 ", %" PRId64 " bytes\n",
-                   p->place[i].value.id, p->place[i].name ? p->place[i].name : "",
-                   p->place[i].base ? "states" : "arena", p->place[i].offset, p->place[i].bytes);
-    }
-    for (int k = 0; k < p->kernels; k++)
-        if (!kernel || strcmp(p->kernel[k]->name, kernel) == 0)
-            ir_put(t, "# run %s%s%s\n", p->kernel[k]->name,
-                   p->kernel[k]->shared ? " on all threads" : "",
-                   p->kernel[k]->barrier ? ", after a barrier" : "");
-}
-
 /* --- one program --------------------------------------------------------------------------------
  */
 
@@ -167,15 +117,15 @@ static bool put_planned(struct show *w, const tp_program *program, const struct 
         ir_print_dot(w->out, c->program);
     } else if (w->kernel || w->stage == LOOPS) {
         if (w->stage == PLAN)
-            put_plan(w->out, c->loops, w->kernel);
+            pass_print_plan(w->out, c->loops, w->kernel);
         put_kernels(w, c);
     } else if (w->stage == C) {
         ok = gen_program(w->out, c->loops, &gen_target_c, w->error);
     } else {
         if (w->stage == LAYOUT)
-            put_layout(w->out, c);
+            pass_print_layout(w->out, c);
         if (w->stage == PLAN)
-            put_plan(w->out, c->loops, NULL);
+            pass_print_plan(w->out, c->loops, NULL);
         ir_print_program(w->out, c->program);
     }
     if (ok)
@@ -249,31 +199,40 @@ static bool good(struct show *w, const char *stage)
     return true;
 }
 
-bool command_stage_text(struct session *s, const char *stage, const char *kernel,
+bool command_stage_text(struct session *s, const char *stage, const char *of, const char *kernel,
                         const char *format, struct ir_text *out, struct ir_error *error)
 {
     struct show w = {
         .session = s, .kernel = kernel, .format = format, .out = out, .error = error
     };
     const tp_program *program[] = { s->step, s->eval };
+    bool shown = false;
 
     if (!good(&w, stage))
         return false;
     if (w.stage != LOOPS && w.stage != C && !kernel && strcmp(format, "text") == 0)
         put_settings(&w);
+    if (of && w.stage == TRACE && s->values)
+        return ir_error(error, IR_REFUSED, "--program: the stage trace comes before programs");
     if (w.stage == TRACE && s->values) {
         ir_put(out, "\n");
         put_trace(&w);
         return true;
     }
     for (int i = 0; i < 2; i++) {
-        if (!program[i])
+        if (!program[i] || (of && strcmp(of, program[i]->graph->name) != 0))
             continue;
         if (out->size && !kernel)
             ir_put(out, "\n");
         if (!put_program(&w, program[i]))
             return false;
+        shown = true;
+        if (w.stage == C && !of) /* a C file is one program */
+            break;
     }
+    if (!shown)
+        return ir_error(error, IR_REFUSED, "--program \"%.60s\": expected step%s", of,
+                        s->eval ? " or eval" : "");
     return !kernel || w.found ||
            ir_error(error, IR_REFUSED,
                     "--kernel \"%.60s\": there is none of that name; --stage fuse lists them",
