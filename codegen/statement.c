@@ -650,6 +650,7 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         return;
     }
     const char *to = bound(e, a), *from = gen_index_text(e, a->from);
+    int opened = e->opened;
     gen_open_axis(e, s->axis);
     i = e->axis[s->axis];
     if (condition) {
@@ -686,7 +687,7 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     if (condition)
         e->depth--;
     e->helds = held;
-    e->opened--;
+    e->opened = opened + (a->step > 1 && a->step >= a->hi - a->lo); /* its name stays where no loop has it */
     forget_names(e, aliases);
     e->loads = loads;
     for (int b = 0; b < e->k->buffers; b++)

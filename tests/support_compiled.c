@@ -5,6 +5,7 @@
 #include "codegen/codegen.h"
 #include "passes/passes.h"
 #include "runtime/runtime.h"
+#include "support_cuda.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,19 +63,28 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
 
     options.bound[0] = how->bound;
     struct pass_compiled *p = pass_pipeline(&program, &options, arena, &c->error);
-    if (!p || !gen_program(&text, p->loops, &gen_target_c, &c->error))
+    const bool gpu = options.target->processors > 0;
+    if (!p || !gen_program(&text, p->loops, gpu ? &gen_target_cuda : &gen_target_c, &c->error))
         return NULL;
     if (getenv("TAPER_SHOW_C"))
         fprintf(stderr, "%s\n", text.data);
+    const char *flags = options.target->flags;
+    if (gpu) { /* on the CPU at hand */
+        struct ir_text as_c = { 0 };
+        support_cuda_as_c(&as_c, how->spoil ? how->spoil(text.data, arena) : text.data, p->loops);
+        ir_text_free(&text);
+        text = as_c;
+        flags = ir_target_by_name("native")->flags;
+    }
     /* the bits are the same at any level, and hundreds of programs are compiled */
-    const char *flags = support_long() ? options.target->flags : ir_format(arena, "%s -O0", options.target->flags);
-    struct run_options run = { .flags = flags, .openmp = true, .no_cache = true };
+    flags = support_long() ? flags : ir_format(arena, "%s -O0", flags);
+    struct run_options run = { .flags = flags, .openmp = !gpu, .no_cache = true };
     struct run_code   *code = run_code_load(text.data, &run, &c->error);
     ir_text_free(&text);
     if (!code)
         return NULL;
     void (*step)(char *const *, const long *, int);
-    *(void **)&step = run_code_symbol(code, c->graph->name);
+    *(void **)&step = gpu ? NULL : run_code_symbol(code, c->graph->name);
     char *base[2] = { calloc(1, (size_t)p->loops->arena_bytes + 8192), calloc(1, (size_t)p->loops->state_bytes + 8192) };
     long  dims[IR_SYMBOLS] = { 0 };
     int64_t symbols[IR_SYMBOLS] = { 0 };
@@ -115,7 +125,11 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
         if (data)
             copy(&p->storage[v], &shape, bytes, base[at->base] + at->offset, data, false);
     }
-    step(base, dims, how->threads);
+    bool fine = true;
+    if (gpu)
+        fine = support_cuda_run(code, base, dims, (unsigned)c->seed, &c->error);
+    else
+        step(base, dims, how->threads);
     for (int i = 0; i < random_value_count(c); i++) {
         bool   effect = i >= g->output_count;
         ir_val v = effect ? ir_at(g, g->effects[i - g->output_count])->args[0] : g->outputs[i].value;
@@ -135,5 +149,5 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     free(base[0]);
     free(base[1]);
     run_code_free(code);
-    return result;
+    return fine ? result : NULL;
 }

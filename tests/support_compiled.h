@@ -9,7 +9,8 @@
 struct compiled_how {
     bool        fuse;
     int         threads;
-    const char *target; /* NULL: native */
+    const char *target; /* NULL: native; cuda: the CPU runs the GPU's text */
+    const char *(*spoil)(const char *text, struct ir_arena *); /* .. after this has been done to it */
     int64_t     bound;  /* of the first symbol; 0: its own */
 };
 /* The values of all outputs, then of all effects (the states after the run), row-major; NULL with c->error. */
