@@ -20,282 +20,36 @@
  * printed again is the same text. `(64)` behind `to` is the bound that always holds; @12 is a value
  * of the graph, {3 dot} the node that a statement computes.
  */
-#include "loop.h"
+#include "loop_text.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MARGIN 72 /* the column of comments */
 
-struct printer {
-    struct ir_text *t;
-    const struct loop_kernel *k;
-    int suffix[LOOP_AXES]; /* which of its name; 0: no loop has it */
-    int around[LOOP_AXES], depth;
-};
-
-static void put_suffixed(struct ir_text *t, int suffix)
-{
-    if (suffix > 1)
-        ir_put(t, "~%d", suffix);
-}
-
-/* ---- names ---- */
-
-static const char *axis_name(const struct loop_kernel *k, int axis)
-{
-    return k->axis[axis].name ? k->axis[axis].name : "";
-}
-
-static void find_axes(struct printer *p, const struct loop_block *b)
-{
-    for (int i = 0; i < b->count; i++) {
-        const struct loop_statement *s = b->at[i];
-        int same = 1;
-        if (s->kind != LOOP_FOR || (unsigned)s->axis >= LOOP_AXES)
-            continue;
-        for (int a = 0; a < p->k->axes && !p->suffix[s->axis]; a++)
-            same += p->suffix[a] && !strcmp(axis_name(p->k, a), axis_name(p->k, s->axis));
-        if (!p->suffix[s->axis])
-            p->suffix[s->axis] = same;
-        find_axes(p, &s->body);
-    }
-}
-
-static struct printer begin(struct ir_text *t, const struct loop_kernel *k)
-{
-    struct printer p = { .t = t, .k = k };
-
-    find_axes(&p, &k->body);
-    return p;
-}
-
-static void put_axis(struct printer *p, struct ir_text *t, uint32_t axis)
-{
-    if (axis >= LOOP_AXES ||
-        !p->suffix[axis]) { /* a fault: the verifier says so, the text shows it */
-        ir_put(t, "?axis%" PRIu32, axis);
-        return;
-    }
-    ir_put_name(t, axis_name(p->k, (int)axis));
-    put_suffixed(t, p->suffix[axis]);
-}
-
-static void put_buffer_name(const struct loop_kernel *k, struct ir_text *t, int buffer)
-{
-    const struct loop_buffer *b;
-    int same = 1;
-
-    if (buffer < 0 || buffer >= k->buffers) {
-        ir_put(t, "?buffer%d", buffer);
-        return;
-    }
-    b = &k->buffer[buffer];
-    for (int i = 0; i < buffer; i++)
-        same += b->name ? k->buffer[i].name && !strcmp(k->buffer[i].name, b->name)
-                        : !k->buffer[i].name && k->buffer[i].value.id == b->value.id;
-    if (b->name)
-        ir_put_name(t, b->name);
-    else
-        ir_put(t, "@%" PRIu32, b->value.id);
-    put_suffixed(t, same);
-}
-
-/* a symbolic extent; in brackets where its text is no word, or the name of an axis */
-static void put_extent(struct printer *p, struct ir_text *t, int64_t dim)
-{
-    struct ir_text text = { 0 };
-    bool word;
-
-    ir_put_dim(&text, p->k->graph, dim);
-    word = !strpbrk(text.data, "*+- \"");
-    for (int a = 0; a < p->k->axes; a++)
-        word &= !p->suffix[a] || strcmp(axis_name(p->k, a), text.data) != 0;
-    ir_put(t, word ? "%s" : "[%s]", text.data);
-    ir_text_free(&text);
-}
-
-/* ---- index expressions ---- */
-
-struct item { /* scale * text */
-    int64_t scale;
-    int kind; /* of the atom; REMAINDER */
-    uint32_t atom;
-    bool gone;
-    struct ir_text text;
-};
-enum { REMAINDER = LOOP_ATOM_DIV + 1, ITEMS = 2 * LOOP_TERMS };
-
-static void put_sum(struct printer *p, struct ir_text *t, loop_ix ix);
-
-/* the outer scale first; what follows is as good as any other order that the text alone decides */
-static int by_scale(const void *left, const void *right)
-{
-    const struct item *a = left, *b = right;
-    uint64_t x = a->scale < 0 ? -(uint64_t)a->scale : (uint64_t)a->scale;
-    uint64_t y = b->scale < 0 ? -(uint64_t)b->scale : (uint64_t)b->scale;
-
-    if (x != y)
-        return x < y ? 1 : -1;
-    return a->kind != b->kind ? a->kind - b->kind : strcmp(a->text.data, b->text.data);
-}
-
-/* x / d or x % d; parentheses unless x is one word */
-static void put_divided(struct printer *p, struct ir_text *t, const struct loop_atom *a, char mark)
-{
-    const struct loop_sum *x = &p->k->sum[a->a];
-    bool alone = x->count == 1 && x->constant == 0 && x->term[0].scale == 1 &&
-                 p->k->atom[x->term[0].atom].kind != LOOP_ATOM_DIV;
-
-    ir_put(t, alone ? "" : "(");
-    put_sum(p, t, a->a);
-    ir_put(t, "%s%c%" PRId64, alone ? "" : ")", mark, a->divisor);
-}
-
-static void put_atom(struct printer *p, struct ir_text *t, uint32_t atom)
-{
-    const struct loop_atom *a = &p->k->atom[atom];
-
-    switch (a->kind) {
-    case LOOP_ATOM_AXIS:
-        put_axis(p, t, a->a);
-        return;
-    case LOOP_ATOM_DIM:
-        put_extent(p, t, a->dim);
-        return;
-    case LOOP_ATOM_VALUE:
-        ir_put(t, "%%%" PRIu32, a->a);
-        return;
-    case LOOP_ATOM_DIV:
-        put_divided(p, t, a, '/');
-        return;
-    }
-}
-
-static struct item *find_item(struct item *item, int count, uint32_t atom, int64_t scale)
-{
-    for (int i = 0; i < count; i++)
-        if (!item[i].gone && item[i].kind != REMAINDER && item[i].atom == atom &&
-            item[i].scale == scale)
-            return &item[i];
-    return NULL;
-}
-
-/* s * x - s * d * (x / d) is s * (x % d) */
-static bool make_remainder(struct printer *p, struct item *item, int *count, int at,
-                           int64_t *constant)
-{
-    const struct loop_atom *a = &p->k->atom[item[at].atom];
-    const struct loop_sum *x;
-    struct item *part[LOOP_TERMS];
-    int64_t scale, moved;
-
-    if (item[at].gone || item[at].kind != LOOP_ATOM_DIV || item[at].scale % a->divisor ||
-        *count == ITEMS)
-        return false;
-    scale = -(item[at].scale / a->divisor);
-    x = &p->k->sum[a->a];
-    for (int i = 0; i < x->count; i++) {
-        int64_t wanted;
-        part[i] = __builtin_mul_overflow(scale, x->term[i].scale, &wanted)
-                      ? NULL
-                      : find_item(item, *count, x->term[i].atom, wanted);
-        if (!part[i])
-            return false;
-    }
-    if (!x->count || __builtin_mul_overflow(scale, x->constant, &moved) ||
-        __builtin_sub_overflow(*constant, moved, &moved))
-        return false;
-    *constant = moved;
-    for (int i = 0; i < x->count; i++)
-        part[i]->gone = true;
-    item[at].gone = true;
-    item[*count] = (struct item){ .scale = scale, .kind = REMAINDER };
-    put_divided(p, &item[(*count)++].text, a, '%');
-    return true;
-}
-
-static void put_sum(struct printer *p, struct ir_text *t, loop_ix ix)
-{
-    const struct loop_sum *s = &p->k->sum[ix];
-    int64_t constant = s->constant;
-    struct item *item = calloc(ITEMS, sizeof *item);
-    int count = s->count;
-    bool any = false, first;
-
-    if (!item)
-        ir_bug("no memory for %d terms", ITEMS);
-    for (int i = 0; i < count; i++) {
-        item[i] = (struct item){ .scale = s->term[i].scale, .atom = s->term[i].atom };
-        item[i].kind = (int)p->k->atom[item[i].atom].kind;
-        put_atom(p, &item[i].text, item[i].atom);
-    }
-    qsort(item, (size_t)count, sizeof *item, by_scale);
-    for (int i = 0, terms = count; i < terms; i++)
-        make_remainder(p, item, &count, i, &constant);
-    qsort(item, (size_t)count, sizeof *item, by_scale);
-    for (int i = 0; i < count && !any; i++) { /* 4 - q rather than -q + 4 */
-        if (item[i].gone)
-            continue;
-        if (item[i].scale >= 0 || constant <= 0)
-            break;
-        ir_put(t, "%" PRId64, constant);
-        any = true;
-    }
-    first = any;
-    for (int i = 0; i < count; i++) {
-        int64_t scale = item[i].scale;
-        bool word = item[i].kind < LOOP_ATOM_DIV;
-        if (!item[i].gone) {
-            ir_put(t, any ? scale < 0 ? " - " : " + " : scale < 0 ? "-" : "");
-            if (scale != 1 && scale != -1)
-                ir_put(t, word ? "%" PRIu64 "*%s" : "%" PRIu64 "*(%s)",
-                       scale < 0 ? -(uint64_t)scale : (uint64_t)scale, item[i].text.data);
-            else
-                ir_put(t, any || word || scale > 0 ? "%s" : "(%s)", item[i].text.data);
-            any = true;
-        }
-        ir_text_free(&item[i].text);
-    }
-    free(item);
-    if (!any)
-        ir_put(t, "%" PRId64, constant);
-    else if (constant && !first)
-        ir_put(t, constant < 0 ? " - %" PRIu64 : " + %" PRIu64,
-               constant < 0 ? -(uint64_t)constant : (uint64_t)constant);
-}
-
-void loop_put_ix(struct ir_text *t, const struct loop_kernel *k, loop_ix ix)
-{
-    struct printer p = begin(t, k);
-
-    put_sum(&p, t, ix);
-}
-
 /* ---- the parts of a statement ---- */
 
-static void put_element(struct printer *p, int buffer, loop_ix ix)
+static void put_element(struct loop_printer *p, int buffer, loop_ix ix)
 {
-    put_buffer_name(p->k, p->t, buffer);
+    loop_put_buffer_name(p->k, p->t, buffer);
     ir_put(p->t, "[");
-    put_sum(p, p->t, ix);
+    loop_put_sum(p, p->t, ix);
     ir_put(p->t, "]");
 }
 
-static void put_guards(struct printer *p, const struct loop_statement *s)
+static void put_guards(struct loop_printer *p, const struct loop_statement *s)
 {
     for (int i = 0; i < s->guards; i++) {
         ir_put(p->t, i ? " and 0 <= " : " if 0 <= ");
-        put_sum(p, p->t, s->guard[i].ix);
+        loop_put_sum(p, p->t, s->guard[i].ix);
         ir_put(p->t, " < ");
-        put_sum(p, p->t, s->guard[i].limit);
+        loop_put_sum(p, p->t, s->guard[i].limit);
     }
 }
 
 /* `# mlp.c:14 fc1 {3 dot}`: the place, the name and the node; `from`: where the line began */
-static void put_note(struct printer *p, size_t from, const struct loop_statement *s)
+static void put_note(struct loop_printer *p, size_t from, const struct loop_statement *s)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789./+-";
@@ -325,7 +79,7 @@ static void put_note(struct printer *p, size_t from, const struct loop_statement
         ir_put(t, " {%" PRIu32 "%s%s}", s->node.id, n ? " " : "", n ? ir_ops[n->op].name : "");
 }
 
-static void put_args(struct printer *p, const struct loop_statement *s, int from, int least)
+static void put_args(struct loop_printer *p, const struct loop_statement *s, int from, int least)
 {
     int count = 3;
 
@@ -335,7 +89,7 @@ static void put_args(struct printer *p, const struct loop_statement *s, int from
         ir_put(p->t, "%s%%%" PRIu32, i > from ? ", " : " ", s->args[i]);
 }
 
-static void put_const(struct printer *p, const struct loop_statement *s)
+static void put_const(struct loop_printer *p, const struct loop_statement *s)
 {
     ir_put(p->t, "const ");
     if (ir_dtypes[s->dtype].kind == 'f')
@@ -344,25 +98,25 @@ static void put_const(struct printer *p, const struct loop_statement *s)
         ir_put(p->t, "%" PRId64, s->integer);
 }
 
-static void put_let(struct printer *p, const struct loop_statement *s)
+static void put_let(struct loop_printer *p, const struct loop_statement *s)
 {
     if (s->op == IR_const) {
         put_const(p, s);
     } else if (s->op == IR_POISON) {
         ir_put(p->t, "index ");
-        put_sum(p, p->t, s->ix);
+        loop_put_sum(p, p->t, s->ix);
     } else {
         int arity = ir_ops[s->op].arity;
         ir_put(p->t, "%s", ir_ops[s->op].name);
         put_args(p, s, 0, arity > 0 && arity <= 3 ? arity : 0);
         if (s->op == IR_bits) {
             ir_put(p->t, " stream=%" PRId64 " at ", s->integer);
-            put_sum(p, p->t, s->ix);
+            loop_put_sum(p, p->t, s->ix);
         }
     }
 }
 
-static void put_set(struct printer *p, const struct loop_statement *s)
+static void put_set(struct loop_printer *p, const struct loop_statement *s)
 {
     ir_put(p->t, "set %%%" PRIu32 " =", s->args[0]);
     if (s->op == IR_POISON) {
@@ -373,7 +127,7 @@ static void put_set(struct printer *p, const struct loop_statement *s)
     put_args(p, s, s->op == IR_dot ? 1 : 0, s->op == IR_dot ? 3 : 2);
 }
 
-static void put_fold(struct printer *p, const struct loop_statement *s)
+static void put_fold(struct loop_printer *p, const struct loop_statement *s)
 {
     uint64_t left = s->over;
     bool any = false;
@@ -384,14 +138,14 @@ static void put_fold(struct printer *p, const struct loop_statement *s)
     for (int i = 0; i < p->depth; i++)
         if (left >> p->around[i] & 1) {
             ir_put(p->t, any ? ", " : "");
-            put_axis(p, p->t, (uint32_t)p->around[i]);
+            loop_put_axis(p, p->t, (uint32_t)p->around[i]);
             left &= ~(UINT64_C(1) << p->around[i]);
             any = true;
         }
     for (uint32_t a = 0; a < LOOP_AXES; a++)
         if (left >> a & 1) {
             ir_put(p->t, any ? ", " : "");
-            put_axis(p, p->t, a);
+            loop_put_axis(p, p->t, a);
             any = true;
         }
     ir_put(p->t, s->ascending ? " ascending" : "");
@@ -399,7 +153,7 @@ static void put_fold(struct printer *p, const struct loop_statement *s)
 
 /* ---- statements ---- */
 
-static void put_for(struct printer *p, const struct loop_statement *s)
+static void put_for(struct loop_printer *p, const struct loop_statement *s)
 {
     static const char *const role[] = { "", " parallel", " unroll", " vector", " grid", " block" };
     const struct loop_axis *a = &p->k->axis[s->axis];
@@ -407,14 +161,14 @@ static void put_for(struct printer *p, const struct loop_statement *s)
     bool to_known = loop_is_const(p->k, a->to, &to);
 
     ir_put(p->t, "for ");
-    put_axis(p, p->t, (uint32_t)s->axis);
+    loop_put_axis(p, p->t, (uint32_t)s->axis);
     ir_put(p->t, "%s%s", role[a->role], a->ordered ? " ordered" : "");
     if (!loop_is_const(p->k, a->from, &from) || from) {
         ir_put(p->t, " from ");
-        put_sum(p, p->t, a->from);
+        loop_put_sum(p, p->t, a->from);
     }
     ir_put(p->t, " to ");
-    put_sum(p, p->t, a->to);
+    loop_put_sum(p, p->t, a->to);
     if (a->step != 1)
         ir_put(p->t, " step %" PRId64, a->step);
     if (a->lo != from)
@@ -425,7 +179,7 @@ static void put_for(struct printer *p, const struct loop_statement *s)
     ir_put(p->t, " {");
 }
 
-static void put_plain(struct printer *p, const struct loop_statement *s)
+static void put_plain(struct loop_printer *p, const struct loop_statement *s)
 {
     if (s->value)
         ir_put(p->t, "%%%" PRIu32 " = ", s->value);
@@ -479,7 +233,7 @@ static void put_plain(struct printer *p, const struct loop_statement *s)
     put_guards(p, s);
 }
 
-static void put_block(struct printer *p, const struct loop_block *b, int indent)
+static void put_block(struct loop_printer *p, const struct loop_block *b, int indent)
 {
     for (int i = 0; i < b->count; i++) {
         const struct loop_statement *s = b->at[i];
@@ -508,7 +262,7 @@ static void put_buffer(const struct loop_kernel *k, struct ir_text *t, int buffe
 {
     const struct loop_buffer *b = &k->buffer[buffer];
 
-    put_buffer_name(k, t, buffer);
+    loop_put_buffer_name(k, t, buffer);
     if (b->name && b->value.id)
         ir_put(t, " @%" PRIu32, b->value.id);
     ir_put(t, ": %s[%" PRId64 "]%s%s%s%s", ir_dtypes[b->dtype].name, b->elements,
@@ -540,7 +294,7 @@ static void put_buffers(const struct loop_kernel *k, struct ir_text *t)
 
 void loop_print(struct ir_text *t, const struct loop_kernel *k)
 {
-    struct printer p = begin(t, k);
+    struct loop_printer p = loop_printer_of(t, k);
 
     ir_put(t, "kernel ");
     ir_put_name(t, k->name ? k->name : "");
