@@ -57,7 +57,7 @@ static void find_virtual(struct fuse *f)
 {
     for (uint32_t v = 1; v < f->g->count; v++) {
         const struct ir_node *n = &f->g->nodes[v];
-        if (n->op == IR_stop_gradient && f->options->external)
+        if (n->op == IR_stop_gradient)
             continue; /* a change of layout */
         if (pass_is_view(n->op))
             f->virtual[v] = true;
@@ -389,6 +389,11 @@ static void place(struct fuse *f, ir_val v, const int *readers)
     case IR_conv_input:
     case IR_conv_weight:
         k = new_group(f, CONTRACT, n->shape);
+        put(f, k, v);
+        return;
+    case IR_window_spread:
+    case IR_window_place: /* they have loops of their own, which no row walks through */
+        k = new_group(f, WINDOW, n->shape);
         put(f, k, v);
         return;
     case IR_put_add:

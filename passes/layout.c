@@ -108,11 +108,19 @@ static int64_t image_dim(const struct ir_graph *g)
     return -1;
 }
 
+/* does v lie as the caller handed it in */
+static bool handed_in(const struct ir_graph *g, ir_val v)
+{
+    while (pass_is_view(ir_at(g, v)->op))
+        v = ir_at(g, v)->args[0];
+    return ir_at(g, v)->op == IR_input;
+}
+
 /*
- * An eager convolution has dense arrays around it: its images are brought side by side, and back, by kernels of their own. They are
- * written as stop_gradient, the operation that does nothing, which an eager program computes as a copy.
+ * Dense arrays that convolutions read or write, a program's inputs and everything eager, are brought side by side, and back, by kernels
+ * of their own. They are written as stop_gradient, the operation that does nothing, which is computed as a copy.
  */
-const struct ir_graph *pass_relayout(const struct ir_graph *in)
+const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
 {
     int64_t          dim = image_dim(in);
     struct ir_graph *out;
@@ -125,14 +133,21 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in)
     for (uint32_t v = 1; v < in->count; v++) {
         const struct ir_node *n = &in->nodes[v];
         bool                  conv = is_conv(n->op);
-        for (int i = 0; i < n->arity && conv; i++)
-            if (ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight))
-                moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, moved[n->args[i].id], n->loc);
+        ir_val                before[3] = { { 0 } };
+        for (int i = 0; i < n->arity && conv; i++) {
+            bool image = ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight);
+            before[i] = moved[n->args[i].id];
+            if (image && (all || handed_in(in, n->args[i])))
+                moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, before[i], n->loc);
+        }
         moved[v] = ir_copy(out, in, (ir_val){ v }, moved);
-        if (conv && n->op != IR_conv_weight)
+        for (int i = 0; i < n->arity && conv; i++)
+            moved[n->args[i].id] = before[i];
+        if (conv && all && n->op != IR_conv_weight)
             moved[v] = ir_op1(out, IR_stop_gradient, moved[v], n->loc);
     }
     ir_move_outputs(out, in, moved);
+    ir_move_regions(out, in, moved);
     return out;
 }
 

@@ -79,7 +79,7 @@ void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const s
 struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *, struct ir_arena *);
 /* layout.c: storage of every stored value */
 void pass_layout(struct pass_compiled *, const struct pass_options *);
-const struct ir_graph *pass_relayout(const struct ir_graph *in); /* eager: copies around convolutions */
+const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all); /* copies where convolutions meet dense arrays; all: eager */
 /* lower.c: each kernel as a plain loop nest */
 struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *, struct ir_error *);
 /* schedule.c: tiles, vectors, threads */

@@ -24,8 +24,8 @@ struct pass_compiled *pass_pipeline(const struct ir_program *program, const stru
     const struct ir_graph *g = narrowed(program->graph, options, arena);
 
     c->arena = arena;
-    if (options->external)
-        g = pass_relayout(g);
+    if (!program->kernel_count)
+        g = pass_relayout(g, options->external);
     if (program->kernel_count) {
         c->program = ir_alloc(arena, sizeof *c->program);
         *c->program = *program;

@@ -122,6 +122,12 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
         if (copy.args[i])
             copy.args[i] = remade(s, body, copy.args[i]);
     remake_indices(s, body, &copy);
+    if (copy.kind == LOOP_LOAD && loop_axes_of(k, copy.ix) >> s->axis & 1) { /* the last strip runs past the row: not where that is far away */
+        bool    linear;
+        int64_t step = pass_lane_step(k, copy.ix, s->axis, &linear);
+        if ((!linear || (step != 0 && step != 1)) && copy.guards < (int)(sizeof copy.guard / sizeof *copy.guard))
+            copy.guard[copy.guards++] = (struct loop_guard){ loop_axis_ix(k, s->axis), k->axis[s->axis].to };
+    }
     copy.value = s->now[v] = loop_value_new(k, copy.dtype);
     k->value[copy.value] = k->value[v];
     loop_add(k, body, copy);
