@@ -1,9 +1,9 @@
 /*
  * codegen.h: spelling. Planned loop nests become text; all decisions have been taken before.
  *
- * target_c.c and target_cuda.c say what differs between the languages; expression.c spells values and indices, statement.c statements
- * and loops, step.c the whole program. Where a schedule has made threads of a loop (LOOP_GRID, LOOP_BLOCK), its body stands
- * once, as each of them runs it.
+ * target_c.c and target_cuda.c say what differs between the languages; expression.c spells values
+ * and indices, statement.c statements and loops, step.c the whole program. Where a schedule has
+ * made threads of a loop (LOOP_GRID, LOOP_BLOCK), its body stands once, as each of them runs it.
  */
 #ifndef TAPER_CODEGEN_H
 #define TAPER_CODEGEN_H
@@ -16,73 +16,86 @@ struct gen;
 /* what differs between the languages */
 struct gen_target {
     enum gen_language language;
-    const char       *barrier; /* all threads of a kernel meet */
-    const char       *offered; /* declarations of what the language's run time offers, before the kernels */
-    const char       *called;  /* how the program is called, for its head comment */
-    void (*open)(struct gen *, const struct loop_program *);  /* a kernel's head, its arguments, up to the buffers */
-    void (*close)(struct gen *);                              /* .. and its end */
-    const char *(*base)(struct gen *, int base);              /* the pointer that buffers of this base count from */
-    void (*run)(struct ir_text *, const struct loop_program *, const char *name); /* what runs the kernels in order */
+    const char *barrier; /* all threads of a kernel meet */
+    const char
+        *offered; /* declarations of what the language's run time offers, before the kernels */
+    const char *called; /* how the program is called, for its head comment */
+    void (*open)(
+        struct gen *,
+        const struct loop_program *); /* a kernel's head, its arguments, up to the buffers */
+    void (*close)(struct gen *);      /* .. and its end */
+    const char *(*base)(struct gen *,
+                        int base); /* the pointer that buffers of this base count from */
+    void (*run)(struct ir_text *, const struct loop_program *,
+                const char *name); /* what runs the kernels in order */
 };
 extern const struct gen_target gen_target_c, gen_target_cuda;
 
 /* the text of a planned program: kernels and the function NAME that runs them */
-bool gen_program(struct ir_text *out, const struct loop_program *, const struct gen_target *, struct ir_error *);
+bool gen_program(struct ir_text *out, const struct loop_program *, const struct gen_target *,
+                 struct ir_error *);
 /* on a GPU: blocks of how many threads run a kernel */
 void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
 /* one kernel, without what it needs around it */
-void gen_kernel(struct ir_text *out, const struct loop_program *, const struct loop_kernel *, const struct gen_target *);
+void gen_kernel(struct ir_text *out, const struct loop_program *, const struct loop_kernel *,
+                const struct gen_target *);
 
 /* ---- inside the folder ---- */
 
 struct gen_alias { /* this value, for these indices of the unrolled loops, is called so */
-    uint32_t    value;
-    int         index[6];
+    uint32_t value;
+    int index[6];
     const char *name;
-    int         before; /* the alias of the same value before this one, -1: none */
+    int before; /* the alias of the same value before this one, -1: none */
 };
 struct gen_loaded { /* this element of this buffer is in that variable already */
-    int         buffer;
+    int buffer;
     const char *text, *name;
 };
 struct gen { /* the emitter's state while it spells one kernel */
-    struct ir_text           *out;
-    struct loop_kernel       *k; /* index expressions are made while printing */
-    const struct gen_target  *target;
-    struct ir_arena          *arena;
-    const char              **buffer; /* C names */
-    const char              **axis;
-    int                       unrolled[6], unrolls; /* axes of the unrolled loops around, outermost first */
-    int                       at[LOOP_AXES];        /* their index in the instance that is being spelled */
-    int                       vector;               /* the vector axis around, -1: none */
-    const char               *lane;                 /* spelled lane by lane: the name of the lane's index, else NULL */
-    struct gen_alias         *alias;
-    int                      *newest; /* by value: its latest alias, -1: none */
-    int                       aliases, alias_room;
-    struct gen_loaded        *loaded;
-    int                       loads, load_room;
-    struct loop_guard         held[16]; /* conditions that loops around have settled */
-    int                       helds;
-    int                       open[LOOP_AXES], opened; /* the loops around, outermost first */
-    bool                      crowded; /* the block has more than one loop */
-    int                       depth;
-    int                       threads;              /* of a block, all at one statement; 1 inside their own loop */
+    struct ir_text *out;
+    struct loop_kernel *k; /* index expressions are made while printing */
+    const struct gen_target *target;
+    struct ir_arena *arena;
+    const char **buffer; /* C names */
+    const char **axis;
+    int unrolled[6], unrolls; /* axes of the unrolled loops around, outermost first */
+    int at[LOOP_AXES];        /* their index in the instance that is being spelled */
+    int vector;               /* the vector axis around, -1: none */
+    const char *lane;         /* spelled lane by lane: the name of the lane's index, else NULL */
+    struct gen_alias *alias;
+    int *newest; /* by value: its latest alias, -1: none */
+    int aliases, alias_room;
+    struct gen_loaded *loaded;
+    int loads, load_room;
+    struct loop_guard held[16]; /* conditions that loops around have settled */
+    int helds;
+    int open[LOOP_AXES], opened; /* the loops around, outermost first */
+    bool crowded;                /* the block has more than one loop */
+    int depth;
+    int threads; /* of a block, all at one statement; 1 inside their own loop */
 };
 
-const char *gen_type(const struct gen *, enum ir_dtype, bool vector); /* f32x16, i32x16 for masks, ... */
-const char *gen_name(struct gen *, uint32_t value);                   /* of this instance; lane by lane with [lane] */
-const char *gen_operand(struct gen *, uint32_t value, bool vector);   /* broadcast where a vector is wanted */
-void        gen_index(struct gen *, struct ir_text *, loop_ix);       /* at this instance, lane 0 */
+const char *gen_type(const struct gen *, enum ir_dtype,
+                     bool vector);                  /* f32x16, i32x16 for masks, ... */
+const char *gen_name(struct gen *, uint32_t value); /* of this instance; lane by lane with [lane] */
+const char *gen_operand(struct gen *, uint32_t value,
+                        bool vector);                    /* broadcast where a vector is wanted */
+void gen_index(struct gen *, struct ir_text *, loop_ix); /* at this instance, lane 0 */
 const char *gen_index_text(struct gen *, loop_ix);
-loop_ix     gen_instance(struct gen *, loop_ix); /* with the unrolled indices put in */
-bool        gen_is_vector(const struct gen *, uint32_t value);
+loop_ix gen_instance(struct gen *, loop_ix); /* with the unrolled indices put in */
+bool gen_is_vector(const struct gen *, uint32_t value);
 const char *gen_expression(struct gen *, const struct loop_statement *, bool vector);
 const char *gen_literal(struct gen *, enum ir_dtype, double number, int64_t integer);
-const char *gen_condition(struct gen *, const struct loop_guard *, int guards); /* "a && b"; NULL: always true; "0": never */
-void        gen_open_axis(struct gen *, int axis);
-void        gen_block(struct gen *, const struct loop_block *);
-const char *gen_identifier(struct ir_arena *, const char *name, const char *otherwise); /* of a user's name: letters, digits, _ */
-const char *gen_place(struct ir_arena *, struct ir_loc, const char *name);              /* "mlp.c:14 fc1", fit for a comment */
-const char *gen_symbol(struct ir_arena *, const struct ir_graph *, int symbol);         /* what a symbol is called in the text */
+const char *gen_condition(struct gen *, const struct loop_guard *,
+                          int guards); /* "a && b"; NULL: always true; "0": never */
+void gen_open_axis(struct gen *, int axis);
+void gen_block(struct gen *, const struct loop_block *);
+const char *gen_identifier(struct ir_arena *, const char *name,
+                           const char *otherwise); /* of a user's name: letters, digits, _ */
+const char *gen_place(struct ir_arena *, struct ir_loc,
+                      const char *name); /* "mlp.c:14 fc1", fit for a comment */
+const char *gen_symbol(struct ir_arena *, const struct ir_graph *,
+                       int symbol); /* what a symbol is called in the text */
 
 #endif

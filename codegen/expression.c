@@ -1,9 +1,10 @@
 /*
  * expression: how values, indices and operations are spelled.
  *
- * The text of a pointwise operation is its column in ops.def; words in capitals become the functions of the lane type at hand:
- * EXP(a) -> exp_f32x16(x3). A single number that meets lanes is broadcast. An index is spelled for the instance at hand: unrolled
- * indices are numbers, the vector axis stands at its first lane.
+ * The text of a pointwise operation is its column in ops.def; words in capitals become the
+ * functions of the lane type at hand: EXP(a) -> exp_f32x16(x3). A single number that meets lanes is
+ * broadcast. An index is spelled for the instance at hand: unrolled indices are numbers, the vector
+ * axis stands at its first lane.
  */
 #include "codegen.h"
 
@@ -17,7 +18,8 @@
 
 const char *gen_type(const struct gen *e, enum ir_dtype dtype, bool vector)
 {
-    static const char *const lanes[IR_DTYPES] = { "i32x16", "u8x16", "i32x16", "u32x16", "i64x16", "f32x16", "f64x16" };
+    static const char *const lanes[IR_DTYPES] = { "i32x16", "u8x16",  "i32x16", "u32x16",
+                                                  "i64x16", "f32x16", "f64x16" };
     static const char *const alone[IR_DTYPES] = { "i32", "u8", "i32", "u32", "i64", "f32", "f64" };
 
     return vector && !e->lane ? lanes[dtype] : alone[dtype];
@@ -33,7 +35,7 @@ static const char *alias_of(const struct gen *e, uint32_t value)
 {
     for (int i = e->newest[value]; i >= 0; i = e->alias[i].before) {
         const struct gen_alias *a = &e->alias[i];
-        bool                    same = true;
+        bool same = true;
         for (int u = 0; u < e->unrolls && same; u++)
             if (e->k->value[value].depends >> e->unrolled[u] & 1)
                 same = a->index[u] == e->at[e->unrolled[u]];
@@ -52,7 +54,8 @@ const char *gen_name(struct gen *e, uint32_t value)
     if (!e->lane || !gen_is_vector(e, value))
         return name;
     /* truth is all ones in a lane, 1 alone */
-    return ir_format(e->arena, e->k->value[value].dtype == IR_BOOL ? "(%s[%s] & 1)" : "%s[%s]", name, e->lane);
+    return ir_format(e->arena, e->k->value[value].dtype == IR_BOOL ? "(%s[%s] & 1)" : "%s[%s]",
+                     name, e->lane);
 }
 
 const char *gen_operand(struct gen *e, uint32_t value, bool vector)
@@ -69,14 +72,19 @@ const char *gen_operand(struct gen *e, uint32_t value, bool vector)
 }
 
 /* words of C and of CUDA's C++, and what generated text itself uses: between two blanks each */
-static const char reserved[] =
-    " alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const "
-    "const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false float for "
-    "friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public "
-    "register reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch template "
-    "this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor "
-    "xor_eq linux unix threadIdx blockIdx blockDim gridDim warpSize "
-    "f32 f64 i32 u32 i64 u64 u8 i8 base dims thread threads block arena state gate lane row run floor_div barrier main ";
+static const char reserved[] = " alignas alignof and and_eq asm auto bitand bitor bool break case "
+                               "catch char char16_t char32_t class compl concept const "
+                               "const_cast constexpr continue decltype default delete do double "
+                               "dynamic_cast else enum explicit export extern false float for "
+                               "friend goto if inline int long mutable namespace new noexcept not "
+                               "not_eq nullptr operator or or_eq private protected public "
+                               "register reinterpret_cast requires restrict return short signed "
+                               "sizeof static static_assert static_cast struct switch template "
+                               "this thread_local throw true try typedef typeid typename typeof "
+                               "union unsigned using virtual void volatile wchar_t while xor "
+                               "xor_eq linux unix threadIdx blockIdx blockDim gridDim warpSize "
+                               "f32 f64 i32 u32 i64 u64 u8 i8 base dims thread threads block arena "
+                               "state gate lane row run floor_div barrier main ";
 
 const char *gen_identifier(struct ir_arena *arena, const char *name, const char *otherwise)
 {
@@ -84,7 +92,8 @@ const char *gen_identifier(struct ir_arena *arena, const char *name, const char 
 
     if (!name || !*name)
         return otherwise;
-    text = ir_format(arena, "%s%.60s", isalpha((unsigned char)*name) || *name == '_' ? "" : "v_", name);
+    text = ir_format(arena, "%s%.60s", isalpha((unsigned char)*name) || *name == '_' ? "" : "v_",
+                     name);
     for (char *c = text; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             *c = '_';
@@ -104,16 +113,18 @@ const char *gen_symbol(struct ir_arena *arena, const struct ir_graph *g, int sym
 const char *gen_place(struct ir_arena *arena, struct ir_loc loc, const char *name)
 {
     const char *file = loc.file ? strrchr(loc.file, '/') : NULL;
-    char       *text;
+    char *text;
 
     if (!loc.file && !name)
         return NULL;
     file = file ? file + 1 : loc.file;
     if (loc.file)
-        text = ir_format(arena, "%.60s:%d%s%.60s", file, loc.line, name ? " " : "", name ? name : "");
+        text =
+            ir_format(arena, "%.60s:%d%s%.60s", file, loc.line, name ? " " : "", name ? name : "");
     else
         text = ir_format(arena, "%.60s", name);
-    for (char *c = text; *c; c++) /* names come from files: nothing that ends a comment or starts a line */
+    for (char *c = text; *c;
+         c++) /* names come from files: nothing that ends a comment or starts a line */
         if (!isprint((unsigned char)*c) || *c == '\\' || *c == '?' || (c[0] == '*' && c[1] == '/'))
             *c = '_';
     return text;
@@ -130,11 +141,13 @@ const char *gen_literal(struct gen *e, enum ir_dtype dtype, double number, int64
         return integer ? "1" : "0";
     case IR_U8:
     case IR_I32:
-        return integer == INT32_MIN ? "(-2147483647 - 1)" : ir_format(e->arena, "%" PRId64, integer);
+        return integer == INT32_MIN ? "(-2147483647 - 1)"
+                                    : ir_format(e->arena, "%" PRId64, integer);
     case IR_U32:
         return ir_format(e->arena, "%" PRIu32 "u", (uint32_t)integer);
     case IR_I64:
-        return integer == INT64_MIN ? "(-9223372036854775807 - 1)" : ir_format(e->arena, "%" PRId64, integer);
+        return integer == INT64_MIN ? "(-9223372036854775807 - 1)"
+                                    : ir_format(e->arena, "%" PRId64, integer);
     default:
         break;
     }
@@ -173,7 +186,7 @@ static void put_sum(struct gen *e, struct ir_text *out, const struct loop_sum *s
     bool any = false;
 
     for (int i = 0; i < s->count; i++) {
-        int64_t                 scale = s->term[i].scale;
+        int64_t scale = s->term[i].scale;
         const struct loop_atom *a = &e->k->atom[s->term[i].atom];
         if (skip && skip[i])
             continue;
@@ -191,22 +204,25 @@ static void put_sum(struct gen *e, struct ir_text *out, const struct loop_sum *s
                any && s->constant < 0 ? -s->constant : s->constant);
 }
 
-/* s * x - s * d * (x / d), x in one piece, is s * (x % d): marks those terms and spells the remainder */
-static bool put_remainder(struct gen *e, struct ir_text *out, const struct loop_sum *s, bool *skip, bool any)
+/* s * x - s * d * (x / d), x in one piece, is s * (x % d): marks those terms and spells the
+ * remainder */
+static bool put_remainder(struct gen *e, struct ir_text *out, const struct loop_sum *s, bool *skip,
+                          bool any)
 {
     for (int i = 0; i < s->count; i++) {
         const struct loop_atom *a = &e->k->atom[s->term[i].atom];
         if (skip[i] || a->kind != LOOP_ATOM_DIV || s->term[i].scale % a->divisor)
             continue;
         const struct loop_sum *x = &e->k->sum[a->a];
-        int64_t                scale = -s->term[i].scale / a->divisor, lo, hi;
-        int                    match[48], matched = 0;
+        int64_t scale = -s->term[i].scale / a->divisor, lo, hi;
+        int match[48], matched = 0;
         loop_range(e->k, a->a, &lo, &hi);
         if (lo < 0 || x->constant || scale < 1)
             continue;
         for (int j = 0; j < x->count; j++)
             for (int t = 0; t < s->count; t++)
-                if (!skip[t] && s->term[t].atom == x->term[j].atom && s->term[t].scale == scale * x->term[j].scale)
+                if (!skip[t] && s->term[t].atom == x->term[j].atom &&
+                    s->term[t].scale == scale * x->term[j].scale)
                     match[matched++] = t;
         if (matched != x->count)
             continue;
@@ -228,7 +244,7 @@ static bool put_remainder(struct gen *e, struct ir_text *out, const struct loop_
 void gen_index(struct gen *e, struct ir_text *out, loop_ix ix)
 {
     const struct loop_sum s = e->k->sum[ix];
-    bool                  skip[64] = { false }, any = false;
+    bool skip[64] = { false }, any = false;
 
     while (put_remainder(e, out, &s, skip, any))
         any = true;
@@ -254,7 +270,7 @@ void gen_index(struct gen *e, struct ir_text *out, loop_ix ix)
 static bool put_dim(struct gen *e, struct ir_text *out, int64_t dim)
 {
     const struct ir_dimension *d = &e->k->graph->dimension[dim - INT64_MIN];
-    int                        factors = 0;
+    int factors = 0;
 
     if (d->scale != 1 && ++factors)
         ir_put(out, "%" PRId64, d->scale);
@@ -262,7 +278,8 @@ static bool put_dim(struct gen *e, struct ir_text *out, int64_t dim)
         for (int p = 0; p < d->power[s]; p++)
             ir_put(out, "%s%s", factors++ ? " * " : "", gen_symbol(e->arena, e->k->graph, s));
     if (d->offset)
-        ir_put(out, d->offset < 0 ? " - %" PRId64 : " + %" PRId64, d->offset < 0 ? -d->offset : d->offset);
+        ir_put(out, d->offset < 0 ? " - %" PRId64 : " + %" PRId64,
+               d->offset < 0 ? -d->offset : d->offset);
     return factors == 1 && !d->offset;
 }
 
@@ -318,12 +335,12 @@ const char *gen_index_text(struct gen *e, loop_ix ix)
 const char *gen_condition(struct gen *e, const struct loop_guard *guard, int guards)
 {
     struct ir_text text = { 0 };
-    const char    *kept = NULL;
+    const char *kept = NULL;
 
     for (int i = 0; i < guards; i++) {
         struct loop_guard g = { gen_instance(e, guard[i].ix), gen_instance(e, guard[i].limit) };
-        int64_t           lo, hi;
-        int               state = loop_guard_state(e->k, &g);
+        int64_t lo, hi;
+        int state = loop_guard_state(e->k, &g);
         if (state == 0) {
             ir_text_free(&text);
             return "0";
@@ -335,7 +352,7 @@ const char *gen_condition(struct gen *e, const struct loop_guard *guard, int gua
             continue;
         loop_range(e->k, g.ix, &lo, &hi);
         const char *at = gen_index_text(e, g.ix), *limit = gen_index_text(e, g.limit);
-        int64_t     least, most;
+        int64_t least, most;
         loop_range(e->k, g.limit, &least, &most);
         if (lo < 0)
             ir_put(&text, "%s%s >= 0", text.size ? " && " : "", at);
@@ -361,9 +378,9 @@ static enum ir_dtype type_of(const struct gen *e, const struct loop_statement *s
 /* spells the C column of ops.def for lanes or a single number */
 static const char *pointwise(struct gen *e, const struct loop_statement *s, bool vector)
 {
-    enum ir_dtype  dtype = type_of(e, s);
-    const char    *type = gen_type(e, dtype, vector), *name[3] = { 0 }, *kept;
-    const char    *text = ir_ops[s->op].text;
+    enum ir_dtype dtype = type_of(e, s);
+    const char *type = gen_type(e, dtype, vector), *name[3] = { 0 }, *kept;
+    const char *text = ir_ops[s->op].text;
     struct ir_text out = { 0 };
 
     for (int i = 0; i < 3 && s->args[i]; i++)
@@ -398,8 +415,10 @@ static const char *pointwise(struct gen *e, const struct loop_statement *s, bool
     }
     kept = ir_format(e->arena, "%s", out.data);
     ir_text_free(&out);
-    if (s->dtype == IR_BOOL && vector && !e->lane && dtype != IR_BOOL && ir_dtypes[dtype].bytes != 4)
-        kept = ir_format(e->arena, "__builtin_convertvector(%s, i32x16)", kept); /* masks are of i32 */
+    if (s->dtype == IR_BOOL && vector && !e->lane && dtype != IR_BOOL &&
+        ir_dtypes[dtype].bytes != 4)
+        kept =
+            ir_format(e->arena, "__builtin_convertvector(%s, i32x16)", kept); /* masks are of i32 */
     if (dtype == IR_U8 && s->dtype == IR_U8 && !(vector && !e->lane))
         kept = ir_format(e->arena, "(u8)(%s)", kept);
     return kept;
@@ -408,15 +427,18 @@ static const char *pointwise(struct gen *e, const struct loop_statement *s, bool
 static const char *cast(struct gen *e, const struct loop_statement *s, bool vector)
 {
     enum ir_dtype from = e->k->value[s->args[0]].dtype;
-    const char   *a = gen_operand(e, s->args[0], vector), *type = gen_type(e, s->dtype, vector);
+    const char *a = gen_operand(e, s->args[0], vector), *type = gen_type(e, s->dtype, vector);
 
     if (from == s->dtype)
         return a;
     if (!vector || e->lane)
-        return s->dtype == IR_BOOL ? ir_format(e->arena, "(%s != 0)", a) : ir_format(e->arena, "(%s)%s", type, a);
+        return s->dtype == IR_BOOL ? ir_format(e->arena, "(%s != 0)", a)
+                                   : ir_format(e->arena, "(%s)%s", type, a);
     if (s->dtype == IR_BOOL) {
         a = ir_format(e->arena, "%s != 0", a);
-        return ir_dtypes[from].bytes == 4 ? a : ir_format(e->arena, "__builtin_convertvector(%s, i32x16)", a);
+        return ir_dtypes[from].bytes == 4
+                   ? a
+                   : ir_format(e->arena, "__builtin_convertvector(%s, i32x16)", a);
     }
     if (from == IR_BOOL) /* all ones is true */
         return ir_format(e->arena, "__builtin_convertvector(%s & 1, %s)", a, type);
@@ -432,9 +454,11 @@ static const char *choose(struct gen *e, const struct loop_statement *s, bool ve
         if (ir_dtypes[s->dtype].bytes == 8)
             mask = ir_format(e->arena, "__builtin_convertvector(%s, i64x16)", mask);
         if (s->dtype == IR_U8)
-            return ir_format(e->arena, "__builtin_convertvector(select_i32x16(%s, __builtin_convertvector(%s, i32x16), "
-                                       "__builtin_convertvector(%s, i32x16)), u8x16)",
-                             mask, a, b);
+            return ir_format(
+                e->arena,
+                "__builtin_convertvector(select_i32x16(%s, __builtin_convertvector(%s, i32x16), "
+                "__builtin_convertvector(%s, i32x16)), u8x16)",
+                mask, a, b);
         return ir_format(e->arena, "select_%s(%s, %s, %s)", type, mask, a, b);
     }
     return ir_format(e->arena, "%s ? %s : %s", mask, a, b);
@@ -444,7 +468,7 @@ static const char *choose(struct gen *e, const struct loop_statement *s, bool ve
 static const char *index_value(struct gen *e, const struct loop_statement *s, bool vector)
 {
     loop_ix ix = gen_instance(e, s->ix);
-    bool    linear;
+    bool linear;
 
     if (!vector || e->lane)
         return gen_index_text(e, ix);
@@ -459,23 +483,23 @@ static const char *index_value(struct gen *e, const struct loop_statement *s, bo
 
 static const char *random_bits(struct gen *e, const struct loop_statement *s, bool vector)
 {
-    loop_ix     ix = gen_instance(e, s->ix);
+    loop_ix ix = gen_instance(e, s->ix);
     const char *key = gen_name(e, s->args[0]), *counter = gen_name(e, s->args[1]);
-    bool        linear;
+    bool linear;
 
     if (!vector || e->lane)
-        return ir_format(e->arena, "philox_u32(%s, %s, %" PRId64 "u, (u32)(%s))", key, counter, s->integer,
-                         gen_index_text(e, ix));
+        return ir_format(e->arena, "philox_u32(%s, %s, %" PRId64 "u, (u32)(%s))", key, counter,
+                         s->integer, gen_index_text(e, ix));
     if (loop_coefficient(e->k, ix, e->vector, &linear) != 1 || !linear)
         return NULL;
-    return ir_format(e->arena, "philox_u32x16(%s, %s, %" PRId64 "u, iota_u32x16() + (u32)(%s))", key, counter, s->integer,
-                     gen_index_text(e, ix));
+    return ir_format(e->arena, "philox_u32x16(%s, %s, %" PRId64 "u, iota_u32x16() + (u32)(%s))",
+                     key, counter, s->integer, gen_index_text(e, ix));
 }
 
 static const char *bits_as(struct gen *e, const struct loop_statement *s, bool vector)
 {
     enum ir_dtype from = e->k->value[s->args[0]].dtype;
-    const char   *a = gen_operand(e, s->args[0], vector);
+    const char *a = gen_operand(e, s->args[0], vector);
 
     if (vector && !e->lane)
         return ir_format(e->arena, "(%s)%s", gen_type(e, s->dtype, true), a);
@@ -483,7 +507,8 @@ static const char *bits_as(struct gen *e, const struct loop_statement *s, bool v
         return ir_format(e->arena, "from_bits_%s((%s)%s)", ir_dtypes[s->dtype].name,
                          ir_dtypes[s->dtype].bytes == 4 ? "i32" : "i64", a);
     if (ir_dtypes[from].kind == 'f')
-        return ir_format(e->arena, "(%s)bits_%s(%s)", gen_type(e, s->dtype, false), ir_dtypes[from].name, a);
+        return ir_format(e->arena, "(%s)bits_%s(%s)", gen_type(e, s->dtype, false),
+                         ir_dtypes[from].name, a);
     return ir_format(e->arena, "(%s)%s", gen_type(e, s->dtype, false), a);
 }
 

@@ -1,9 +1,10 @@
 /*
  * statement: statements and loops, one line each.
  *
- * A statement inside unrolled loops stands once for every index of those that it depends on. What depends on the vector axis is
- * spelled in lanes; where it has no form in lanes (a gather, a stride, a condition of some lanes), it is a loop over the lanes, which
- * compilers know what to do with.
+ * A statement inside unrolled loops stands once for every index of those that it depends on. What
+ * depends on the vector axis is spelled in lanes; where it has no form in lanes (a gather, a
+ * stride, a condition of some lanes), it is a loop over the lanes, which compilers know what to do
+ * with.
  */
 #include "codegen.h"
 
@@ -16,7 +17,7 @@
 __attribute__((format(printf, 2, 3))) static void line(struct gen *e, const char *format, ...)
 {
     va_list list;
-    char    text[4096];
+    char text[4096];
 
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
@@ -72,9 +73,9 @@ static bool taken(const struct gen *e, const char *name)
 /* a fresh name: what it is, its number, and the indices of the unrolled loops that it differs by */
 static const char *new_name(struct gen *e, const struct loop_statement *s)
 {
-    const char    *what = s->kind == LOOP_LOAD ? e->buffer[s->buffer] : NULL;
+    const char *what = s->kind == LOOP_LOAD ? e->buffer[s->buffer] : NULL;
     struct ir_text text = { 0 };
-    uint64_t       depends = e->k->value[s->value].depends;
+    uint64_t depends = e->k->value[s->value].depends;
 
     if (s->kind == LOOP_LET)
         what = s->op == IR_POISON ? "at" : s->op == IR_const ? "number" : ir_ops[s->op].name;
@@ -86,7 +87,8 @@ static const char *new_name(struct gen *e, const struct loop_statement *s)
     if (s->kind == LOOP_LOAD && tail && tail[1] >= 'a' && tail[1] <= 'z')
         what = tail + 1; /* fc1_weight -> weight */
     int letters = (int)strnlen(what, 12);
-    while (letters > 0 && strchr("0123456789_", what[letters - 1])) /* the number begins where the word ends */
+    while (letters > 0 &&
+           strchr("0123456789_", what[letters - 1])) /* the number begins where the word ends */
         letters--;
     ir_put(&text, "%.*s%u", letters ? letters : 1, letters ? what : "v", s->value);
     for (int u = 0; u < e->unrolls; u++)
@@ -103,7 +105,7 @@ static const char *new_name(struct gen *e, const struct loop_statement *s)
 static const char *comment(struct gen *e, const struct loop_statement *s)
 {
     const struct ir_node *n = s->node.id ? ir_at(e->k->graph, s->node) : NULL;
-    const char           *place = gen_place(e->arena, s->loc, n ? n->name : NULL);
+    const char *place = gen_place(e->arena, s->loc, n ? n->name : NULL);
 
     return place ? ir_format(e->arena, " // %s", place) : "";
 }
@@ -120,7 +122,8 @@ static const char *address(struct gen *e, int buffer, loop_ix ix)
 {
     const char *at = gen_index_text(e, ix);
 
-    return strcmp(at, "0") ? ir_format(e->arena, "%s + %s", e->buffer[buffer], at) : e->buffer[buffer];
+    return strcmp(at, "0") ? ir_format(e->arena, "%s + %s", e->buffer[buffer], at)
+                           : e->buffer[buffer];
 }
 
 /* does the index advance by one from lane to lane */
@@ -135,7 +138,8 @@ static bool contiguous(struct gen *e, loop_ix ix)
 static bool guard_varies(struct gen *e, const struct loop_statement *s)
 {
     for (int i = 0; i < s->guards && e->vector >= 0; i++) {
-        struct loop_guard g = { gen_instance(e, s->guard[i].ix), gen_instance(e, s->guard[i].limit) };
+        struct loop_guard g = { gen_instance(e, s->guard[i].ix),
+                                gen_instance(e, s->guard[i].limit) };
         if (loop_guard_state(e->k, &g) != 1 &&
             ((loop_axes_of(e->k, g.ix) | loop_axes_of(e->k, g.limit)) >> e->vector & 1))
             return true;
@@ -158,7 +162,7 @@ static void end_lanes(struct gen *e)
 
 static void put_load(struct gen *e, const struct loop_statement *s)
 {
-    bool        vector = gen_is_vector(e, s->value), varies = guard_varies(e, s);
+    bool vector = gen_is_vector(e, s->value), varies = guard_varies(e, s);
     enum ir_dtype dtype = s->dtype;
     const char *type = gen_type(e, dtype, vector), *condition = NULL;
 
@@ -166,7 +170,8 @@ static void put_load(struct gen *e, const struct loop_statement *s)
         condition = gen_condition(e, s->guard, s->guards);
     if (condition && !strcmp(condition, "0")) {
         const char *otherwise = gen_literal(e, dtype, s->number, (int64_t)s->number);
-        call_it(e, s->value, vector ? ir_format(e->arena, "splat_%s(%s)", type, otherwise) : otherwise);
+        call_it(e, s->value,
+                vector ? ir_format(e->arena, "splat_%s(%s)", type, otherwise) : otherwise);
         return;
     }
     if (!condition && !varies) { /* loaded before? */
@@ -185,29 +190,33 @@ static void put_load(struct gen *e, const struct loop_statement *s)
         }
         if (contiguous(e, s->ix)) {
             if (dtype == IR_BOOL)
-                line(e, "const i32x16 %s = load_mask_i32x16(%s);", name, address(e, s->buffer, s->ix));
+                line(e, "const i32x16 %s = load_mask_i32x16(%s);", name,
+                     address(e, s->buffer, s->ix));
             else
-                line(e, "const %s %s = load_%s(%s);", type, name, type, address(e, s->buffer, s->ix));
+                line(e, "const %s %s = load_%s(%s);", type, name, type,
+                     address(e, s->buffer, s->ix));
             return;
         }
         line(e, "%s %s;", type, name);
         begin_lanes(e);
-        line(e, dtype == IR_BOOL ? "%s[" LANE "] = -%s;" : "%s[" LANE "] = %s;", name, element(e, s->buffer, s->ix));
+        line(e, dtype == IR_BOOL ? "%s[" LANE "] = -%s;" : "%s[" LANE "] = %s;", name,
+             element(e, s->buffer, s->ix));
         end_lanes(e);
         return;
     }
     const char *otherwise = gen_literal(e, dtype, s->number, (int64_t)s->number);
     const char *name = new_name(e, s);
     if (!vector) {
-        line(e, "const %s %s = %s ? %s : %s;", type, name, condition, element(e, s->buffer, s->ix), otherwise);
+        line(e, "const %s %s = %s ? %s : %s;", type, name, condition, element(e, s->buffer, s->ix),
+             otherwise);
         return;
     }
     if (varies || !contiguous(e, s->ix)) {
         line(e, "%s %s;", type, name);
         begin_lanes(e);
         condition = gen_condition(e, s->guard, s->guards);
-        line(e, dtype == IR_BOOL ? "%s[" LANE "] = %s ? -%s : %s;" : "%s[" LANE "] = %s ? %s : %s;", name,
-             condition ? condition : "1", element(e, s->buffer, s->ix), otherwise);
+        line(e, dtype == IR_BOOL ? "%s[" LANE "] = %s ? -%s : %s;" : "%s[" LANE "] = %s ? %s : %s;",
+             name, condition ? condition : "1", element(e, s->buffer, s->ix), otherwise);
         end_lanes(e);
         return;
     }
@@ -229,15 +238,17 @@ static void forget_loads(struct gen *e, int buffer)
     e->loads = kept;
 }
 
-/* `base + lane < limit` and nothing else: the first lanes are stored. Gives how many, perhaps more than there are. */
+/* `base + lane < limit` and nothing else: the first lanes are stored. Gives how many, perhaps more
+ * than there are. */
 static const char *first_lanes(struct gen *e, const struct loop_statement *s)
 {
     const char *count = NULL;
 
     for (int i = 0; i < s->guards; i++) {
-        struct loop_guard g = { gen_instance(e, s->guard[i].ix), gen_instance(e, s->guard[i].limit) };
-        bool              linear;
-        int64_t           lo, hi, most;
+        struct loop_guard g = { gen_instance(e, s->guard[i].ix),
+                                gen_instance(e, s->guard[i].limit) };
+        bool linear;
+        int64_t lo, hi, most;
         if (loop_guard_state(e->k, &g) == 1)
             continue;
         loop_range(e->k, g.ix, &lo, &hi);
@@ -254,8 +265,9 @@ static const char *first_lanes(struct gen *e, const struct loop_statement *s)
 
 static void put_store(struct gen *e, const struct loop_statement *s)
 {
-    bool        vector = e->vector >= 0 && (gen_is_vector(e, s->args[0]) || (loop_axes_of(e->k, s->ix) >> e->vector & 1) ||
-                                     guard_varies(e, s));
+    bool vector =
+        e->vector >= 0 && (gen_is_vector(e, s->args[0]) ||
+                           (loop_axes_of(e->k, s->ix) >> e->vector & 1) || guard_varies(e, s));
     const char *type = gen_type(e, s->dtype, vector), *said = comment(e, s);
     const char *mask = s->dtype == IR_BOOL ? "mask_" : "", *count = NULL;
 
@@ -265,17 +277,20 @@ static void put_store(struct gen *e, const struct loop_statement *s)
         if (condition && !strcmp(condition, "0"))
             return;
         if (e->threads > 1) /* all of them have it, one stores it */
-            condition = condition ? ir_format(e->arena, "thread == 0 && %s", condition) : "thread == 0";
+            condition =
+                condition ? ir_format(e->arena, "thread == 0 && %s", condition) : "thread == 0";
         if (condition) {
             line(e, "if (%s)", condition);
             e->depth++;
         }
         if (!vector)
-            line(e, s->dtype == IR_BOOL && gen_is_vector(e, s->args[0]) ? "%s = %s & 1;%s" : "%s = %s;%s",
+            line(e,
+                 s->dtype == IR_BOOL && gen_is_vector(e, s->args[0]) ? "%s = %s & 1;%s"
+                                                                     : "%s = %s;%s",
                  element(e, s->buffer, s->ix), gen_name(e, s->args[0]), said);
         else if (contiguous(e, s->ix))
-            line(e, "store_%s%s(%s, %s);%s", mask, type, address(e, s->buffer, s->ix), gen_operand(e, s->args[0], true),
-                 said);
+            line(e, "store_%s%s(%s, %s);%s", mask, type, address(e, s->buffer, s->ix),
+                 gen_operand(e, s->args[0], true), said);
         else
             count = "16";
         if (condition)
@@ -286,7 +301,8 @@ static void put_store(struct gen *e, const struct loop_statement *s)
             e->depth++;
     } else if (contiguous(e, s->ix) && s->dtype != IR_BOOL && (count = first_lanes(e, s))) {
         const char *to = address(e, s->buffer, s->ix), *value = gen_operand(e, s->args[0], true);
-        if (e->k->buffer[s->buffer].padded) { /* the vector that holds the last element is stored whole */
+        if (e->k->buffer[s->buffer]
+                .padded) { /* the vector that holds the last element is stored whole */
             line(e, "if (%s > 0)", count);
             line(e, "    store_%s(%s, %s);%s", type, to, value, said);
         } else if (strspn(count, "0123456789") == strlen(count)) {
@@ -300,13 +316,14 @@ static void put_store(struct gen *e, const struct loop_statement *s)
         return;
     }
     const char *name = gen_operand(e, s->args[0], true);
-    bool        lanes = gen_is_vector(e, s->args[0]);
+    bool lanes = gen_is_vector(e, s->args[0]);
     begin_lanes(e);
     const char *condition = guard_varies(e, s) ? gen_condition(e, s->guard, s->guards) : NULL;
     if (condition)
         line(e, "if (%s)", condition);
     line(e, s->dtype == IR_BOOL ? "%s%s = %s & 1;%s" : "%s%s = %s;%s", condition ? "    " : "",
-         element(e, s->buffer, s->ix), lanes ? ir_format(e->arena, "%s[" LANE "]", name) : gen_name(e, s->args[0]), said);
+         element(e, s->buffer, s->ix),
+         lanes ? ir_format(e->arena, "%s[" LANE "]", name) : gen_name(e, s->args[0]), said);
     end_lanes(e);
     if (!guard_varies(e, s) && gen_condition(e, s->guard, s->guards))
         e->depth--;
@@ -316,7 +333,7 @@ static void put_store(struct gen *e, const struct loop_statement *s)
 
 static void put_let(struct gen *e, const struct loop_statement *s)
 {
-    bool        vector = gen_is_vector(e, s->value);
+    bool vector = gen_is_vector(e, s->value);
     const char *text = gen_expression(e, s, vector), *type = gen_type(e, s->dtype, vector);
 
     if (s->op == IR_const) { /* a number is spelled where it is used */
@@ -338,7 +355,7 @@ static void put_let(struct gen *e, const struct loop_statement *s)
 
 static void put_var(struct gen *e, const struct loop_statement *s)
 {
-    bool        vector = gen_is_vector(e, s->value);
+    bool vector = gen_is_vector(e, s->value);
     const char *start = gen_operand(e, s->args[0], vector), *type = gen_type(e, s->dtype, vector);
     const char *name = new_name(e, s);
 
@@ -349,7 +366,7 @@ static void put_var(struct gen *e, const struct loop_statement *s)
 static const char *updated(struct gen *e, const struct loop_statement *s, bool vector)
 {
     enum ir_dtype dtype = e->k->value[s->args[0]].dtype;
-    const char   *type = gen_type(e, dtype, vector);
+    const char *type = gen_type(e, dtype, vector);
 
     if (s->op == IR_POISON)
         return gen_operand(e, s->args[1], vector);
@@ -360,17 +377,20 @@ static const char *updated(struct gen *e, const struct loop_statement *s, bool v
             return ir_format(e->arena, "fma_%s(%s, %s, %s)", type, a, b, sum);
         return ir_format(e->arena, "%s + %s * %s", sum, a, b);
     }
-    struct loop_statement step = { .kind = LOOP_LET, .op = s->op, .dtype = dtype, .args = { s->args[0], s->args[1] } };
+    struct loop_statement step = {
+        .kind = LOOP_LET, .op = s->op, .dtype = dtype, .args = { s->args[0], s->args[1] }
+    };
     return gen_expression(e, &step, vector);
 }
 
 static void put_set(struct gen *e, const struct loop_statement *s)
 {
-    bool        vector = gen_is_vector(e, s->args[0]), apart = guard_varies(e, s);
+    bool vector = gen_is_vector(e, s->args[0]), apart = guard_varies(e, s);
     const char *name = gen_name(e, s->args[0]);
 
     /* what is added lane by lane to one number is added in the lanes' order */
-    apart |= !vector && ((s->args[1] && gen_is_vector(e, s->args[1])) || (s->args[2] && gen_is_vector(e, s->args[2])));
+    apart |= !vector && ((s->args[1] && gen_is_vector(e, s->args[1])) ||
+                         (s->args[2] && gen_is_vector(e, s->args[2])));
     if (!apart) {
         const char *condition = gen_condition(e, s->guard, s->guards);
         if (condition && !strcmp(condition, "0"))
@@ -387,7 +407,9 @@ static void put_set(struct gen *e, const struct loop_statement *s)
     if (!vector)
         line(e, "%s%s = %s;", condition ? "    " : "", name, value);
     else
-        line(e, e->k->value[s->args[0]].dtype == IR_BOOL ? "%s%s[" LANE "] = -(%s);" : "%s%s[" LANE "] = %s;",
+        line(e,
+             e->k->value[s->args[0]].dtype == IR_BOOL ? "%s%s[" LANE "] = -(%s);"
+                                                      : "%s%s[" LANE "] = %s;",
              condition ? "    " : "", name, value);
     end_lanes(e);
 }
@@ -395,30 +417,37 @@ static void put_set(struct gen *e, const struct loop_statement *s)
 /* ---- folds ---- */
 
 /* the lanes outside a guard take the value that changes nothing */
-static const char *inside_only(struct gen *e, const struct loop_statement *s, const char *type, const char *neutral)
+static const char *inside_only(struct gen *e, const struct loop_statement *s, const char *type,
+                               const char *neutral)
 {
     const char *name = gen_operand(e, s->args[0], true);
-    bool        linear;
+    bool linear;
 
     for (int i = 0; i < s->guards; i++) {
-        struct loop_guard g = { gen_instance(e, s->guard[i].ix), gen_instance(e, s->guard[i].limit) };
-        int64_t           lo, hi;
-        int               state = loop_guard_state(e->k, &g);
+        struct loop_guard g = { gen_instance(e, s->guard[i].ix),
+                                gen_instance(e, s->guard[i].limit) };
+        int64_t lo, hi;
+        int state = loop_guard_state(e->k, &g);
         if (state == 1)
             continue;
         if (state == 0)
-            return ir_format(e->arena, s->dtype == IR_BOOL ? "splat_%s(-%s)" : "splat_%s(%s)", type, neutral);
+            return ir_format(e->arena, s->dtype == IR_BOOL ? "splat_%s(-%s)" : "splat_%s(%s)", type,
+                             neutral);
         loop_range(e->k, g.ix, &lo, &hi);
         if (lo < 0 || loop_coefficient(e->k, g.ix, e->vector, &linear) != 1 || !linear)
             ir_bug("kernel %s folds lanes under a condition that is not `lane < n`", e->k->name);
-        loop_ix     left = loop_plus(e->k, g.limit, loop_scale(e->k, loop_replace(e->k, g.ix, e->vector, 0), -1));
-        const char *mask = ir_format(e->arena, "iota_i32x16() < (i32)(%s)", gen_index_text(e, left));
+        loop_ix left =
+            loop_plus(e->k, g.limit, loop_scale(e->k, loop_replace(e->k, g.ix, e->vector, 0), -1));
+        const char *mask =
+            ir_format(e->arena, "iota_i32x16() < (i32)(%s)", gen_index_text(e, left));
         if (ir_dtypes[s->dtype].bytes == 8)
             mask = ir_format(e->arena, "__builtin_convertvector(%s, i64x16)", mask);
         if (s->dtype == IR_BOOL)
-            name = ir_format(e->arena, "select_i32x16(%s, %s, splat_i32x16(-%s))", mask, name, neutral);
+            name = ir_format(e->arena, "select_i32x16(%s, %s, splat_i32x16(-%s))", mask, name,
+                             neutral);
         else
-            name = ir_format(e->arena, "select_%s(%s, %s, splat_%s(%s))", type, mask, name, type, neutral);
+            name = ir_format(e->arena, "select_%s(%s, %s, splat_%s(%s))", type, mask, name, type,
+                             neutral);
     }
     return name;
 }
@@ -435,13 +464,15 @@ static const char *neutral_of(struct gen *e, enum ir_op op, enum ir_dtype dtype)
     case IR_max:
         return gen_literal(e, dtype, -__builtin_inf(), whole ? INT64_MIN >> (64 - bits) : 0);
     case IR_min:
-        return gen_literal(e, dtype, __builtin_inf(), whole ? INT64_MAX >> (64 - bits) : (int64_t)(UINT64_MAX >> (64 - bits)));
+        return gen_literal(e, dtype, __builtin_inf(),
+                           whole ? INT64_MAX >> (64 - bits) : (int64_t)(UINT64_MAX >> (64 - bits)));
     default:
         return gen_literal(e, dtype, 0, 0);
     }
 }
 
-static const char *combined(struct gen *e, const struct loop_statement *s, const char *type, const char *a, const char *b)
+static const char *combined(struct gen *e, const struct loop_statement *s, const char *type,
+                            const char *a, const char *b)
 {
     switch (s->op) {
     case IR_add:
@@ -461,15 +492,16 @@ static const char *combined(struct gen *e, const struct loop_statement *s, const
 static bool fold_threads(struct gen *e, const struct loop_statement *s)
 {
     const char *result = gen_type(e, s->dtype, false), *x = gen_name(e, s->args[0]);
-    bool        threads = false;
+    bool threads = false;
 
     for (int i = 0; i < e->k->axes; i++)
         threads |= (s->over >> i & 1) && e->k->axis[i].role == LOOP_BLOCK;
     if (!threads)
         return false;
     const char *name = new_name(e, s);
-    line(e, "const %s %s = %sfold_%s_%s(%s);%s", result, name, s->op == IR_add && ir_dtypes[s->dtype].kind == 'f' ? "0 + " : "",
-         ir_ops[s->op].name, result, x, comment(e, s));
+    line(e, "const %s %s = %sfold_%s_%s(%s);%s", result, name,
+         s->op == IR_add && ir_dtypes[s->dtype].kind == 'f' ? "0 + " : "", ir_ops[s->op].name,
+         result, x, comment(e, s));
     return true;
 }
 
@@ -477,9 +509,9 @@ static void put_fold(struct gen *e, const struct loop_statement *s)
 {
     if (fold_threads(e, s))
         return;
-    const char   *part[64], *neutral = neutral_of(e, s->op, s->dtype);
-    const char   *type = gen_type(e, s->dtype, true);
-    int           parts = 0, axis = -1;
+    const char *part[64], *neutral = neutral_of(e, s->op, s->dtype);
+    const char *type = gen_type(e, s->dtype, true);
+    int parts = 0, axis = -1;
     enum ir_dtype dtype = s->dtype;
 
     for (int u = 0; u < e->unrolls; u++)
@@ -503,15 +535,20 @@ static void put_fold(struct gen *e, const struct loop_statement *s)
     const char *name = new_name(e, s), *all = part[0];
     const char *result = gen_type(e, dtype, false);
     if (dtype == IR_BOOL) {
-        line(e, s->op == IR_or ? "const i32 %s = any_i32x16(%s);" : "const i32 %s = !any_i32x16(~(%s));", name, all);
+        line(e,
+             s->op == IR_or ? "const i32 %s = any_i32x16(%s);"
+                            : "const i32 %s = !any_i32x16(~(%s));",
+             name, all);
         return;
     }
     if (ir_dtypes[dtype].kind == 'f' || s->op == IR_add) {
-        line(e, "const %s %s = %sfold_%s_%s(%s);%s", result, name, s->op == IR_add && ir_dtypes[dtype].kind == 'f' ? "0 + " : "",
-             ir_ops[s->op].name, type, all, comment(e, s)); /* a sum starts at 0, so it is never -0 */
+        line(e, "const %s %s = %sfold_%s_%s(%s);%s", result, name,
+             s->op == IR_add && ir_dtypes[dtype].kind == 'f' ? "0 + " : "", ir_ops[s->op].name,
+             type, all, comment(e, s)); /* a sum starts at 0, so it is never -0 */
         return;
     }
-    line(e, "%s %s = %s;", result, name, neutral); /* whole numbers, for which the order does not matter */
+    line(e, "%s %s = %s;", result, name,
+         neutral); /* whole numbers, for which the order does not matter */
     const char *lanes = ir_format(e->arena, "lanes%u", s->value);
     line(e, "const %s %s = %s;", type, lanes, all);
     line(e, "for (int " LANE " = 0; " LANE " < 16; " LANE "++)");
@@ -551,10 +588,12 @@ static void put_instance(struct gen *e, const struct loop_statement *s)
         const char *name = ir_format(e->arena, "tile%u", s->value);
         line(e, "f32x16 %s[16];", name);
         line(e, "for (int row = 0; row < 16; row++)");
-        line(e, "    %s[row] = load_f32x16(%s + %" PRId64 " * row);", name, address(e, s->buffer, s->ix), s->pitch);
+        line(e, "    %s[row] = load_f32x16(%s + %" PRId64 " * row);", name,
+             address(e, s->buffer, s->ix), s->pitch);
         line(e, "transpose_f32x16(%s);", name);
         line(e, "for (int row = 0; row < 16; row++)");
-        line(e, "    store_f32x16(%s + %" PRId64 " * row, %s[row]);", address(e, s->buffer2, s->ix2), s->pitch2, name);
+        line(e, "    store_f32x16(%s + %" PRId64 " * row, %s[row]);",
+             address(e, s->buffer2, s->ix2), s->pitch2, name);
         forget_loads(e, s->buffer2);
         break;
     }
@@ -572,7 +611,8 @@ static void put_instances(struct gen *e, const struct loop_statement *s, int fro
     uint64_t needed = s->value ? e->k->value[s->value].depends : 0;
 
     if (s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE || s->kind == LOOP_PREFETCH) {
-        needed = loop_axes_of(e->k, s->ix) | loop_axes_of(e->k, s->ix2) | e->k->value[s->args[0]].depends;
+        needed = loop_axes_of(e->k, s->ix) | loop_axes_of(e->k, s->ix2) |
+                 e->k->value[s->args[0]].depends;
         for (int i = 0; i < s->guards; i++)
             needed |= loop_axes_of(e->k, s->guard[i].ix) | loop_axes_of(e->k, s->guard[i].limit);
     }
@@ -594,7 +634,7 @@ static void put_instances(struct gen *e, const struct loop_statement *s, int fro
 
 static const char *bound(struct gen *e, const struct loop_axis *a)
 {
-    int64_t     lo, hi;
+    int64_t lo, hi;
     const char *to = gen_index_text(e, a->to);
 
     loop_range(e->k, a->to, &lo, &hi);
@@ -603,9 +643,10 @@ static const char *bound(struct gen *e, const struct loop_axis *a)
     return hi > a->hi ? ir_format(e->arena, "%" PRId64, a->hi) : to;
 }
 
-/* A thread's part of a loop is where it begins and how far it steps; where that is one turn at most, no loop is needed. False: no brace
- * either. */
-static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, const char *from, const char *to)
+/* A thread's part of a loop is where it begins and how far it steps; where that is one turn at
+ * most, no loop is needed. False: no brace either. */
+static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, const char *from,
+                      const char *to)
 {
     struct loop_guard inside = { gen_instance(e, a->from), gen_instance(e, a->to) };
 
@@ -623,9 +664,9 @@ static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, c
 static void put_loop(struct gen *e, const struct loop_statement *s)
 {
     struct loop_axis *a = &e->k->axis[s->axis];
-    const char       *condition = gen_condition(e, s->guard, s->guards), *i;
-    int               aliases = e->aliases, loads = e->loads;
-    bool              brace = true;
+    const char *condition = gen_condition(e, s->guard, s->guards), *i;
+    int aliases = e->aliases, loads = e->loads;
+    bool brace = true;
 
     if (condition && !strcmp(condition, "0"))
         return;
@@ -659,13 +700,19 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     }
     int held = e->helds;
     for (int g = 0; g < s->guards && e->helds < 16; g++)
-        e->held[e->helds++] = (struct loop_guard){ gen_instance(e, s->guard[g].ix), gen_instance(e, s->guard[g].limit) };
+        e->held[e->helds++] = (struct loop_guard){ gen_instance(e, s->guard[g].ix),
+                                                   gen_instance(e, s->guard[g].limit) };
     if (a->role == LOOP_PARALLEL) {
         line(e, "const long %s_count = %s;", i, to);
-        line(e, "for (long %s = %s_count * thread / threads; %s < %s_count * (thread + 1) / threads; %s++) {", i, i, i, i, i);
+        line(e,
+             "for (long %s = %s_count * thread / threads; %s < %s_count * (thread + 1) / threads; "
+             "%s++) {",
+             i, i, i, i, i);
     } else if (a->step > 1) {
         brace = put_steps(e, a, i, from, to);
-    } else if (a->hi - a->lo == 1 && !strcmp(to, "1")) { /* no loop, but a block of names of its own where there are others */
+    } else if (a->hi - a->lo == 1 &&
+               !strcmp(to,
+                       "1")) { /* no loop, but a block of names of its own where there are others */
         brace = condition || e->crowded;
         if (brace)
             line(e, "{");
@@ -687,7 +734,8 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     if (condition)
         e->depth--;
     e->helds = held;
-    e->opened = opened + (a->step > 1 && a->step >= a->hi - a->lo); /* its name stays where no loop has it */
+    e->opened = opened +
+                (a->step > 1 && a->step >= a->hi - a->lo); /* its name stays where no loop has it */
     forget_names(e, aliases);
     e->loads = loads;
     for (int b = 0; b < e->k->buffers; b++)
@@ -698,7 +746,7 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
 void gen_block(struct gen *e, const struct loop_block *block)
 {
     bool crowded = e->crowded;
-    int  loops = 0;
+    int loops = 0;
 
     for (int i = 0; i < block->count; i++)
         loops += block->at[i]->kind == LOOP_FOR;

@@ -1,5 +1,6 @@
 /*
- * step: the whole program: what it needs of maths, a function a kernel, and what runs them in order.
+ * step: the whole program: what it needs of maths, a function a kernel, and what runs them in
+ * order.
  */
 #include "codegen.h"
 
@@ -7,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* buffers are called after what they hold: x, fc1_weight, relu11. Loops get their names where they open (gen_open_axis). */
+/* buffers are called after what they hold: x, fc1_weight, relu11. Loops get their names where they
+ * open (gen_open_axis). */
 static void name_all(struct gen *e, const struct loop_kernel *k)
 {
     char **names = ir_alloc(e->arena, (size_t)(k->buffers + k->axes + 1) * sizeof *names);
@@ -16,9 +18,12 @@ static void name_all(struct gen *e, const struct loop_kernel *k)
     e->axis = (const char **)names + k->buffers;
     for (int i = 0; i < k->buffers; i++) {
         const struct loop_buffer *b = &k->buffer[i];
-        const struct ir_node     *n = ir_at(k->graph, b->value);
-        const char *own = b->value.id && !n->text ? ir_format(e->arena, "%s%u", ir_ops[n->op].name, b->value.id) : b->name;
-        const char *name = gen_identifier(e->arena, own, ir_format(e->arena, "t%u", b->value.id)), *unique = name;
+        const struct ir_node *n = ir_at(k->graph, b->value);
+        const char *own = b->value.id && !n->text
+                              ? ir_format(e->arena, "%s%u", ir_ops[n->op].name, b->value.id)
+                              : b->name;
+        const char *name = gen_identifier(e->arena, own, ir_format(e->arena, "t%u", b->value.id)),
+                   *unique = name;
         for (int j = 0, tail = 2; j < i; j++)
             if (!strcmp(names[j], unique)) {
                 unique = ir_format(e->arena, "%s_%d", name, tail++);
@@ -39,10 +44,11 @@ static void name_all(struct gen *e, const struct loop_kernel *k)
 void gen_open_axis(struct gen *e, int axis)
 {
     const char *name = gen_identifier(e->arena, e->k->axis[axis].name, "i"), *unique = name;
-    bool        taken = true;
+    bool taken = true;
 
     for (int tail = 2; taken; tail++) {
-        taken = !strcmp(unique, "thread") || !strcmp(unique, "threads") || !strcmp(unique, "base") || !strcmp(unique, "dims");
+        taken = !strcmp(unique, "thread") || !strcmp(unique, "threads") ||
+                !strcmp(unique, "base") || !strcmp(unique, "dims");
         for (int i = 0; i < e->opened && !taken; i++)
             taken = !strcmp(unique, e->axis[e->open[i]]);
         for (int i = 0; i < e->k->buffers && !taken; i++)
@@ -56,10 +62,16 @@ void gen_open_axis(struct gen *e, int axis)
     e->open[e->opened++] = axis;
 }
 
-void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k, const struct gen_target *target)
+void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k,
+                const struct gen_target *target)
 {
-    struct gen e = { .out = out, .k = (struct loop_kernel *)k, .target = target, .arena = p->arena, .vector = -1, .depth = 1 };
-    int64_t    blocks, threads;
+    struct gen e = { .out = out,
+                     .k = (struct loop_kernel *)k,
+                     .target = target,
+                     .arena = p->arena,
+                     .vector = -1,
+                     .depth = 1 };
+    int64_t blocks, threads;
 
     gen_launch(k, &blocks, &threads);
     e.threads = (int)threads;
@@ -72,36 +84,40 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
     target->open(&e, p);
     for (int i = 0; i < k->buffers; i++) {
         const struct loop_buffer *b = &k->buffer[i];
-        const char               *type = b->dtype == IR_BOOL ? "u8" : gen_type(&e, b->dtype, false);
-        const char               *constant = b->written ? "" : "const ";
+        const char *type = b->dtype == IR_BOOL ? "u8" : gen_type(&e, b->dtype, false);
+        const char *constant = b->written ? "" : "const ";
         if (b->scratch)
-            ir_put(out, "    %s *%s = (%s *)(%s + %" PRId64 " + thread * %" PRId64 "L);\n", type, e.buffer[i], type,
-                   target->base(&e, 0), p->scratch_offset + b->offset, p->scratch);
+            ir_put(out, "    %s *%s = (%s *)(%s + %" PRId64 " + thread * %" PRId64 "L);\n", type,
+                   e.buffer[i], type, target->base(&e, 0), p->scratch_offset + b->offset,
+                   p->scratch);
         else
-            ir_put(out, "    %s%s *%s = (%s%s *)(%s + %" PRId64 ");\n", constant, type, e.buffer[i], constant, type,
-                   target->base(&e, b->base), b->offset);
+            ir_put(out, "    %s%s *%s = (%s%s *)(%s + %" PRId64 ");\n", constant, type, e.buffer[i],
+                   constant, type, target->base(&e, b->base), b->offset);
     }
     gen_block(&e, &k->body);
     target->close(&e);
 }
 
-static void put_head(struct ir_text *out, const struct loop_program *p, const struct gen_target *target)
+static void put_head(struct ir_text *out, const struct loop_program *p,
+                     const struct gen_target *target)
 {
-    ir_put(out, "/*\n * %s: %d kernels; arena %" PRId64 " bytes, states %" PRId64 " bytes.\n *\n * %s:",
-           gen_identifier(p->arena, p->name, "step"), p->kernels, p->arena_bytes, p->state_bytes, target->called);
+    ir_put(out,
+           "/*\n * %s: %d kernels; arena %" PRId64 " bytes, states %" PRId64 " bytes.\n *\n * %s:",
+           gen_identifier(p->arena, p->name, "step"), p->kernels, p->arena_bytes, p->state_bytes,
+           target->called);
     for (int s = 0; s < p->graph->symbols; s++)
-        ir_put(out, " %s in %" PRId64 "..%" PRId64, gen_symbol(p->arena, p->graph, s), p->graph->symbol[s].lo,
-               p->graph->symbol[s].hi);
+        ir_put(out, " %s in %" PRId64 "..%" PRId64, gen_symbol(p->arena, p->graph, s),
+               p->graph->symbol[s].lo, p->graph->symbol[s].hi);
     ir_put(out, "%s.\n */\n", p->graph->symbols ? "" : " none");
 }
 
 /* gen_maths prints to a stream */
 static bool put_maths(struct ir_text *out, const char *program, enum gen_language language)
 {
-    char  *text = NULL;
+    char *text = NULL;
     size_t size = 0;
-    FILE  *stream = open_memstream(&text, &size);
-    bool   good = stream && gen_maths(stream, program, language);
+    FILE *stream = open_memstream(&text, &size);
+    bool good = stream && gen_maths(stream, program, language);
 
     if (stream)
         good &= fclose(stream) == 0;
@@ -111,13 +127,15 @@ static bool put_maths(struct ir_text *out, const char *program, enum gen_languag
     return good;
 }
 
-bool gen_program(struct ir_text *out, const struct loop_program *p, const struct gen_target *target, struct ir_error *error)
+bool gen_program(struct ir_text *out, const struct loop_program *p, const struct gen_target *target,
+                 struct ir_error *error)
 {
     struct ir_text body = { 0 };
-    bool           gpu = p->target->processors > 0;
+    bool gpu = p->target->processors > 0;
 
     if (gpu != (target->language == GEN_CUDA))
-        return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name, gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
+        return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
+                        gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
     for (int i = 0; i < p->kernels; i++)
         gen_kernel(&body, p, p->kernel[i], target);
     target->run(&body, p, gen_identifier(p->arena, p->name, "step"));

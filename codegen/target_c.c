@@ -1,6 +1,7 @@
 /*
- * target_c: what C has that CUDA has not. Kernels are functions of a thread and the number of threads; one parallel region runs them
- * in order, with a barrier where one reads what another has written.
+ * target_c: what C has that CUDA has not. Kernels are functions of a thread and the number of
+ * threads; one parallel region runs them in order, with a barrier where one reads what another has
+ * written.
  */
 #include "codegen.h"
 
@@ -9,14 +10,18 @@
 static bool reads_symbol(const struct loop_kernel *k, const struct ir_graph *g, int symbol)
 {
     for (uint32_t i = 0; i < k->atoms; i++)
-        if (k->atom[i].kind == LOOP_ATOM_DIM && g->dimension[k->atom[i].dim - INT64_MIN].power[symbol])
+        if (k->atom[i].kind == LOOP_ATOM_DIM &&
+            g->dimension[k->atom[i].dim - INT64_MIN].power[symbol])
             return true;
     return false;
 }
 
 static void open_kernel(struct gen *e, const struct loop_program *p)
 {
-    ir_put(e->out, "static void %s(const int thread, const int threads, char *const *base, const long *dims)\n{\n", e->k->name);
+    ir_put(e->out,
+           "static void %s(const int thread, const int threads, char *const *base, const long "
+           "*dims)\n{\n",
+           e->k->name);
     for (int s = 0; s < p->graph->symbols; s++)
         if (reads_symbol(e->k, p->graph, s))
             ir_put(e->out, "    const long %s = dims[%d];\n", gen_symbol(e->arena, p->graph, s), s);
@@ -39,7 +44,8 @@ static void put_run(struct ir_text *out, const struct loop_program *p, const cha
 
     for (int i = 0; i < p->kernels; i++)
         gates |= p->kernel[i]->barrier;
-    ir_put(out, "static void run(const int thread, const int threads, char *const *base, const long *dims)\n{\n");
+    ir_put(out, "static void run(const int thread, const int threads, char *const *base, const "
+                "long *dims)\n{\n");
     if (gates)
         ir_put(out, "    u32 *gate = (u32 *)base[0];\n");
     for (int i = 0; i < p->kernels; i++) {
@@ -52,17 +58,22 @@ static void put_run(struct ir_text *out, const struct loop_program *p, const cha
             ir_put(out, "    if (thread == 0)\n        %s(0, 1, base, dims);\n", k->name);
     }
     ir_put(out, "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
-    ir_put(out, "__attribute__((visibility(\"default\"))) void %s(char *const *base, const long *dims, const int threads)\n{\n",
+    ir_put(out,
+           "__attribute__((visibility(\"default\"))) void %s(char *const *base, const long *dims, "
+           "const int threads)\n{\n",
            name);
-    ir_put(out, "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel num_threads(threads)\n"
-                "        run(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        return;\n    }\n#endif\n"
-                "    run(0, 1, base, dims);\n    (void)threads;\n}\n");
+    ir_put(out,
+           "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel num_threads(threads)\n"
+           "        run(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        "
+           "return;\n    }\n#endif\n"
+           "    run(0, 1, base, dims);\n    (void)threads;\n}\n");
 }
 
 const struct gen_target gen_target_c = {
     .language = GEN_C,
     .barrier = "barrier(gate, (u32)threads)",
-    .offered = "#ifdef _OPENMP\nextern int omp_get_thread_num(void);\nextern int omp_get_num_threads(void);\n#endif\n\n",
+    .offered = "#ifdef _OPENMP\nextern int omp_get_thread_num(void);\nextern int "
+               "omp_get_num_threads(void);\n#endif\n\n",
     .called = "base[0] is the arena, base[1] the states; dims",
     .open = open_kernel,
     .close = close_kernel,

@@ -1,19 +1,20 @@
 /*
- * Building and walking loop nests. Statements live in the kernel's arena; a block is an array of pointers to them, so that a schedule
- * step rearranges pointers and never copies but on purpose.
+ * Building and walking loop nests. Statements live in the kernel's arena; a block is an array of
+ * pointers to them, so that a schedule step rearranges pointers and never copies but on purpose.
  */
 #include "loop.h"
 
 #include <string.h>
 
-struct loop_kernel *loop_kernel_new(struct ir_arena *arena, const struct ir_graph *graph, const char *name)
+struct loop_kernel *loop_kernel_new(struct ir_arena *arena, const struct ir_graph *graph,
+                                    const char *name)
 {
     struct loop_kernel *k = ir_alloc(arena, sizeof *k);
 
     k->arena = arena;
     k->graph = graph;
     k->name = name;
-    loop_const(k, 0); /* expression 0 */
+    loop_const(k, 0);          /* expression 0 */
     loop_value_new(k, IR_F32); /* value 0 is none */
     return k;
 }
@@ -32,7 +33,7 @@ static void *grown(struct ir_arena *arena, void *old, size_t count, uint32_t *ro
     if (count < *room)
         return old;
     uint32_t more = 2 * *room + 16;
-    void    *bigger = ir_alloc(arena, more * size);
+    void *bigger = ir_alloc(arena, more * size);
     if (count)
         memcpy(bigger, old, count * size);
     *room = more;
@@ -46,7 +47,8 @@ uint32_t loop_value_new(struct loop_kernel *k, enum ir_dtype dtype)
     return k->values++;
 }
 
-int loop_buffer_of(struct loop_kernel *k, const char *name, enum ir_dtype dtype, ir_val value, int64_t elements)
+int loop_buffer_of(struct loop_kernel *k, const char *name, enum ir_dtype dtype, ir_val value,
+                   int64_t elements)
 {
     uint32_t room = (uint32_t)k->buffer_room;
 
@@ -60,10 +62,11 @@ int loop_buffer_of(struct loop_kernel *k, const char *name, enum ir_dtype dtype,
     return k->buffers++;
 }
 
-struct loop_statement *loop_add(struct loop_kernel *k, struct loop_block *block, struct loop_statement draft)
+struct loop_statement *loop_add(struct loop_kernel *k, struct loop_block *block,
+                                struct loop_statement draft)
 {
     struct loop_statement *s = ir_alloc(k->arena, sizeof *s);
-    uint32_t               room = (uint32_t)block->room;
+    uint32_t room = (uint32_t)block->room;
 
     *s = draft;
     block->at = grown(k->arena, block->at, (size_t)block->count, &room, sizeof *block->at);
@@ -80,8 +83,9 @@ struct loop_statement *loop_copy(struct loop_kernel *k, const struct loop_statem
     copy->body = (struct loop_block){ 0 };
     for (int i = 0; i < s->body.count; i++) {
         struct loop_statement *inner = loop_copy(k, s->body.at[i]);
-        uint32_t               room = (uint32_t)copy->body.room;
-        copy->body.at = grown(k->arena, copy->body.at, (size_t)copy->body.count, &room, sizeof *copy->body.at);
+        uint32_t room = (uint32_t)copy->body.room;
+        copy->body.at =
+            grown(k->arena, copy->body.at, (size_t)copy->body.count, &room, sizeof *copy->body.at);
         copy->body.room = (int)room;
         copy->body.at[copy->body.count++] = inner;
     }
@@ -111,16 +115,19 @@ void loop_replace_axis(struct loop_kernel *k, struct loop_block *block, int axis
     }
 }
 
-/* A variable stands once for every loop around it, whether or not what is added to it varies along that loop. */
+/* A variable stands once for every loop around it, whether or not what is added to it varies along
+ * that loop. */
 static bool depends_in(struct loop_kernel *k, const struct loop_block *block, uint64_t around)
 {
     bool changed = false;
 
     for (int i = 0; i < block->count; i++) {
         const struct loop_statement *s = block->at[i];
-        uint64_t                     set = 0;
-        changed |= depends_in(k, &s->body, s->kind == LOOP_FOR ? around | UINT64_C(1) << s->axis : around);
-        if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE || s->kind == LOOP_SET)
+        uint64_t set = 0;
+        changed |=
+            depends_in(k, &s->body, s->kind == LOOP_FOR ? around | UINT64_C(1) << s->axis : around);
+        if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE ||
+            s->kind == LOOP_SET)
             continue;
         if (s->kind == LOOP_LOAD || s->kind == LOOP_LET)
             set |= loop_axes_of(k, s->ix);

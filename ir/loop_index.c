@@ -1,17 +1,21 @@
 /*
- * Index expressions in one normal form: a sum of scale * atom plus a constant, where an atom is an axis, a run-time extent, an
- * integer read from memory, or the floor of another expression divided by a constant. Remainders are x - d * (x / d), so that taking
- * an index apart and putting it together again cancels by mere addition, and a view of a view costs nothing. Equal expressions
- * have equal numbers. What a range proves is simplified when built: (16 * a + b) / 16 is a where 0 <= b < 16.
+ * Index expressions in one normal form: a sum of scale * atom plus a constant, where an atom is an
+ * axis, a run-time extent, an integer read from memory, or the floor of another expression divided
+ * by a constant. Remainders are x - d * (x / d), so that taking an index apart and putting it
+ * together again cancels by mere addition, and a view of a view costs nothing. Equal expressions
+ * have equal numbers. What a range proves is simplified when built: (16 * a + b) / 16 is a where 0
+ * <= b < 16.
  */
 #include "loop.h"
 
 #include <limits.h>
 #include <string.h>
 
-#define TERMS LOOP_TERMS /* an expression of more terms is a fault of ours: real ones have a dozen */
+#define TERMS \
+    LOOP_TERMS /* an expression of more terms is a fault of ours: real ones have a dozen */
 
-/* Sums that leave 64 bits stop at 2^62, far outside of every buffer, so that even a text that was written in malice has a range. */
+/* Sums that leave 64 bits stop at 2^62, far outside of every buffer, so that even a text that was
+ * written in malice has a range. */
 #define FAR (INT64_C(1) << 62)
 __extension__ typedef __int128 wide;
 
@@ -31,8 +35,8 @@ static int64_t add(int64_t a, int64_t b)
 }
 
 struct build {
-    int64_t          constant;
-    int              count;
+    int64_t constant;
+    int count;
     struct loop_term term[TERMS];
 };
 
@@ -105,7 +109,8 @@ static bool same_atom(const struct loop_atom *a, const struct loop_atom *b)
     return a->kind == b->kind && a->a == b->a && a->divisor == b->divisor && a->dim == b->dim;
 }
 
-/* Makes room for one more number in a table of hashes that is at most half full; true where the table is new and empty. */
+/* Makes room for one more number in a table of hashes that is at most half full; true where the
+ * table is new and empty. */
 static bool widen(struct loop_kernel *k, struct loop_table *t, uint32_t count)
 {
     if (2 * count + 2 <= t->room)
@@ -127,9 +132,9 @@ static void enter(struct loop_table *t, uint32_t hash, uint32_t number)
 
 static loop_ix intern(struct loop_kernel *k, const struct build *b)
 {
-    const struct loop_sum  draft = { b->constant, b->count, b->term };
+    const struct loop_sum draft = { b->constant, b->count, b->term };
     const struct loop_table *t = &k->sum_table;
-    uint32_t               hash = hash_of_sum(&draft);
+    uint32_t hash = hash_of_sum(&draft);
 
     if (widen(k, &k->sum_table, k->sums))
         for (uint32_t i = 0; i < k->sums; i++)
@@ -157,7 +162,7 @@ static loop_ix intern(struct loop_kernel *k, const struct build *b)
 static uint32_t atom_of(struct loop_kernel *k, struct loop_atom a)
 {
     const struct loop_table *t = &k->atom_table;
-    uint32_t                 hash = hash_of_atom(&a);
+    uint32_t hash = hash_of_atom(&a);
 
     if (widen(k, &k->atom_table, k->atoms))
         for (uint32_t i = 0; i < k->atoms; i++)
@@ -221,13 +226,14 @@ loop_ix loop_axis_ix(struct loop_kernel *k, int axis)
 loop_ix loop_dim_ix(struct loop_kernel *k, int64_t dim)
 {
     struct ir_dimension d;
-    loop_ix             ix;
+    loop_ix ix;
 
     if (ir_dim_fixed(dim))
         return loop_const(k, dim);
     d = k->graph->dimension[dim - INT64_MIN];
     ix = single(k, (struct loop_atom){ .kind = LOOP_ATOM_DIM, .dim = dim });
-    /* scale * symbol + offset of one symbol is spelled on the symbol, so that batch * 3 and batch meet */
+    /* scale * symbol + offset of one symbol is spelled on the symbol, so that batch * 3 and batch
+     * meet */
     for (int s = 0, powers = 0; s < k->graph->symbols; s++) {
         powers += d.power[s];
         if (s + 1 == k->graph->symbols && powers != 1)
@@ -238,12 +244,12 @@ loop_ix loop_dim_ix(struct loop_kernel *k, int64_t dim)
     for (int i = 0; i < k->graph->dimensions; i++) {
         const struct ir_dimension *e = &k->graph->dimension[i];
         if (e->scale == 1 && e->offset == 0 && !memcmp(e->power, d.power, sizeof d.power))
-            return loop_plus(k,
-                             loop_scale(k,
-                                        single(k, (struct loop_atom){ .kind = LOOP_ATOM_DIM,
-                                                                      .dim = INT64_MIN + i }),
-                                        d.scale),
-                             loop_const(k, d.offset));
+            return loop_plus(
+                k,
+                loop_scale(
+                    k, single(k, (struct loop_atom){ .kind = LOOP_ATOM_DIM, .dim = INT64_MIN + i }),
+                    d.scale),
+                loop_const(k, d.offset));
     }
     return ix;
 }
@@ -302,18 +308,20 @@ static void range_of(const struct loop_kernel *k, const struct build *sum, int64
     struct build left = *sum;
 
     *lo = *hi = 0;
-    /* s * x - s * d * (x / d) is s * (x mod d): take such groups out first, they are narrower than their parts */
+    /* s * x - s * d * (x / d) is s * (x mod d): take such groups out first, they are narrower than
+     * their parts */
     for (int i = 0; i < left.count; i++) {
         const struct loop_atom *a = &k->atom[left.term[i].atom];
         if (a->kind != LOOP_ATOM_DIV || left.term[i].scale % a->divisor)
             continue;
         const struct loop_sum *x = &k->sum[a->a];
-        int64_t                s = -left.term[i].scale / a->divisor;
-        bool                   whole = x->count > 0;
+        int64_t s = -left.term[i].scale / a->divisor;
+        bool whole = x->count > 0;
         for (int j = 0; j < x->count && whole; j++) {
             whole = false;
             for (int t = 0; t < left.count; t++)
-                if (left.term[t].atom == x->term[j].atom && left.term[t].scale == times(s, x->term[j].scale))
+                if (left.term[t].atom == x->term[j].atom &&
+                    left.term[t].scale == times(s, x->term[j].scale))
                     whole = true;
         }
         if (!whole)
@@ -372,7 +380,7 @@ static int shared_divisors(const struct build *b, int64_t by, int64_t list[SHARE
     for (int i = 0; i < b->count; i++)
         for (int j = -1, before = count; j < before && count < SHARED; j++) {
             int64_t g = gcd(b->term[i].scale, j < 0 ? by : list[j]);
-            int     at = 0;
+            int at = 0;
             while (at < count && list[at] != g)
                 at++;
             if (at == count && g > 1)
@@ -390,7 +398,7 @@ static int shared_divisors(const struct build *b, int64_t by, int64_t list[SHARE
 loop_ix loop_div(struct loop_kernel *k, loop_ix ix, int64_t by)
 {
     struct build whole = { 0 }, rest = { 0 };
-    int64_t      lo, hi;
+    int64_t lo, hi;
 
     if (by <= 0)
         ir_bug("division of an index by %ld", (long)by);
@@ -411,12 +419,13 @@ loop_ix loop_div(struct loop_kernel *k, loop_ix ix, int64_t by)
         whole.constant += floor_div(lo, by);
         return intern(k, &whole);
     }
-    /* (g * x + r) / (g * d) is x / d where 0 <= r < g: the greatest such g is one that `by` shares with some of the scales */
+    /* (g * x + r) / (g * d) is x / d where 0 <= r < g: the greatest such g is one that `by` shares
+     * with some of the scales */
     int64_t shared[SHARED];
-    int     count = shared_divisors(&rest, by, shared);
+    int count = shared_divisors(&rest, by, shared);
     for (int c = 0; c < count; c++) {
         struct build high = { 0 }, low = { .constant = rest.constant };
-        int64_t      g = shared[c];
+        int64_t g = shared[c];
         for (int i = 0; i < rest.count; i++)
             add_term(rest.term[i].scale % g ? &low : &high,
                      rest.term[i].scale % g ? rest.term[i].scale : rest.term[i].scale / g,
@@ -430,13 +439,13 @@ loop_ix loop_div(struct loop_kernel *k, loop_ix ix, int64_t by)
     }
     /* (x / c) / d is x / (c * d) */
     if (rest.count == 1 && rest.constant == 0 && rest.term[0].scale == 1 &&
-        k->atom[rest.term[0].atom].kind == LOOP_ATOM_DIV && k->atom[rest.term[0].atom].divisor < FAR / by) {
+        k->atom[rest.term[0].atom].kind == LOOP_ATOM_DIV &&
+        k->atom[rest.term[0].atom].divisor < FAR / by) {
         struct loop_atom inner = k->atom[rest.term[0].atom];
         return loop_plus(k, intern(k, &whole), loop_div(k, inner.a, inner.divisor * by));
     }
-    uint32_t atom = atom_of(k, (struct loop_atom){ .kind = LOOP_ATOM_DIV,
-                                                   .a = intern(k, &rest),
-                                                   .divisor = by });
+    uint32_t atom = atom_of(
+        k, (struct loop_atom){ .kind = LOOP_ATOM_DIV, .a = intern(k, &rest), .divisor = by });
     add_term(&whole, 1, atom);
     return intern(k, &whole);
 }
@@ -451,10 +460,10 @@ loop_ix loop_replace(struct loop_kernel *k, loop_ix in, int axis, loop_ix by)
     if (!(loop_axes_of(k, in) >> axis & 1))
         return in;
     const struct loop_sum s = k->sum[in];
-    loop_ix               out = loop_const(k, s.constant);
+    loop_ix out = loop_const(k, s.constant);
     for (int i = 0; i < s.count; i++) {
         struct loop_atom a = k->atom[s.term[i].atom];
-        loop_ix          part;
+        loop_ix part;
         if (a.kind == LOOP_ATOM_AXIS && (int)a.a == axis)
             part = by;
         else if (a.kind == LOOP_ATOM_DIV)
@@ -512,7 +521,7 @@ uint64_t loop_axes_of(const struct loop_kernel *k, loop_ix ix)
 int loop_guard_state(const struct loop_kernel *k, const struct loop_guard *g)
 {
     struct build gap;
-    int64_t      lo, hi;
+    int64_t lo, hi;
 
     loop_range(k, g->ix, &lo, &hi);
     if (hi < 0)

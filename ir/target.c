@@ -22,9 +22,9 @@ static const struct ir_target targets[] = {
 /* the same rows; a machine of 64-byte vectors is told to use them */
 static const struct ir_target natives[] = {
 #define TARGET(name, lanes, registers, l1, l2, l3, fma, processors, flags) \
-    { "native", lanes, registers, l1,                                      \
-      l2,       l3,    fma,       processors,                              \
-      (lanes) == 16 ? NATIVE " -mprefer-vector-width=512" : NATIVE },
+    { "native", lanes,      registers,                                     \
+      l1,       l2,         l3,                                            \
+      fma,      processors, (lanes) == 16 ? NATIVE " -mprefer-vector-width=512" : NATIVE },
 #include "ir/target.def"
 #undef TARGET
 };

@@ -1,10 +1,12 @@
 /*
  * fuse: which nodes are computed together.
  *
- * Nodes join, in their order, the kernel of an argument when they can be computed there at the same index: pointwise nodes join what
- * has their shape, a reduction of the last axes joins the kernel of its rows, pointwise nodes of a contraction's shape become
- * its epilogue. A kernel that would come to depend on itself is never made. Views, constants and index arithmetic belong to no
- * kernel: they are computed wherever they are read. What a node reads of another kernel is stored by it.
+ * Nodes join, in their order, the kernel of an argument when they can be computed there at the same
+ * index: pointwise nodes join what has their shape, a reduction of the last axes joins the kernel
+ * of its rows, pointwise nodes of a contraction's shape become its epilogue. A kernel that would
+ * come to depend on itself is never made. Views, constants and index arithmetic belong to no
+ * kernel: they are computed wherever they are read. What a node reads of another kernel is stored
+ * by it.
  */
 #include "passes.h"
 
@@ -13,26 +15,27 @@
 enum class { MAP, ROW, COLUMN, CONTRACT, WINDOW, SCATTER };
 
 struct group {
-    enum class      class;
+    enum class class;
     struct ir_shape domain;
-    int             prefix; /* ROW: values with the first `prefix` axes of the domain live here too; -1: none yet */
-    ir_val         *nodes;
-    int             count, room;
-    uint64_t       *depends; /* on these groups, transitively */
-    bool            effect;
+    int prefix; /* ROW: values with the first `prefix` axes of the domain live here too; -1: none
+                   yet */
+    ir_val *nodes;
+    int count, room;
+    uint64_t *depends; /* on these groups, transitively */
+    bool effect;
 };
 
 struct fuse {
-    const struct ir_graph     *g;
+    const struct ir_graph *g;
     const struct pass_options *options;
-    struct ir_arena           *arena;
-    bool                      *live, *virtual;
-    int                       *group_of;
-    struct group              *group;
-    int                        groups, room, words;
-    struct loop_kernel        *k; /* for index arithmetic */
-    ir_val                    *base; /* scratch: what a node reads, views looked through */
-    int                        bases;
+    struct ir_arena *arena;
+    bool *live, *virtual;
+    int *group_of;
+    struct group *group;
+    int groups, room, words;
+    struct loop_kernel *k; /* for index arithmetic */
+    ir_val *base;          /* scratch: what a node reads, views looked through */
+    int bases;
 };
 
 static bool reads_memory(enum ir_op op)
@@ -40,7 +43,8 @@ static bool reads_memory(enum ir_op op)
     return op == IR_input || op == IR_state;
 }
 
-/* comparisons, and what is made of constants and indices alone: cheaper to compute again than to store and read */
+/* comparisons, and what is made of constants and indices alone: cheaper to compute again than to
+ * store and read */
 static bool is_free(const struct fuse *f, const struct ir_node *n)
 {
     if (n->op == IR_const || n->op == IR_iota || n->op == IR_size)
@@ -64,7 +68,8 @@ static void find_virtual(struct fuse *f)
         else if (is_free(f, n)) /* a view of memory is virtual, but not free */
             f->virtual[v] = true;
     }
-    /* pointwise over views of memory is computed, not free: only what reads no memory at all stays */
+    /* pointwise over views of memory is computed, not free: only what reads no memory at all stays
+     */
     bool *memory = ir_alloc(f->arena, f->g->count * sizeof *memory);
     for (uint32_t v = 1; v < f->g->count; v++) {
         const struct ir_node *n = &f->g->nodes[v];
@@ -181,13 +186,14 @@ static bool has_prefix(const struct ir_shape *domain, const struct ir_shape *sha
 }
 
 /*
- * Is every read of group k's values by v, v being at index[], at the very index where the group has them? Reads of other
- * groups are loads and may be anywhere.
+ * Is every read of group k's values by v, v being at index[], at the very index where the group has
+ * them? Reads of other groups are loads and may be anywhere.
  */
-static bool reads_in_place(struct fuse *f, int k, ir_val v, const loop_ix *index, const loop_ix *axes)
+static bool reads_in_place(struct fuse *f, int k, ir_val v, const loop_ix *index,
+                           const loop_ix *axes)
 {
     const struct ir_node *n = ir_at(f->g, v);
-    loop_ix               inner[IR_RANK];
+    loop_ix inner[IR_RANK];
 
     if (f->group_of[v.id] == k || (reads_memory(n->op) && f->group_of[v.id] == -2 - k)) {
         for (int i = 0; i < n->shape.rank; i++)
@@ -198,7 +204,8 @@ static bool reads_in_place(struct fuse *f, int k, ir_val v, const loop_ix *index
     if (!f->virtual[v.id])
         return true;
     if (pass_is_view(n->op))
-        return pass_view(f->k, f->g, n, index, inner) && reads_in_place(f, k, n->args[0], inner, axes);
+        return pass_view(f->k, f->g, n, index, inner) &&
+               reads_in_place(f, k, n->args[0], inner, axes);
     for (int i = 0; i < n->arity; i++) {
         pass_broadcast(f->k, &n->shape, &ir_at(f->g, n->args[i])->shape, index, inner);
         if (!reads_in_place(f, k, n->args[i], inner, axes))
@@ -212,16 +219,18 @@ static void domain_axes(struct fuse *f, const struct ir_shape *domain, loop_ix *
     f->k->axes = 0;
     for (int i = 0; i < domain->rank; i++) {
         int64_t most = ir_dim_max(f->g, domain->dim[i]);
-        int     axis = loop_axis_new(f->k, "i", loop_dim_ix(f->k, domain->dim[i]), most > 0 ? most : 1);
+        int axis = loop_axis_new(f->k, "i", loop_dim_ix(f->k, domain->dim[i]), most > 0 ? most : 1);
         axes[i] = loop_axis_ix(f->k, axis);
-        /* two axes of one extent must not look alike; a symbolic one may be 1 but is an axis all the same */
+        /* two axes of one extent must not look alike; a symbolic one may be 1 but is an axis all
+         * the same */
     }
 }
 
 /* A fresh index space for each question: expressions are cheap, but they pile up. */
-static bool arguments_in_place(struct fuse *f, int k, const struct ir_node *n, const struct ir_shape *at)
+static bool arguments_in_place(struct fuse *f, int k, const struct ir_node *n,
+                               const struct ir_shape *at)
 {
-    loop_ix               axes[IR_RANK], inner[IR_RANK];
+    loop_ix axes[IR_RANK], inner[IR_RANK];
     const struct ir_shape *domain = &f->group[k].domain;
 
     f->k = loop_kernel_new(f->arena, f->g, "fuse");
@@ -241,10 +250,12 @@ static bool arguments_in_place(struct fuse *f, int k, const struct ir_node *n, c
 
 static bool is_reduce(enum ir_op op)
 {
-    return op == IR_sum || op == IR_prod || op == IR_amax || op == IR_amin || op == IR_all || op == IR_any;
+    return op == IR_sum || op == IR_prod || op == IR_amax || op == IR_amin || op == IR_all ||
+           op == IR_any;
 }
 
-/* rows longer than this do not wait in registers or L1 for a second look: a kernel of their own per phase is as good */
+/* rows longer than this do not wait in registers or L1 for a second look: a kernel of their own per
+ * phase is as good */
 #define ROW_MOST 16384
 
 static int64_t row_elements(const struct ir_shape *domain, int prefix)
@@ -262,20 +273,22 @@ static int64_t row_elements(const struct ir_shape *domain, int prefix)
 static bool try_pointwise(struct fuse *f, int k, ir_val v)
 {
     const struct ir_node *n = ir_at(f->g, v);
-    struct group         *g = &f->group[k];
-    bool                  full = ir_same_shape(&n->shape, &g->domain);
-    bool prefix = g->class == ROW && n->shape.rank == g->prefix && has_prefix(&g->domain, &n->shape);
+    struct group *g = &f->group[k];
+    bool full = ir_same_shape(&n->shape, &g->domain);
+    bool prefix =
+        g->class == ROW && n->shape.rank == g->prefix && has_prefix(&g->domain, &n->shape);
 
     if (g->class == SCATTER || (g->effect && n->op != IR_assign) || (!full && !prefix))
         return false;
-    /* what is computed along a row must be of the row; a column reduction's result has the domain's shape */
+    /* what is computed along a row must be of the row; a column reduction's result has the domain's
+     * shape */
     return arguments_in_place(f, k, n, &n->shape) && !makes_cycle(f, k, v);
 }
 
 static bool try_reduce(struct fuse *f, int k, ir_val v)
 {
     const struct ir_node *n = ir_at(f->g, v), *a = ir_at(f->g, n->args[0]);
-    struct group         *g = &f->group[k];
+    struct group *g = &f->group[k];
 
     if ((g->class != MAP && g->class != ROW) || !ir_same_shape(&a->shape, &g->domain))
         return false;
@@ -287,9 +300,9 @@ static bool try_reduce(struct fuse *f, int k, ir_val v)
 }
 
 /*
- * Pointwise kernels that v's kernel k reads at the same index become part of it, as long as nobody between them needs the one and is
- * needed by the other. For a kernel of another index space (a sum of columns) only what nobody else reads is taken in, and computed
- * inside its loops.
+ * Pointwise kernels that v's kernel k reads at the same index become part of it, as long as nobody
+ * between them needs the one and is needed by the other. For a kernel of another index space (a sum
+ * of columns) only what nobody else reads is taken in, and computed inside its loops.
  */
 static bool between(const struct fuse *f, int k, int other)
 {
@@ -314,13 +327,15 @@ static void absorb(struct fuse *f, int k, ir_val v, const int *readers)
     bases_of(f, v);
     for (int i = 0; i < f->bases; i++) {
         int other = f->group_of[f->base[i].id];
-        if (other < 0 || other == k || f->group[other].class != MAP || f->group[other].effect || between(f, k, other))
+        if (other < 0 || other == k || f->group[other].class != MAP || f->group[other].effect ||
+            between(f, k, other))
             continue;
-        bool same = ir_same_shape(&f->group[other].domain, &f->group[k].domain) && f->group[k].class != SCATTER;
+        bool same = ir_same_shape(&f->group[other].domain, &f->group[k].domain) &&
+                    f->group[k].class != SCATTER;
         if (!(same && f->group[k].class != COLUMN) && !only_reader(f, readers, other))
             continue;
         struct group *o = &f->group[other];
-        int           count = o->count;
+        int count = o->count;
         o->count = 0;
         for (int j = 0; j < f->groups; j++) /* who waited for it waits for k */
             if (j != k && bit(f->group[j].depends, other))
@@ -335,7 +350,9 @@ static void absorb(struct fuse *f, int k, ir_val v, const int *readers)
 /* a contraction's epilogue first, then rows and the rest, and of equals the latest */
 static int preference(const struct fuse *f, int k)
 {
-    static const int of[] = { [MAP] = 0, [SCATTER] = 0, [COLUMN] = 1, [WINDOW] = 2, [ROW] = 3, [CONTRACT] = 4 };
+    static const int of[] = {
+        [MAP] = 0, [SCATTER] = 0, [COLUMN] = 1, [WINDOW] = 2, [ROW] = 3, [CONTRACT] = 4
+    };
 
     return of[f->group[k].class] * 1000000 + k;
 }
@@ -343,13 +360,13 @@ static int preference(const struct fuse *f, int k)
 static void place(struct fuse *f, ir_val v, const int *readers)
 {
     const struct ir_node *n = ir_at(f->g, v);
-    bool                  row = is_reduce(n->op) && ir_order(f->g, n).kind == IR_LANES;
-    bool                  pointwise = ir_pointwise(n->op);
+    bool row = is_reduce(n->op) && ir_order(f->g, n).kind == IR_LANES;
+    bool pointwise = ir_pointwise(n->op);
 
     if (f->options->fuse && (pointwise || row)) {
         bases_of(f, v);
-        int    count = f->bases;
-        int    candidate[64], candidates = 0;
+        int count = f->bases;
+        int candidate[64], candidates = 0;
         for (int i = 0; i < count; i++) {
             int k = f->group_of[f->base[i].id], at = 0;
             if (k < 0 || candidates == 64)
@@ -358,7 +375,8 @@ static void place(struct fuse *f, ir_val v, const int *readers)
                 at++;
             if (at < candidates && candidate[at] == k)
                 continue;
-            memmove(&candidate[at + 1], &candidate[at], (size_t)(candidates++ - at) * sizeof *candidate);
+            memmove(&candidate[at + 1], &candidate[at],
+                    (size_t)(candidates++ - at) * sizeof *candidate);
             candidate[at] = k;
         }
         for (int i = 0; i < candidates; i++) {
@@ -406,9 +424,11 @@ static void place(struct fuse *f, ir_val v, const int *readers)
     case IR_window_argmax:
         /* the tap and the value come from one walk over the window */
         for (int j = f->groups - 1; f->options->fuse && j >= 0; j--) {
-            const struct ir_node *first = f->group[j].count ? ir_at(f->g, f->group[j].nodes[0]) : NULL;
+            const struct ir_node *first =
+                f->group[j].count ? ir_at(f->g, f->group[j].nodes[0]) : NULL;
             if (f->group[j].class == WINDOW && first && first->arity == n->arity &&
-                first->args[0].id == n->args[0].id && ir_same_shape(&f->group[j].domain, &n->shape)) {
+                first->args[0].id == n->args[0].id &&
+                ir_same_shape(&f->group[j].domain, &n->shape)) {
                 put(f, j, v);
                 return;
             }
@@ -417,22 +437,25 @@ static void place(struct fuse *f, ir_val v, const int *readers)
         put(f, k, v);
         return;
     default:
-        k = new_group(f, is_reduce(n->op) || n->op == IR_argmax || n->op == IR_argmin ? COLUMN : MAP, n->shape);
+        k = new_group(f,
+                      is_reduce(n->op) || n->op == IR_argmax || n->op == IR_argmin ? COLUMN : MAP,
+                      n->shape);
         put(f, k, v);
         if (f->options->fuse && f->group[k].class == COLUMN)
             absorb(f, k, v, readers);
     }
 }
 
-/* an assign joins the kernel of its value if all who read the old state come before it, or read it there at the same index */
+/* an assign joins the kernel of its value if all who read the old state come before it, or read it
+ * there at the same index */
 static void place_assign(struct fuse *f, ir_val v)
 {
     const struct ir_node *n = ir_at(f->g, v);
-    ir_val                state = n->args[0], value = n->args[1];
-    int                   k = f->group_of[value.id];
-    bool                  fits = f->options->fuse && k >= 0 && !f->virtual[value.id] &&
+    ir_val state = n->args[0], value = n->args[1];
+    int k = f->group_of[value.id];
+    bool fits = f->options->fuse && k >= 0 && !f->virtual[value.id] &&
                 ir_same_shape(&n->shape, &f->group[k].domain) && f->group[k].class != SCATTER;
-    uint64_t             *readers = ir_alloc(f->arena, (size_t)f->words * sizeof *readers);
+    uint64_t *readers = ir_alloc(f->arena, (size_t)f->words * sizeof *readers);
 
     for (uint32_t r = 1; r < f->g->count; r++) {
         int other = f->group_of[r];
@@ -449,7 +472,8 @@ static void place_assign(struct fuse *f, ir_val v)
             }
             const struct ir_node *reader = &f->g->nodes[r];
             f->group_of[state.id] = -2 - k; /* ask for the state as if it were of the kernel */
-            fits = fits && ir_pointwise(reader->op) && arguments_in_place(f, k, reader, &reader->shape);
+            fits = fits && ir_pointwise(reader->op) &&
+                   arguments_in_place(f, k, reader, &reader->shape);
             f->group_of[state.id] = -1;
         }
     }
@@ -466,12 +490,13 @@ static void place_assign(struct fuse *f, ir_val v)
 static const char *kernel_name(struct fuse *f, const struct group *g, const struct ir_program *p)
 {
     struct ir_text text = { 0 };
-    int            parts = 0;
-    char          *name;
+    int parts = 0;
+    char *name;
 
     for (int i = 0; i < g->count; i++) {
         const struct ir_node *n = ir_at(f->g, g->nodes[i]);
-        if (n->op == IR_assign && g->class == CONTRACT) { /* the gradient and the update of one parameter */
+        if (n->op == IR_assign &&
+            g->class == CONTRACT) { /* the gradient and the update of one parameter */
             text.size = 0;
             ir_put(&text, "grad_%s_update", ir_at(f->g, n->args[0])->text);
             parts = 5;
@@ -508,7 +533,7 @@ static const char *kernel_name(struct fuse *f, const struct group *g, const stru
 static struct ir_program *finish(struct fuse *f)
 {
     struct ir_program *p = ir_alloc(f->arena, sizeof *p);
-    bool              *done = ir_alloc(f->arena, (size_t)f->groups + 1);
+    bool *done = ir_alloc(f->arena, (size_t)f->groups + 1);
 
     p->graph = (struct ir_graph *)f->g;
     p->kernels = ir_alloc(f->arena, (size_t)(f->groups + 1) * sizeof *p->kernels);
@@ -516,7 +541,7 @@ static struct ir_program *finish(struct fuse *f)
         bool moved = false;
         for (int k = 0; k < f->groups; k++) {
             struct group *g = &f->group[k];
-            bool          ready = !done[k];
+            bool ready = !done[k];
             for (int j = 0; j < f->groups && ready; j++)
                 ready = !bit(g->depends, j) || done[j];
             if (!ready)
@@ -541,11 +566,12 @@ static struct ir_program *finish(struct fuse *f)
     return p;
 }
 
-struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *options, struct ir_arena *arena)
+struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *options,
+                             struct ir_arena *arena)
 {
     struct fuse f = { .g = g, .options = options, .arena = arena };
-    int        *readers = ir_alloc(arena, g->count * sizeof *readers);
-    size_t      n = g->count;
+    int *readers = ir_alloc(arena, g->count * sizeof *readers);
+    size_t n = g->count;
 
     f.live = ir_live(g, arena);
     f.virtual = ir_alloc(arena, n * sizeof *f.virtual);
@@ -568,7 +594,8 @@ struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options
             readers[f.base[i].id]++;
     }
     for (uint32_t v = 1; v < g->count; v++)
-        if (f.live[v] && !f.virtual[v] && !reads_memory(g->nodes[v].op) && g->nodes[v].op != IR_assign)
+        if (f.live[v] && !f.virtual[v] && !reads_memory(g->nodes[v].op) &&
+            g->nodes[v].op != IR_assign)
             place(&f, (ir_val){ v }, readers);
     for (int i = 0; i < g->effect_count; i++)
         place_assign(&f, g->effects[i]);

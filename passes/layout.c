@@ -1,9 +1,10 @@
 /*
  * layout: how the elements of every stored value lie in memory.
  *
- * The plain storage is row-major with the rows padded to whole vectors, and off multiples of 1 KiB, where rows would fall into the same
- * sets of the first cache. Where there are convolutions, images lie side by side, 16 at a time; weights of products lie in slivers. What
- * the caller hands in or reads is dense. Eager arrays are plain.
+ * The plain storage is row-major with the rows padded to whole vectors, and off multiples of 1 KiB,
+ * where rows would fall into the same sets of the first cache. Where there are convolutions, images
+ * lie side by side, 16 at a time; weights of products lie in slivers. What the caller hands in or
+ * reads is dense. Eager arrays are plain.
  */
 #include "passes.h"
 
@@ -15,7 +16,7 @@ loop_ix pass_address(struct loop_kernel *k, const struct pass_storage *s, const 
 
     for (int i = 0; i < s->parts; i++) {
         const struct pass_part *p = &s->part[i];
-        loop_ix                 part = loop_div(k, index[p->axis], p->divisor);
+        loop_ix part = loop_div(k, index[p->axis], p->divisor);
         if (p->extent)
             part = loop_mod(k, part, p->extent);
         at = loop_plus(k, at, loop_scale(k, part, p->pitch));
@@ -30,7 +31,8 @@ static int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* features that somebody reads as one long row: nothing may lie between them, so the padding stands behind all of them */
+/* features that somebody reads as one long row: nothing may lie between them, so the padding stands
+ * behind all of them */
 static struct pass_storage long_rows(const struct ir_graph *g, const struct ir_node *n)
 {
     struct pass_storage s = { .parts = n->shape.rank, .elements = 1 };
@@ -69,15 +71,17 @@ static struct pass_storage rows(const struct ir_graph *g, const struct ir_node *
     return s;
 }
 
-/* what kernel reads of others is stored; virtual nodes are computed in the kernel that reads them */
+/* what kernel reads of others is stored; virtual nodes are computed in the kernel that reads them
+ */
 static void walk_reads(const struct pass_compiled *c, int kernel, ir_val v, bool *stored)
 {
     const struct ir_node *n = ir_at(c->program->graph, v);
 
     for (int i = 0; i < n->arity; i++) {
         ir_val a = n->args[i];
-        int    of = c->kernel_of[a.id];
-        if (of == -1 && ir_at(c->program->graph, a)->op != IR_input && ir_at(c->program->graph, a)->op != IR_state)
+        int of = c->kernel_of[a.id];
+        if (of == -1 && ir_at(c->program->graph, a)->op != IR_input &&
+            ir_at(c->program->graph, a)->op != IR_state)
             walk_reads(c, kernel, a, stored);
         else if (of != kernel)
             stored[a.id] = true;
@@ -92,8 +96,9 @@ static bool is_conv(enum ir_op op)
 }
 
 /*
- * Convolutions go in lanes of images: [n/16][c][h][w][16] is within 5 % of the best order for any number of channels, and the only good
- * one for few. It wants full lanes: 16 images or more, with less than a tenth wasted. Gives the dim, or -1.
+ * Convolutions go in lanes of images: [n/16][c][h][w][16] is within 5 % of the best order for any
+ * number of channels, and the only good one for few. It wants full lanes: 16 images or more, with
+ * less than a tenth wasted. Gives the dim, or -1.
  */
 static int64_t image_dim(const struct ir_graph *g)
 {
@@ -117,14 +122,15 @@ static bool handed_in(const struct ir_graph *g, ir_val v)
 }
 
 /*
- * Dense arrays that convolutions read or write, a program's inputs and everything eager, are brought side by side, and back, by kernels
- * of their own. They are written as stop_gradient, the operation that does nothing, which is computed as a copy.
+ * Dense arrays that convolutions read or write, a program's inputs and everything eager, are
+ * brought side by side, and back, by kernels of their own. They are written as stop_gradient, the
+ * operation that does nothing, which is computed as a copy.
  */
 const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
 {
-    int64_t          dim = image_dim(in);
+    int64_t dim = image_dim(in);
     struct ir_graph *out;
-    ir_val          *moved;
+    ir_val *moved;
 
     if (dim == -1)
         return in;
@@ -132,10 +138,11 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
     moved = ir_moved(out, in);
     for (uint32_t v = 1; v < in->count; v++) {
         const struct ir_node *n = &in->nodes[v];
-        bool                  conv = is_conv(n->op);
-        ir_val                before[3] = { { 0 } };
+        bool conv = is_conv(n->op);
+        ir_val before[3] = { { 0 } };
         for (int i = 0; i < n->arity && conv; i++) {
-            bool image = ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight);
+            bool image =
+                ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight);
             before[i] = moved[n->args[i].id];
             if (image && (all || handed_in(in, n->args[i])))
                 moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, before[i], n->loc);
@@ -154,7 +161,7 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
 static struct pass_storage images(const struct ir_graph *g, const struct ir_node *n)
 {
     struct pass_storage s = { .elements = VECTOR, .padded = true };
-    int                 rank = n->shape.rank;
+    int rank = n->shape.rank;
 
     s.parts = rank + 1;
     s.part[rank] = (struct pass_part){ 0, 1, VECTOR, 1 };
@@ -185,7 +192,8 @@ static void mark_images(const struct ir_graph *g, int64_t dim, bool *image)
 /* [n/64][k][64]: what a product reads side by side, for as long as the weight lives */
 static struct pass_storage sliver(const struct ir_graph *g, const struct ir_node *n, int lanes)
 {
-    int64_t             width = pass_sliver(ir_dim_max(g, n->shape.dim[lanes])), depth = ir_dim_max(g, n->shape.dim[1 - lanes]);
+    int64_t width = pass_sliver(ir_dim_max(g, n->shape.dim[lanes])),
+            depth = ir_dim_max(g, n->shape.dim[1 - lanes]);
     struct pass_storage s = { .parts = 3, .padded = true };
 
     s.part[0] = (struct pass_part){ lanes, width, 0, depth * width };
@@ -195,7 +203,8 @@ static struct pass_storage sliver(const struct ir_graph *g, const struct ir_node
     return s;
 }
 
-/* The first product that a parameter takes part in, the forward one, says which of its axes lies in lanes: the one that the result keeps. */
+/* The first product that a parameter takes part in, the forward one, says which of its axes lies in
+ * lanes: the one that the result keeps. */
 static void find_slivers(const struct ir_graph *g, int *lanes)
 {
     for (uint32_t v = 1; v < g->count; v++) {
@@ -203,10 +212,12 @@ static void find_slivers(const struct ir_graph *g, int *lanes)
         if (n->op != IR_dot)
             continue;
         for (int i = 0; i < 2; i++) {
-            ir_val                w = n->args[i];
+            ir_val w = n->args[i];
             const struct ir_node *p = ir_at(g, w), *other = ir_at(g, n->args[1 - i]);
-            const char           *letters = i ? strchr(n->text, ',') + 1 : n->text, *result = strstr(n->text, "->") + 2;
-            if (p->op != IR_state || p->shape.rank != 2 || p->dtype != IR_F32 || lanes[w.id] >= 0 || other->op == IR_state)
+            const char *letters = i ? strchr(n->text, ',') + 1 : n->text,
+                       *result = strstr(n->text, "->") + 2;
+            if (p->op != IR_state || p->shape.rank != 2 || p->dtype != IR_F32 || lanes[w.id] >= 0 ||
+                other->op == IR_state)
                 continue;
             bool first = strchr(result, letters[0]), second = strchr(result, letters[1]);
             if (first != second)
@@ -222,7 +233,7 @@ static void follow(const struct pass_compiled *c, int *lanes)
 
     for (int k = 0; k < c->program->kernel_count; k++) {
         const struct ir_kernel *kernel = &c->program->kernels[k];
-        int                     is = -1;
+        int is = -1;
         for (int i = 0; i < kernel->count; i++) {
             const struct ir_node *n = ir_at(g, kernel->nodes[i]);
             if (n->op == IR_assign && lanes[n->args[0].id] >= 0)
@@ -239,8 +250,8 @@ static void follow(const struct pass_compiled *c, int *lanes)
 void pass_layout(struct pass_compiled *c, const struct pass_options *options)
 {
     const struct ir_graph *g = c->program->graph;
-    bool                  *stored = ir_alloc(c->arena, g->count * sizeof *stored);
-    bool                  *dense = ir_alloc(c->arena, g->count * sizeof *dense);
+    bool *stored = ir_alloc(c->arena, g->count * sizeof *stored);
+    bool *dense = ir_alloc(c->arena, g->count * sizeof *dense);
 
     for (int k = 0; k < c->program->kernel_count; k++)
         for (int i = 0; i < c->program->kernels[k].count; i++)
@@ -250,12 +261,16 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
     for (uint32_t v = 1; v < g->count; v++)
         if (g->nodes[v].op == IR_input || g->nodes[v].op == IR_state)
             dense[v] |= g->nodes[v].op == IR_input, stored[v] = true;
-    bool   *image = ir_alloc(c->arena, g->count * sizeof *image);
-    int    *lanes = ir_alloc(c->arena, g->count * sizeof *lanes);
-    bool   *flat = ir_alloc(c->arena, g->count * sizeof *flat);
+    bool *image = ir_alloc(c->arena, g->count * sizeof *image);
+    int *lanes = ir_alloc(c->arena, g->count * sizeof *lanes);
+    bool *flat = ir_alloc(c->arena, g->count * sizeof *flat);
     for (uint32_t v = 1; v < g->count; v++) {
-        const struct ir_shape *to = &g->nodes[v].shape, *from = &ir_at(g, g->nodes[v].arity ? g->nodes[v].args[0] : (ir_val){ v })->shape;
-        if (g->nodes[v].op == IR_reshape && from->rank > 2 && to->rank && from->dim[from->rank - 1] != to->dim[to->rank - 1])
+        const struct ir_shape *to = &g->nodes[v].shape,
+                              *from =
+                                  &ir_at(g, g->nodes[v].arity ? g->nodes[v].args[0] : (ir_val){ v })
+                                       ->shape;
+        if (g->nodes[v].op == IR_reshape && from->rank > 2 && to->rank &&
+            from->dim[from->rank - 1] != to->dim[to->rank - 1])
             flat[g->nodes[v].args[0].id] = true;
     }
     int64_t dim = options->fuse || options->external ? image_dim(g) : -1;

@@ -1,10 +1,12 @@
 /*
  * lower: each kernel as a plain loop nest.
  *
- * The element of a value at an index is asked for, and that asks for elements of its arguments: views only change the index,
- * pointwise nodes emit a statement, what another kernel has stored is loaded. Every statement goes into the outermost open loop
- * that has the axes it needs, and the same element is never computed twice in reach of its loop. So hoisting and sharing
- * happen by construction, and what schedule gets is simple: loops over the kernel's index space, and statements.
+ * The element of a value at an index is asked for, and that asks for elements of its arguments:
+ * views only change the index, pointwise nodes emit a statement, what another kernel has stored is
+ * loaded. Every statement goes into the outermost open loop that has the axes it needs, and the
+ * same element is never computed twice in reach of its loop. So hoisting and sharing happen by
+ * construction, and what schedule gets is simple: loops over the kernel's index space, and
+ * statements.
  */
 #include "lower.h"
 
@@ -13,7 +15,7 @@
 
 uint32_t pass_lower_fail(struct lower *l, const char *format, ...)
 {
-    char    text[300];
+    char text[300];
     va_list list;
 
     va_start(list, format);
@@ -22,7 +24,8 @@ uint32_t pass_lower_fail(struct lower *l, const char *format, ...)
     if (!l->failed) {
         const struct ir_node *n = ir_at(l->g, l->at);
         if (n->loc.file)
-            ir_error(l->error, IR_UNSUPPORTED, "%s:%d: %s: %s", n->loc.file, n->loc.line, ir_ops[n->op].name, text);
+            ir_error(l->error, IR_UNSUPPORTED, "%s:%d: %s: %s", n->loc.file, n->loc.line,
+                     ir_ops[n->op].name, text);
         else
             ir_error(l->error, IR_UNSUPPORTED, "%s: %s", ir_ops[n->op].name, text);
     }
@@ -45,8 +48,10 @@ void pass_lower_open(struct lower *l, int axis)
 
 void pass_lower_close(struct lower *l, int axis, int guards, const struct loop_guard *guard)
 {
-    struct lower_scope   *s = &l->scope[--l->scopes];
-    struct loop_statement loop = { .kind = LOOP_FOR, .axis = axis, .guards = guards, .node = l->at };
+    struct lower_scope *s = &l->scope[--l->scopes];
+    struct loop_statement loop = {
+        .kind = LOOP_FOR, .axis = axis, .guards = guards, .node = l->at
+    };
 
     loop.loc = ir_at(l->g, l->at)->loc;
     loop.body = s->block;
@@ -84,7 +89,7 @@ static int home_of_index(struct lower *l, loop_ix ix)
 
     for (int i = 0; i < l->k->sum[ix].count; i++) {
         const struct loop_atom *a = &l->k->atom[l->k->sum[ix].term[i].atom];
-        int                     h = 0;
+        int h = 0;
         if (a->kind == LOOP_ATOM_VALUE)
             h = l->home[a->a];
         else if (a->kind == LOOP_ATOM_DIV)
@@ -97,7 +102,7 @@ static int home_of_index(struct lower *l, loop_ix ix)
 uint32_t pass_lower_emit(struct lower *l, struct loop_statement s)
 {
     uint64_t axes = loop_axes_of(l->k, s.ix);
-    int      least = home_of_index(l, s.ix);
+    int least = home_of_index(l, s.ix);
 
     for (int i = 0; i < 3; i++) {
         axes |= l->k->value[s.args[i]].depends;
@@ -110,11 +115,13 @@ uint32_t pass_lower_emit(struct lower *l, struct loop_statement s)
         least = h > least ? h : least;
     }
     int scope = pass_lower_scope_for(l, axes, least);
-    /* what changes while loops run is read and written where it stands in the text, and nowhere further out */
+    /* what changes while loops run is read and written where it stands in the text, and nowhere
+     * further out */
     bool changing = s.kind == LOOP_LOAD && l->k->buffer[s.buffer].written;
     for (int i = 0; i < 3; i++)
         changing |= l->k->value[s.args[i]].variable;
-    if (changing || s.kind == LOOP_VAR || s.kind == LOOP_SET || s.kind == LOOP_STORE || s.kind == LOOP_FOLD)
+    if (changing || s.kind == LOOP_VAR || s.kind == LOOP_SET || s.kind == LOOP_STORE ||
+        s.kind == LOOP_FOLD)
         scope = l->scopes - 1;
     s.node = l->at;
     s.loc = ir_at(l->g, l->at)->loc;
@@ -130,34 +137,40 @@ uint32_t pass_lower_emit(struct lower *l, struct loop_statement s)
     return s.value;
 }
 
-uint32_t pass_lower_let(struct lower *l, enum ir_op op, enum ir_dtype dtype, uint32_t a, uint32_t b, uint32_t c)
+uint32_t pass_lower_let(struct lower *l, enum ir_op op, enum ir_dtype dtype, uint32_t a, uint32_t b,
+                        uint32_t c)
 {
-    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET, .op = op, .dtype = dtype, .args = { a, b, c } });
+    return pass_lower_emit(
+        l,
+        (struct loop_statement){ .kind = LOOP_LET, .op = op, .dtype = dtype, .args = { a, b, c } });
 }
 
 uint32_t pass_lower_number(struct lower *l, enum ir_dtype dtype, double number)
 {
-    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
-                                                  .op = IR_const,
-                                                  .dtype = dtype,
-                                                  .number = number,
-                                                  .integer = ir_dtypes[dtype].kind == 'f' ? 0 : (int64_t)number });
+    return pass_lower_emit(l, (struct loop_statement){
+                                  .kind = LOOP_LET,
+                                  .op = IR_const,
+                                  .dtype = dtype,
+                                  .number = number,
+                                  .integer = ir_dtypes[dtype].kind == 'f' ? 0 : (int64_t)number });
 }
 
 uint32_t pass_lower_index(struct lower *l, enum ir_dtype dtype, loop_ix ix)
 {
-    uint32_t v = pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET, .op = IR_POISON, .dtype = IR_I64, .ix = ix });
+    uint32_t v = pass_lower_emit(
+        l, (struct loop_statement){ .kind = LOOP_LET, .op = IR_POISON, .dtype = IR_I64, .ix = ix });
 
     return dtype == IR_I64 ? v : pass_lower_let(l, IR_cast, dtype, v, 0, 0);
 }
 
 uint32_t pass_lower_var(struct lower *l, enum ir_dtype dtype, uint32_t start)
 {
-    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_VAR, .dtype = dtype, .args = { start } });
+    return pass_lower_emit(
+        l, (struct loop_statement){ .kind = LOOP_VAR, .dtype = dtype, .args = { start } });
 }
 
-void pass_lower_set(struct lower *l, uint32_t variable, enum ir_op op, uint32_t a, uint32_t b, int guards,
-               const struct loop_guard *guard)
+void pass_lower_set(struct lower *l, uint32_t variable, enum ir_op op, uint32_t a, uint32_t b,
+                    int guards, const struct loop_guard *guard)
 {
     struct loop_statement s = { .kind = LOOP_SET, .op = op, .dtype = l->k->value[variable].dtype };
 
@@ -186,10 +199,10 @@ static bool is_stored(const struct lower *l, ir_val v)
 
 static int buffer_for(struct lower *l, ir_val v)
 {
-    const struct ir_node      *n = ir_at(l->g, v);
+    const struct ir_node *n = ir_at(l->g, v);
     const struct pass_storage *s = &l->c->storage[v.id];
-    const char                *name = n->op == IR_input || n->op == IR_state ? n->text : n->name;
-    int                        b = loop_buffer_of(l->k, name, n->dtype, v, s->elements);
+    const char *name = n->op == IR_input || n->op == IR_state ? n->text : n->name;
+    int b = loop_buffer_of(l->k, name, n->dtype, v, s->elements);
 
     l->k->buffer[b].padded = s->padded;
     return b;
@@ -224,16 +237,17 @@ static uint32_t truth(struct lower *l, int guards, const struct loop_guard *guar
         uint32_t at = pass_lower_index(l, IR_I64, guard[i].ix);
         uint32_t zero = pass_lower_index(l, IR_I64, 0);
         uint32_t limit = pass_lower_index(l, IR_I64, guard[i].limit);
-        uint32_t inside = pass_lower_let(l, IR_and, IR_BOOL, pass_lower_let(l, IR_le, IR_BOOL, zero, at, 0),
-                                    pass_lower_let(l, IR_lt, IR_BOOL, at, limit, 0), 0);
+        uint32_t inside =
+            pass_lower_let(l, IR_and, IR_BOOL, pass_lower_let(l, IR_le, IR_BOOL, zero, at, 0),
+                           pass_lower_let(l, IR_lt, IR_BOOL, at, limit, 0), 0);
         all = all ? pass_lower_let(l, IR_and, IR_BOOL, all, inside, 0) : inside;
     }
     return all;
 }
 
 /* value of a where the guards hold, else b */
-static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const loop_ix *index, int guards,
-                        const struct loop_guard *guard, uint32_t otherwise)
+static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const loop_ix *index,
+                        int guards, const struct loop_guard *guard, uint32_t otherwise)
 {
     int before = l->guards;
 
@@ -256,8 +270,8 @@ static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const lo
 static uint32_t lower_pad(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    loop_ix               inner[IR_RANK];
-    struct loop_guard     guard[IR_RANK];
+    loop_ix inner[IR_RANK];
+    struct loop_guard guard[IR_RANK];
 
     for (int i = 0; i < n->shape.rank; i++) {
         inner[i] = loop_plus(l->k, index[i], loop_const(l->k, -n->attr[0].at[i]));
@@ -269,13 +283,13 @@ static uint32_t lower_pad(struct lower *l, const struct ir_node *n, const loop_i
 
 static uint32_t lower_concat(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
-    int      axis = (int)n->attr[0].at[0];
-    loop_ix  inner[IR_RANK], start = loop_const(l->k, 0);
+    int axis = (int)n->attr[0].at[0];
+    loop_ix inner[IR_RANK], start = loop_const(l->k, 0);
     uint32_t result = 0;
 
     memcpy(inner, index, (size_t)n->shape.rank * sizeof *inner);
     for (int i = 0; i < n->arity; i++) {
-        int64_t           dim = ir_at(l->g, n->args[i])->shape.dim[axis];
+        int64_t dim = ir_at(l->g, n->args[i])->shape.dim[axis];
         struct loop_guard guard;
         if (dim == 0)
             continue;
@@ -293,20 +307,21 @@ static uint32_t lower_concat(struct lower *l, const struct ir_node *n, const loo
 static loop_ix picked(struct lower *l, ir_val v, const loop_ix *index, int64_t limit)
 {
     enum ir_dtype dtype = ir_at(l->g, v)->dtype;
-    uint32_t      at = pass_lower_value(l, v, index);
+    uint32_t at = pass_lower_value(l, v, index);
 
     if (dtype != IR_I64)
         at = pass_lower_let(l, IR_cast, IR_I64, at, 0, 0);
     at = pass_lower_let(l, IR_max, IR_I64, at, pass_lower_index(l, IR_I64, 0), 0);
-    uint32_t last = pass_lower_index(l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, limit), loop_const(l->k, -1)));
+    uint32_t last = pass_lower_index(
+        l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, limit), loop_const(l->k, -1)));
     return loop_value_ix(l->k, pass_lower_let(l, IR_min, IR_I64, at, last, 0));
 }
 
 static uint32_t lower_take(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]), *b = ir_at(l->g, n->args[1]);
-    int                   axis = (int)n->attr[0].at[0];
-    loop_ix               inner[IR_RANK];
+    int axis = (int)n->attr[0].at[0];
+    loop_ix inner[IR_RANK];
 
     for (int i = 0; i < a->shape.rank; i++)
         if (i != axis)
@@ -317,7 +332,7 @@ static uint32_t lower_take(struct lower *l, const struct ir_node *n, const loop_
 
 static uint32_t lower_gather(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
-    int     axis = (int)n->attr[0].at[0];
+    int axis = (int)n->attr[0].at[0];
     loop_ix inner[IR_RANK];
 
     memcpy(inner, index, (size_t)n->shape.rank * sizeof *inner);
@@ -329,10 +344,10 @@ static uint32_t lower_gather(struct lower *l, const struct ir_node *n, const loo
 static uint32_t lower_window_pick(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    int                   spatial = n->attr[0].count, lead = n->shape.rank - spatial;
-    int64_t               taps = 1;
-    loop_ix               inner[IR_RANK];
-    struct loop_guard     guard[IR_RANK];
+    int spatial = n->attr[0].count, lead = n->shape.rank - spatial;
+    int64_t taps = 1;
+    loop_ix inner[IR_RANK];
+    struct loop_guard guard[IR_RANK];
 
     for (int i = 0; i < spatial; i++)
         taps *= n->attr[0].at[i];
@@ -342,12 +357,15 @@ static uint32_t lower_window_pick(struct lower *l, const struct ir_node *n, cons
         int64_t stride = n->attr[1].at[i], pad = n->attr[2].at[2 * i], dilation = n->attr[3].at[i];
         loop_ix t = i ? loop_mod(l->k, tap, n->attr[0].at[i]) : tap;
         tap = loop_div(l->k, tap, n->attr[0].at[i]);
-        inner[lead + i] = loop_plus(l->k, loop_plus(l->k, loop_scale(l->k, index[lead + i], stride),
-                                                    loop_scale(l->k, t, dilation)),
+        inner[lead + i] = loop_plus(l->k,
+                                    loop_plus(l->k, loop_scale(l->k, index[lead + i], stride),
+                                              loop_scale(l->k, t, dilation)),
                                     loop_const(l->k, -pad));
-        guard[i] = (struct loop_guard){ inner[lead + i], loop_dim_ix(l->k, a->shape.dim[lead + i]) };
+        guard[i] =
+            (struct loop_guard){ inner[lead + i], loop_dim_ix(l->k, a->shape.dim[lead + i]) };
     }
-    return by_case(l, n->dtype, n->args[0], inner, spatial, guard, pass_lower_number(l, n->dtype, 0));
+    return by_case(l, n->dtype, n->args[0], inner, spatial, guard,
+                   pass_lower_number(l, n->dtype, 0));
 }
 
 static uint32_t lower_bits(struct lower *l, const struct ir_node *n, const loop_ix *index)
@@ -359,13 +377,14 @@ static uint32_t lower_bits(struct lower *l, const struct ir_node *n, const loop_
             return pass_lower_fail(l, "a symbolic extent that is not the first");
         flat = loop_plus(l->k, loop_scale(l->k, flat, i ? n->shape.dim[i] : 1), index[i]);
     }
-    return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
-                                                  .op = IR_bits,
-                                                  .dtype = n->dtype,
-                                                  .ix = flat,
-                                                  .integer = n->attr[0].at[0],
-                                                  .args = { pass_lower_value(l, n->args[0], NULL),
-                                                            pass_lower_value(l, n->args[1], NULL) } });
+    return pass_lower_emit(
+        l, (struct loop_statement){ .kind = LOOP_LET,
+                                    .op = IR_bits,
+                                    .dtype = n->dtype,
+                                    .ix = flat,
+                                    .integer = n->attr[0].at[0],
+                                    .args = { pass_lower_value(l, n->args[0], NULL),
+                                              pass_lower_value(l, n->args[1], NULL) } });
 }
 
 /* ---- the element of a value at an index ---- */
@@ -373,8 +392,8 @@ static uint32_t lower_bits(struct lower *l, const struct ir_node *n, const loop_
 static uint32_t compute(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
-    loop_ix               inner[IR_RANK];
-    uint32_t              arg[3] = { 0 };
+    loop_ix inner[IR_RANK];
+    uint32_t arg[3] = { 0 };
 
     if (n->op == IR_stop_gradient)
         return pass_lower_value(l, n->args[0], index);
@@ -393,10 +412,10 @@ static uint32_t compute(struct lower *l, ir_val v, const loop_ix *index)
     switch (n->op) {
     case IR_const:
         return pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LET,
-                                                      .op = IR_const,
-                                                      .dtype = n->dtype,
-                                                      .number = ir_number_of(n),
-                                                      .integer = n->attr[0].at[0] });
+                                                           .op = IR_const,
+                                                           .dtype = n->dtype,
+                                                           .number = ir_number_of(n),
+                                                           .integer = n->attr[0].at[0] });
     case IR_iota:
         return pass_lower_index(l, n->dtype, index[n->attr[0].at[0]]);
     case IR_size:
@@ -423,9 +442,9 @@ static uint32_t compute(struct lower *l, ir_val v, const loop_ix *index)
 uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
-    uint32_t              value;
-    uint64_t              axes = 0;
-    ir_val                before = l->at;
+    uint32_t value;
+    uint64_t axes = 0;
+    ir_val before = l->at;
 
     if (l->failed)
         return 0;
@@ -433,7 +452,8 @@ uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
         for (int m = 0; m < l->scope[s].memos; m++) {
             const struct lower_memo *memo = &l->scope[s].memo[m];
             if (memo->node.id == v.id && memo->guards == l->guards && !l->guards &&
-                (!n->shape.rank || !memcmp(memo->index, index, (size_t)n->shape.rank * sizeof *index)))
+                (!n->shape.rank ||
+                 !memcmp(memo->index, index, (size_t)n->shape.rank * sizeof *index)))
                 return memo->value;
         }
     if (n->loc.file || n->name)
@@ -446,7 +466,8 @@ uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
         axes |= loop_axes_of(l->k, index[i]);
     struct lower_scope *s = &l->scope[pass_lower_scope_for(l, axes, l->home[value])];
     if (s->memos == s->room) {
-        struct lower_memo *bigger = ir_alloc(l->c->arena, (size_t)(2 * s->room + 16) * sizeof *bigger);
+        struct lower_memo *bigger =
+            ir_alloc(l->c->arena, (size_t)(2 * s->room + 16) * sizeof *bigger);
         if (s->memos)
             memcpy(bigger, s->memo, (size_t)s->memos * sizeof *bigger);
         s->memo = bigger;
@@ -461,12 +482,14 @@ uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
 
 /* ---- the kernel ---- */
 
-/* what the loops are called: images have names of their own, and so have the weights of their convolutions */
+/* what the loops are called: images have names of their own, and so have the weights of their
+ * convolutions */
 static const char *axis_name(const struct lower *l, const struct ir_shape *domain, int axis)
 {
     static const char *const plain[IR_RANK] = { "i", "j", "k", "l", "m", "n", "o", "p" };
-    static const char *const image[] = { "n", "c", "h", "w" }, *const weight[] = { "co", "ci", "r", "q" };
-    const struct ir_kernel  *kernel = &l->c->program->kernels[l->kernel];
+    static const char *const image[] = { "n", "c", "h", "w" }, *const weight[] = { "co", "ci", "r",
+                                                                                   "q" };
+    const struct ir_kernel *kernel = &l->c->program->kernels[l->kernel];
 
     if (domain->rank != 4)
         return plain[axis];
@@ -476,7 +499,7 @@ static const char *axis_name(const struct lower *l, const struct ir_shape *domai
 static void store(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
-    ir_val                to = n->op == IR_assign ? n->args[0] : v;
+    ir_val to = n->op == IR_assign ? n->args[0] : v;
     struct loop_statement s = { .kind = LOOP_STORE, .dtype = n->dtype };
 
     s.args[0] = pass_lower_value(l, v, index);
@@ -494,14 +517,16 @@ static bool find_row(struct lower *l, const struct ir_kernel *kernel)
 {
     for (int i = 0; i < kernel->count; i++) {
         const struct ir_node *n = ir_at(l->g, kernel->nodes[i]);
-        if (n->op != IR_sum && n->op != IR_prod && n->op != IR_amax && n->op != IR_amin && n->op != IR_all &&
-            n->op != IR_any)
+        if (n->op != IR_sum && n->op != IR_prod && n->op != IR_amax && n->op != IR_amin &&
+            n->op != IR_all && n->op != IR_any)
             continue;
         if (ir_order(l->g, n).kind != IR_LANES)
             continue;
         const struct ir_shape *domain = &ir_at(l->g, n->args[0])->shape;
-        if (l->row_domain && (l->row_prefix != n->shape.rank || !ir_same_shape(domain, l->row_domain))) {
-            pass_lower_fail(l, "kernel %s reduces rows of two kinds: they cannot be one kernel", kernel->name);
+        if (l->row_domain &&
+            (l->row_prefix != n->shape.rank || !ir_same_shape(domain, l->row_domain))) {
+            pass_lower_fail(l, "kernel %s reduces rows of two kinds: they cannot be one kernel",
+                            kernel->name);
             return false;
         }
         l->row_domain = domain;
@@ -527,9 +552,9 @@ static bool is_empty(const struct ir_shape *s)
 static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
 {
     const struct ir_shape *domain = l->row_domain;
-    loop_ix                index[IR_RANK], flat, to = loop_const(l->k, 1);
-    int                    axis[IR_RANK], prefix = l->row_prefix;
-    int64_t                most = 1;
+    loop_ix index[IR_RANK], flat, to = loop_const(l->k, 1);
+    int axis[IR_RANK], prefix = l->row_prefix;
+    int64_t most = 1;
 
     for (int i = 0; i < prefix; i++) {
         axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
@@ -569,14 +594,15 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
 static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
 {
     const struct ir_shape *domain = NULL;
-    loop_ix                index[IR_RANK];
-    int                    axis[IR_RANK];
+    loop_ix index[IR_RANK];
+    int axis[IR_RANK];
 
     for (int i = 0; i < kernel->count; i++)
         if (is_output(l, kernel->nodes[i])) {
             const struct ir_shape *s = &ir_at(l->g, kernel->nodes[i])->shape;
             if (domain && !ir_same_shape(domain, s)) {
-                pass_lower_fail(l, "kernel %s has results of two shapes: they cannot be one kernel", kernel->name);
+                pass_lower_fail(l, "kernel %s has results of two shapes: they cannot be one kernel",
+                                kernel->name);
                 return;
             }
             domain = s;
@@ -604,7 +630,8 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
 static void describe(struct lower *l, struct ir_text *out, ir_val v, int depth, bool inner)
 {
     static const char *const infix[IR_OPS] = {
-        [IR_add] = " + ", [IR_sub] = " - ", [IR_mul] = " * ", [IR_div] = " / ", [IR_lt] = " < ", [IR_le] = " <= ", [IR_eq] = " == ", [IR_dot] = " @ "
+        [IR_add] = " + ", [IR_sub] = " - ", [IR_mul] = " * ", [IR_div] = " / ",
+        [IR_lt] = " < ",  [IR_le] = " <= ", [IR_eq] = " == ", [IR_dot] = " @ "
     };
     const struct ir_node *n = ir_at(l->g, v);
 
@@ -620,7 +647,8 @@ static void describe(struct lower *l, struct ir_text *out, ir_val v, int depth, 
         ir_put(out, "%.40s", n->text);
         return;
     }
-    if ((l->c->kernel_of[v.id] != l->kernel && l->c->kernel_of[v.id] >= 0) || depth == 0 || out->size > 200) {
+    if ((l->c->kernel_of[v.id] != l->kernel && l->c->kernel_of[v.id] >= 0) || depth == 0 ||
+        out->size > 200) {
         ir_put(out, depth == 0 || out->size > 200 ? ".." : "%s%u", ir_ops[n->op].name, v.id);
         return;
     }
@@ -646,9 +674,9 @@ static const char *explain(struct lower *l, const struct ir_kernel *kernel)
     struct ir_text all = { 0 };
 
     for (int i = 0; i < kernel->count; i++) {
-        ir_val                v = kernel->nodes[i];
+        ir_val v = kernel->nodes[i];
         const struct ir_node *n = ir_at(l->g, v);
-        struct ir_text        one = { 0 };
+        struct ir_text one = { 0 };
         if (!is_output(l, v))
             continue;
         if (n->op == IR_assign)
@@ -671,11 +699,11 @@ static const char *explain(struct lower *l, const struct ir_kernel *kernel)
     return text;
 }
 
-struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, const struct pass_options *options,
-                               struct ir_error *error)
+struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel,
+                               const struct pass_options *options, struct ir_error *error)
 {
     const struct ir_kernel *of = &c->program->kernels[kernel];
-    struct lower           *l = ir_alloc(c->arena, sizeof *l);
+    struct lower *l = ir_alloc(c->arena, sizeof *l);
 
     l->c = c;
     l->g = c->program->graph;

@@ -1,8 +1,10 @@
 /*
- * lower_reduce: the rows of ops.def that need loops of their own: reductions, contractions, windows, scatters.
+ * lower_reduce: the rows of ops.def that need loops of their own: reductions, contractions,
+ * windows, scatters.
  *
- * Each is a variable, loops along the reduced axes in the order that ir_order() lays down, and an update; the loops that run
- * over a border's outside carry guards. None is special: a matrix product is a reduction of a product.
+ * Each is a variable, loops along the reduced axes in the order that ir_order() lays down, and an
+ * update; the loops that run over a border's outside carry guards. None is special: a matrix
+ * product is a reduction of a product.
  */
 #include "lower.h"
 
@@ -10,7 +12,7 @@
 #include <string.h>
 
 struct taps { /* a position along a spatial axis for a tap: at * stride + tap * dilation - pad */
-    loop_ix           at;
+    loop_ix at;
     struct loop_guard inside;
 };
 
@@ -38,7 +40,7 @@ static uint32_t neutral(struct lower *l, enum ir_op step, enum ir_dtype dtype)
 {
     struct loop_statement s = { .kind = LOOP_LET, .op = IR_const, .dtype = dtype };
     const struct ir_dtype_info *info = &ir_dtypes[dtype];
-    int                         bits = 8 * info->bytes;
+    int bits = 8 * info->bytes;
 
     switch (step) {
     case IR_mul:
@@ -52,7 +54,9 @@ static uint32_t neutral(struct lower *l, enum ir_op step, enum ir_dtype dtype)
         break;
     case IR_min:
         s.number = INFINITY;
-        s.integer = info->kind == 'i' ? INT64_MAX >> (64 - bits) : info->kind == 'b' ? 1 : (int64_t)(UINT64_MAX >> (64 - bits));
+        s.integer = info->kind == 'i'   ? INT64_MAX >> (64 - bits)
+                    : info->kind == 'b' ? 1
+                                        : (int64_t)(UINT64_MAX >> (64 - bits));
         break;
     default:
         break;
@@ -65,9 +69,9 @@ static uint32_t neutral(struct lower *l, enum ir_op step, enum ir_dtype dtype)
 static uint32_t reduce_row(struct lower *l, const struct ir_node *n)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    loop_ix               index[IR_RANK], flat = loop_axis_ix(l->k, l->row_axis);
+    loop_ix index[IR_RANK], flat = loop_axis_ix(l->k, l->row_axis);
     struct loop_statement s = { .kind = LOOP_FOLD, .op = step_of(n->op), .dtype = n->dtype };
-    int                   axis = 0;
+    int axis = 0;
 
     /* the same index the kernel's own loops have: the axes before row_axis, in their order */
     for (int i = 0; i < l->row_prefix; i++, axis++)
@@ -83,16 +87,16 @@ static uint32_t reduce_row(struct lower *l, const struct ir_node *n)
     return l->failed ? 0 : pass_lower_emit(l, s);
 }
 
-/* Loops from the variable `into` along axes[0..n): the first cut in pieces of `piece` indices, each summed by itself. body adds one. */
+/* Loops from the variable `into` along axes[0..n): the first cut in pieces of `piece` indices, each
+ * summed by itself. body adds one. */
 struct nest {
     struct lower *l;
-    enum ir_op    step;
-    int           axes;
-    int           axis[IR_RANK + 2];
-    int           guards[IR_RANK + 2]; /* around the loop of that axis */
+    enum ir_op step;
+    int axes;
+    int axis[IR_RANK + 2];
+    int guards[IR_RANK + 2];                 /* around the loop of that axis */
     struct loop_guard guard[IR_RANK + 2][4]; /* two for each spatial axis but the last */
 };
-
 
 static void open_all(struct nest *nest, int from)
 {
@@ -120,13 +124,14 @@ static int ordered_axis(struct lower *l, const char *name, int64_t dim)
     return axis;
 }
 
-/* Cuts axis 0 of the nest in pieces: axis 0 becomes the piece, a new axis 1 the index in it. Gives the expression of the index. */
+/* Cuts axis 0 of the nest in pieces: axis 0 becomes the piece, a new axis 1 the index in it. Gives
+ * the expression of the index. */
 static loop_ix cut(struct nest *nest, int64_t piece)
 {
     struct loop_kernel *k = nest->l->k;
-    int                 whole = nest->axis[0];
-    int64_t             extent = k->axis[whole].hi;
-    loop_ix             to = k->axis[whole].to;
+    int whole = nest->axis[0];
+    int64_t extent = k->axis[whole].hi;
+    loop_ix to = k->axis[whole].to;
 
     for (int i = nest->axes; i > 0; i--) {
         nest->axis[i] = nest->axis[i - 1];
@@ -135,8 +140,9 @@ static loop_ix cut(struct nest *nest, int64_t piece)
     }
     nest->axes++;
     nest->guards[0] = 0;
-    nest->axis[0] = loop_axis_new(k, "piece", loop_div(k, loop_plus(k, to, loop_const(k, piece - 1)), piece),
-                                  (extent + piece - 1) / piece);
+    nest->axis[0] =
+        loop_axis_new(k, "piece", loop_div(k, loop_plus(k, to, loop_const(k, piece - 1)), piece),
+                      (extent + piece - 1) / piece);
     k->axis[nest->axis[0]].ordered = true;
     loop_ix start = loop_scale(k, loop_axis_ix(k, nest->axis[0]), piece);
     /* the last piece may be short: its loop ends where the whole ends */
@@ -149,20 +155,20 @@ static loop_ix cut(struct nest *nest, int64_t piece)
 static uint32_t reduce_axes(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    struct ir_order       order = ir_order(l->g, n);
-    struct nest           nest = { .l = l, .step = step_of(n->op) };
-    loop_ix               inner[IR_RANK];
-    bool                  reduced[IR_RANK] = { false };
-    loop_ix               first = 0;
-    uint32_t              start = neutral(l, nest.step, n->dtype);
+    struct ir_order order = ir_order(l->g, n);
+    struct nest nest = { .l = l, .step = step_of(n->op) };
+    loop_ix inner[IR_RANK];
+    bool reduced[IR_RANK] = { false };
+    loop_ix first = 0;
+    uint32_t start = neutral(l, nest.step, n->dtype);
 
     for (int i = 0; i < n->attr[0].count; i++) {
         reduced[n->attr[0].at[i]] = true;
         nest.axis[nest.axes++] = ordered_axis(l, "r", a->shape.dim[n->attr[0].at[i]]);
     }
-    bool    pieces = order.piece && l->k->axis[nest.axis[0]].hi > order.piece;
-    int     firsts = nest.axis[0];
-    bool    cuts = pieces && order.piece > 1; /* a piece of one index is the loop itself */
+    bool pieces = order.piece && l->k->axis[nest.axis[0]].hi > order.piece;
+    int firsts = nest.axis[0];
+    bool cuts = pieces && order.piece > 1; /* a piece of one index is the loop itself */
     if (cuts)
         first = cut(&nest, order.piece);
     else
@@ -194,20 +200,23 @@ static uint32_t reduce_axes(struct lower *l, const struct ir_node *n, const loop
 }
 
 /* is `x` to be preferred to `best`: greater (less), or the first NaN */
-static uint32_t preferred(struct lower *l, bool most, enum ir_dtype dtype, uint32_t x, uint32_t best)
+static uint32_t preferred(struct lower *l, bool most, enum ir_dtype dtype, uint32_t x,
+                          uint32_t best)
 {
-    uint32_t better = most ? pass_lower_let(l, IR_lt, IR_BOOL, best, x, 0) : pass_lower_let(l, IR_lt, IR_BOOL, x, best, 0);
+    uint32_t better = most ? pass_lower_let(l, IR_lt, IR_BOOL, best, x, 0)
+                           : pass_lower_let(l, IR_lt, IR_BOOL, x, best, 0);
 
     if (ir_dtypes[dtype].kind != 'f')
         return better;
     uint32_t nan = pass_lower_let(l, IR_and, IR_BOOL, pass_lower_let(l, IR_ne, IR_BOOL, x, x, 0),
-                             pass_lower_let(l, IR_eq, IR_BOOL, best, best, 0), 0);
+                                  pass_lower_let(l, IR_eq, IR_BOOL, best, best, 0), 0);
     return pass_lower_let(l, IR_or, IR_BOOL, better, nan, 0);
 }
 
 /* best and where of what the open loops give: two variables that move together */
-static void keep_better(struct lower *l, bool most, enum ir_dtype dtype, uint32_t best, uint32_t where, uint32_t x,
-                        uint32_t here, int guards, const struct loop_guard *guard)
+static void keep_better(struct lower *l, bool most, enum ir_dtype dtype, uint32_t best,
+                        uint32_t where, uint32_t x, uint32_t here, int guards,
+                        const struct loop_guard *guard)
 {
     uint32_t better = preferred(l, most, dtype, x, best);
     uint32_t place = pass_lower_let(l, IR_select, l->k->value[where].dtype, better, here, where);
@@ -220,9 +229,9 @@ static void keep_better(struct lower *l, bool most, enum ir_dtype dtype, uint32_
 static uint32_t reduce_arg(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    struct nest           nest = { .l = l };
-    loop_ix               inner[IR_RANK], at = loop_const(l->k, 0);
-    int                   only = n->attr[0].count ? (int)n->attr[0].at[0] : -1;
+    struct nest nest = { .l = l };
+    loop_ix inner[IR_RANK], at = loop_const(l->k, 0);
+    int only = n->attr[0].count ? (int)n->attr[0].at[0] : -1;
 
     for (int i = 0, j = 0; i < a->shape.rank; i++) {
         if (only >= 0 && i != only) {
@@ -235,12 +244,12 @@ static uint32_t reduce_arg(struct lower *l, const struct ir_node *n, const loop_
         inner[i] = loop_axis_ix(l->k, nest.axis[nest.axes++]);
         at = loop_plus(l->k, loop_scale(l->k, at, nest.axes > 1 ? a->shape.dim[i] : 1), inner[i]);
     }
-    bool     most = n->op == IR_argmax;
+    bool most = n->op == IR_argmax;
     uint32_t best = pass_lower_var(l, a->dtype, neutral(l, most ? IR_max : IR_min, a->dtype));
     uint32_t where = pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0));
     open_all(&nest, 0);
-    keep_better(l, most, a->dtype, best, where, pass_lower_value(l, n->args[0], inner), pass_lower_index(l, n->dtype, at), 0,
-                NULL);
+    keep_better(l, most, a->dtype, best, where, pass_lower_value(l, n->args[0], inner),
+                pass_lower_index(l, n->dtype, at), 0, NULL);
     close_all(&nest, 0);
     return where;
 }
@@ -248,7 +257,8 @@ static uint32_t reduce_arg(struct lower *l, const struct ir_node *n, const loop_
 /* ---- contractions ---- */
 
 /* the update of a contraction: fused multiply-add for floats */
-static void multiply_add(struct lower *l, uint32_t sum, uint32_t a, uint32_t b, int guards, const struct loop_guard *guard)
+static void multiply_add(struct lower *l, uint32_t sum, uint32_t a, uint32_t b, int guards,
+                         const struct loop_guard *guard)
 {
     pass_lower_set(l, sum, IR_dot, a, b, guards, guard);
 }
@@ -256,13 +266,14 @@ static void multiply_add(struct lower *l, uint32_t sum, uint32_t a, uint32_t b, 
 static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]), *b = ir_at(l->g, n->args[1]);
-    const char           *first = n->text, *second = strchr(n->text, ',') + 1, *result = strstr(n->text, "->") + 2;
-    struct ir_order       order = ir_order(l->g, n);
-    struct nest           nest = { .l = l, .step = IR_add };
-    loop_ix               of[128] = { 0 }, inner_a[IR_RANK], inner_b[IR_RANK];
-    char                  letters[IR_RANK + 1];
-    int                   contracted = ir_contracted(n, letters);
-    uint32_t              zero = pass_lower_number(l, n->dtype, 0);
+    const char *first = n->text, *second = strchr(n->text, ',') + 1,
+               *result = strstr(n->text, "->") + 2;
+    struct ir_order order = ir_order(l->g, n);
+    struct nest nest = { .l = l, .step = IR_add };
+    loop_ix of[128] = { 0 }, inner_a[IR_RANK], inner_b[IR_RANK];
+    char letters[IR_RANK + 1];
+    int contracted = ir_contracted(n, letters);
+    uint32_t zero = pass_lower_number(l, n->dtype, 0);
 
     for (int i = 0; result[i]; i++)
         of[(unsigned char)result[i]] = index[i];
@@ -285,7 +296,8 @@ static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loo
         part = pass_lower_var(l, n->dtype, zero);
     }
     open_all(&nest, pieces);
-    uint32_t x = pass_lower_value(l, n->args[0], inner_a), y = pass_lower_value(l, n->args[1], inner_b);
+    uint32_t x = pass_lower_value(l, n->args[0], inner_a),
+             y = pass_lower_value(l, n->args[1], inner_b);
     multiply_add(l, part, x, y, 0, NULL);
     close_all(&nest, pieces);
     if (pieces) {
@@ -297,9 +309,9 @@ static uint32_t contract_dot(struct lower *l, const struct ir_node *n, const loo
 
 /* attributes of a convolution, by spatial axis */
 struct conv {
-    int            spatial;
+    int spatial;
     const int64_t *stride, *pad, *dilation;
-    int64_t        groups;
+    int64_t groups;
 };
 
 static struct conv conv_of(const struct ir_node *n)
@@ -309,9 +321,11 @@ static struct conv conv_of(const struct ir_node *n)
 }
 
 /* where in x a tap of an output position lies */
-static struct taps in_x(struct lower *l, const struct conv *c, int i, loop_ix out, loop_ix tap, int64_t extent)
+static struct taps in_x(struct lower *l, const struct conv *c, int i, loop_ix out, loop_ix tap,
+                        int64_t extent)
 {
-    loop_ix at = loop_plus(l->k, loop_scale(l->k, out, c->stride[i]), loop_scale(l->k, tap, c->dilation[i]));
+    loop_ix at =
+        loop_plus(l->k, loop_scale(l->k, out, c->stride[i]), loop_scale(l->k, tap, c->dilation[i]));
 
     at = loop_plus(l->k, at, loop_const(l->k, -c->pad[2 * i]));
     return (struct taps){ at, { at, loop_dim_ix(l->k, extent) } };
@@ -336,7 +350,8 @@ static void guard_loop(struct nest *nest, int axis, struct loop_guard guard)
             nest->guard[i][nest->guards[i]++] = guard;
 }
 
-/* what is loaded inside has the loops' conditions too, lest it is hoisted out of them; the emitter knows them for settled inside */
+/* what is loaded inside has the loops' conditions too, lest it is hoisted out of them; the emitter
+ * knows them for settled inside */
 static void guard_loads(const struct nest *nest)
 {
     struct lower *l = nest->l;
@@ -349,14 +364,14 @@ static void guard_loads(const struct nest *nest)
 static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *x = ir_at(l->g, n->args[0]), *w = ir_at(l->g, n->args[1]);
-    struct conv           c = conv_of(n);
-    struct nest           nest = { .l = l };
-    loop_ix               ix[IR_RANK], iw[IR_RANK];
-    int                   tap[IR_RANK];
-    struct taps           at[IR_RANK];
-    int                   channel = ordered_axis(l, "ci", w->shape.dim[1]);
-    struct loop_guard     inner[2];
-    int                   inners = 0;
+    struct conv c = conv_of(n);
+    struct nest nest = { .l = l };
+    loop_ix ix[IR_RANK], iw[IR_RANK];
+    int tap[IR_RANK];
+    struct taps at[IR_RANK];
+    int channel = ordered_axis(l, "ci", w->shape.dim[1]);
+    struct loop_guard inner[2];
+    int inners = 0;
 
     for (int i = 0; i < c.spatial; i++) {
         tap[i] = ordered_axis(l, i == c.spatial - 1 ? "q" : "r", w->shape.dim[2 + i]);
@@ -368,12 +383,14 @@ static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const lo
     ix[0] = index[0];
     iw[0] = index[1];
     iw[1] = loop_axis_ix(l->k, channel);
-    loop_ix group = loop_div(l->k, index[1], w->shape.dim[0] / c.groups ? w->shape.dim[0] / c.groups : 1);
+    loop_ix group =
+        loop_div(l->k, index[1], w->shape.dim[0] / c.groups ? w->shape.dim[0] / c.groups : 1);
     ix[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, w->shape.dim[1]) : 0, iw[1]);
     uint32_t sum = pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0));
     for (int i = 0; i < nest.axes; i++) {
         pass_lower_open(l, nest.axis[i]);
-        for (int s = 0; s < c.spatial - 1; s++) /* a row outside is skipped whole: its guard stands around the channels */
+        for (int s = 0; s < c.spatial - 1;
+             s++) /* a row outside is skipped whole: its guard stands around the channels */
             if (nest.axis[i] == channel)
                 guard_loop(&nest, channel, at[s].inside);
     }
@@ -391,14 +408,16 @@ static uint32_t contract_conv(struct lower *l, const struct ir_node *n, const lo
     return sum;
 }
 
-/* Output positions that reach position `in` of the input by a tap: (in + pad - tap * dilation) / stride where that is whole. */
+/* Output positions that reach position `in` of the input by a tap: (in + pad - tap * dilation) /
+ * stride where that is whole. */
 static struct loop_ix_pair {
-    loop_ix           at;
+    loop_ix at;
     struct loop_guard whole, inside;
-} reaching(struct lower *l, loop_ix in, loop_ix tap, int64_t stride, int64_t pad, int64_t dilation, int64_t extent)
+} reaching(struct lower *l, loop_ix in, loop_ix tap, int64_t stride, int64_t pad, int64_t dilation,
+           int64_t extent)
 {
     struct loop_ix_pair p;
-    loop_ix             reach = loop_plus(l->k, in, loop_const(l->k, pad));
+    loop_ix reach = loop_plus(l->k, in, loop_const(l->k, pad));
 
     reach = loop_plus(l->k, reach, loop_scale(l->k, tap, -dilation));
     p.at = loop_div(l->k, reach, stride);
@@ -417,26 +436,29 @@ static int keep_guard(struct lower *l, struct loop_guard *list, int count, struc
 static uint32_t contract_conv_input(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *y = ir_at(l->g, n->args[0]), *w = ir_at(l->g, n->args[1]);
-    struct conv           c = conv_of(n);
-    struct nest           nest = { .l = l };
-    loop_ix               iy[IR_RANK], iw[IR_RANK];
-    int                   tap[IR_RANK];
-    struct loop_ix_pair   at[IR_RANK];
-    int64_t               per_group = w->shape.dim[0] / c.groups;
-    int                   channel = ordered_axis(l, "co", per_group);
-    struct loop_guard     inner[4];
-    int                   inners = 0;
+    struct conv c = conv_of(n);
+    struct nest nest = { .l = l };
+    loop_ix iy[IR_RANK], iw[IR_RANK];
+    int tap[IR_RANK];
+    struct loop_ix_pair at[IR_RANK];
+    int64_t per_group = w->shape.dim[0] / c.groups;
+    int channel = ordered_axis(l, "co", per_group);
+    struct loop_guard inner[4];
+    int inners = 0;
 
     for (int i = 0; i < c.spatial; i++) {
         tap[i] = ordered_axis(l, i == c.spatial - 1 ? "q" : "r", w->shape.dim[2 + i]);
-        iw[2 + i] = turned(l, loop_axis_ix(l->k, tap[i]), w->shape.dim[2 + i]); /* descending taps: ascending addresses of y */
-        at[i] = reaching(l, index[2 + i], iw[2 + i], c.stride[i], c.pad[2 * i], c.dilation[i], y->shape.dim[2 + i]);
+        iw[2 + i] = turned(l, loop_axis_ix(l->k, tap[i]),
+                           w->shape.dim[2 + i]); /* descending taps: ascending addresses of y */
+        at[i] = reaching(l, index[2 + i], iw[2 + i], c.stride[i], c.pad[2 * i], c.dilation[i],
+                         y->shape.dim[2 + i]);
         iy[2 + i] = at[i].at;
     }
     order_taps(&nest, c.spatial, tap, channel);
     loop_ix group = loop_div(l->k, index[1], w->shape.dim[1] ? w->shape.dim[1] : 1);
     iy[0] = index[0];
-    iy[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, per_group) : 0, loop_axis_ix(l->k, channel));
+    iy[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, per_group) : 0,
+                      loop_axis_ix(l->k, channel));
     iw[0] = iy[1];
     iw[1] = c.groups > 1 ? loop_mod(l->k, index[1], w->shape.dim[1]) : index[1];
     uint32_t sum = pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0));
@@ -464,17 +486,18 @@ static uint32_t contract_conv_input(struct lower *l, const struct ir_node *n, co
 static uint32_t contract_conv_weight(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *x = ir_at(l->g, n->args[0]), *y = ir_at(l->g, n->args[1]);
-    struct conv           c = conv_of(n);
-    struct nest           nest = { .l = l };
-    loop_ix               ix[IR_RANK], iy[IR_RANK];
-    struct loop_guard     inner[IR_RANK];
-    int                   inners = 0, last = 0;
-    uint32_t              zero = pass_lower_number(l, n->dtype, 0);
+    struct conv c = conv_of(n);
+    struct nest nest = { .l = l };
+    loop_ix ix[IR_RANK], iy[IR_RANK];
+    struct loop_guard inner[IR_RANK];
+    int inners = 0, last = 0;
+    uint32_t zero = pass_lower_number(l, n->dtype, 0);
 
     nest.axis[nest.axes++] = ordered_axis(l, "n", x->shape.dim[0]);
     ix[0] = iy[0] = loop_axis_ix(l->k, nest.axis[0]);
     for (int i = 0; i < c.spatial; i++) {
-        last = nest.axis[nest.axes++] = ordered_axis(l, i == c.spatial - 1 ? "w" : "h", y->shape.dim[2 + i]);
+        last = nest.axis[nest.axes++] =
+            ordered_axis(l, i == c.spatial - 1 ? "w" : "h", y->shape.dim[2 + i]);
         iy[2 + i] = loop_axis_ix(l->k, last);
         struct taps at = in_x(l, &c, i, iy[2 + i], index[2 + i], x->shape.dim[2 + i]);
         ix[2 + i] = at.at;
@@ -486,9 +509,11 @@ static uint32_t contract_conv_weight(struct lower *l, const struct ir_node *n, c
             inner[inners++] = at.inside;
         }
     }
-    loop_ix group = loop_div(l->k, index[0], y->shape.dim[1] / c.groups ? y->shape.dim[1] / c.groups : 1);
+    loop_ix group =
+        loop_div(l->k, index[0], y->shape.dim[1] / c.groups ? y->shape.dim[1] / c.groups : 1);
     iy[1] = index[0];
-    ix[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, x->shape.dim[1] / c.groups) : 0, index[1]);
+    ix[1] = loop_plus(l->k, c.groups > 1 ? loop_scale(l->k, group, x->shape.dim[1] / c.groups) : 0,
+                      index[1]);
     uint32_t sum = pass_lower_var(l, n->dtype, zero);
     pass_lower_open(l, nest.axis[0]);
     uint32_t part = pass_lower_var(l, n->dtype, zero);
@@ -512,26 +537,26 @@ static uint32_t contract_conv_weight(struct lower *l, const struct ir_node *n, c
 static uint32_t reduce_window(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    struct conv           c = { n->attr[0].count, n->attr[1].at, n->attr[2].at, n->attr[3].at, 1 };
-    struct nest           nest = { .l = l, .step = step_of(n->op) };
-    int                   lead = n->shape.rank - c.spatial, guards = 0;
-    loop_ix               inner[IR_RANK], number = loop_const(l->k, 0);
-    struct loop_guard     guard[IR_RANK];
-    bool                  arg = n->op == IR_window_argmax;
+    struct conv c = { n->attr[0].count, n->attr[1].at, n->attr[2].at, n->attr[3].at, 1 };
+    struct nest nest = { .l = l, .step = step_of(n->op) };
+    int lead = n->shape.rank - c.spatial, guards = 0;
+    loop_ix inner[IR_RANK], number = loop_const(l->k, 0);
+    struct loop_guard guard[IR_RANK];
+    bool arg = n->op == IR_window_argmax;
 
     if (lead)
         memcpy(inner, index, (size_t)lead * sizeof *inner);
     for (int i = 0; i < c.spatial; i++) {
         nest.axis[nest.axes] = ordered_axis(l, i == c.spatial - 1 ? "q" : "r", n->attr[0].at[i]);
-        loop_ix     tap = loop_axis_ix(l->k, nest.axis[nest.axes++]);
+        loop_ix tap = loop_axis_ix(l->k, nest.axis[nest.axes++]);
         struct taps at = in_x(l, &c, i, index[lead + i], tap, a->shape.dim[lead + i]);
         inner[lead + i] = at.at;
         guards = keep_guard(l, guard, guards, at.inside);
         number = loop_plus(l->k, loop_scale(l->k, number, n->attr[0].at[i]), tap);
     }
     enum ir_op step = arg ? IR_max : nest.step;
-    uint32_t   best = pass_lower_var(l, a->dtype, neutral(l, step, a->dtype));
-    uint32_t   where = arg ? pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0)) : 0;
+    uint32_t best = pass_lower_var(l, a->dtype, neutral(l, step, a->dtype));
+    uint32_t where = arg ? pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0)) : 0;
     open_all(&nest, 0);
     int before = l->guards;
     for (int i = 0; i < guards; i++)
@@ -539,24 +564,27 @@ static uint32_t reduce_window(struct lower *l, const struct ir_node *n, const lo
     uint32_t x = pass_lower_value(l, n->args[0], inner);
     l->guards = before;
     if (arg)
-        keep_better(l, true, a->dtype, best, where, x, pass_lower_index(l, n->dtype, number), guards, guard);
+        keep_better(l, true, a->dtype, best, where, x, pass_lower_index(l, n->dtype, number),
+                    guards, guard);
     else
         pass_lower_set(l, best, step, x, 0, guards, guard);
     close_all(&nest, 0);
     return arg ? where : best;
 }
 
-/* transposes of windows: an element gets from every window that holds it, windows ascending, i.e. taps descending */
+/* transposes of windows: an element gets from every window that holds it, windows ascending, i.e.
+ * taps descending */
 static uint32_t spread_window(struct lower *l, const struct ir_node *n, const loop_ix *index)
 {
     const struct ir_node *a = ir_at(l->g, n->args[0]);
-    int                   spatial = n->attr[0].count, lead = n->shape.rank - spatial, guards = 0;
-    bool                  place = n->op == IR_window_place, apart = true;
-    struct nest           nest = { .l = l };
-    loop_ix               inner[IR_RANK], number = loop_const(l->k, 0);
-    struct loop_guard     guard[2 * IR_RANK];
+    int spatial = n->attr[0].count, lead = n->shape.rank - spatial, guards = 0;
+    bool place = n->op == IR_window_place, apart = true;
+    struct nest nest = { .l = l };
+    loop_ix inner[IR_RANK], number = loop_const(l->k, 0);
+    struct loop_guard guard[2 * IR_RANK];
 
-    for (int i = 0; i < spatial; i++) /* windows that do not overlap: one window holds the element, no loop is needed */
+    for (int i = 0; i < spatial;
+         i++) /* windows that do not overlap: one window holds the element, no loop is needed */
         apart &= n->attr[1].at[i] >= n->attr[0].at[i] && n->attr[3].at[i] == 1;
     if (lead)
         memcpy(inner, index, (size_t)lead * sizeof *inner);
@@ -568,8 +596,10 @@ static uint32_t spread_window(struct lower *l, const struct ir_node *n, const lo
             loop_ix reach = loop_plus(l->k, at, loop_const(l->k, pad));
             tap = loop_mod(l->k, reach, stride);
             inner[lead + i] = loop_div(l->k, reach, stride);
-            guards = keep_guard(l, guard, guards, (struct loop_guard){ tap, loop_const(l->k, window) });
-            guards = keep_guard(l, guard, guards, (struct loop_guard){ inner[lead + i], loop_dim_ix(l->k, extent) });
+            guards =
+                keep_guard(l, guard, guards, (struct loop_guard){ tap, loop_const(l->k, window) });
+            guards = keep_guard(l, guard, guards,
+                                (struct loop_guard){ inner[lead + i], loop_dim_ix(l->k, extent) });
         } else {
             nest.axis[nest.axes] = ordered_axis(l, i == spatial - 1 ? "q" : "r", window);
             tap = turned(l, loop_axis_ix(l->k, nest.axis[nest.axes++]), window);
@@ -591,8 +621,9 @@ static uint32_t spread_window(struct lower *l, const struct ir_node *n, const lo
     uint32_t x = pass_lower_value(l, n->args[0], inner);
     if (place) {
         const struct ir_node *b = ir_at(l->g, n->args[1]);
-        uint32_t              taken = pass_lower_value(l, n->args[1], inner);
-        uint32_t              hit = pass_lower_let(l, IR_eq, IR_BOOL, taken, pass_lower_index(l, b->dtype, number), 0);
+        uint32_t taken = pass_lower_value(l, n->args[1], inner);
+        uint32_t hit =
+            pass_lower_let(l, IR_eq, IR_BOOL, taken, pass_lower_index(l, b->dtype, number), 0);
         x = pass_lower_let(l, IR_select, n->dtype, hit, x, zero);
     }
     l->guards = before;
@@ -637,21 +668,22 @@ uint32_t pass_lower_loops(struct lower *l, ir_val v, const loop_ix *index)
 }
 
 /*
- * Scatters store as they go: zeros first, then one update after the other, ascending. The loops over axes that the indices do not
- * touch stand outside and are independent.
+ * Scatters store as they go: zeros first, then one update after the other, ascending. The loops
+ * over axes that the indices do not touch stand outside and are independent.
  */
 void pass_lower_scatter(struct lower *l, ir_val v)
 {
-    const struct ir_node *n = ir_at(l->g, v), *a = ir_at(l->g, n->args[0]), *b = ir_at(l->g, n->args[1]);
-    int                   axis = (int)n->attr[0].at[0], wide = n->op == IR_put_add ? b->shape.rank : 1;
-    loop_ix               to[IR_RANK], from[IR_RANK], at[IR_RANK];
-    int                   outer[IR_RANK], outers = 0, inner[IR_RANK], inners = 0;
+    const struct ir_node *n = ir_at(l->g, v), *a = ir_at(l->g, n->args[0]),
+                         *b = ir_at(l->g, n->args[1]);
+    int axis = (int)n->attr[0].at[0], wide = n->op == IR_put_add ? b->shape.rank : 1;
+    loop_ix to[IR_RANK], from[IR_RANK], at[IR_RANK];
+    int outer[IR_RANK], outers = 0, inner[IR_RANK], inners = 0;
     struct loop_statement put = { .kind = LOOP_STORE, .dtype = n->dtype };
 
     l->at = v;
     for (int i = 0; i < a->shape.rank; i++) { /* axes of a: before, the indices', behind */
         bool picked = i >= axis && i < axis + wide;
-        int  x = pass_lower_axis(l, picked ? "t" : "i", a->shape.dim[i]);
+        int x = pass_lower_axis(l, picked ? "t" : "i", a->shape.dim[i]);
         from[i] = loop_axis_ix(l->k, x);
         if (picked)
             l->k->axis[x].ordered = true;
@@ -684,13 +716,18 @@ void pass_lower_scatter(struct lower *l, ir_val v)
         index = pass_lower_let(l, IR_cast, IR_I64, index, 0, 0);
     index = pass_lower_let(l, IR_max, IR_I64, index, pass_lower_index(l, IR_I64, 0), 0);
     index = pass_lower_let(l, IR_min, IR_I64, index,
-                      pass_lower_index(l, IR_I64, loop_plus(l->k, loop_dim_ix(l->k, n->shape.dim[axis]), loop_const(l->k, -1))), 0);
+                           pass_lower_index(l, IR_I64,
+                                            loop_plus(l->k, loop_dim_ix(l->k, n->shape.dim[axis]),
+                                                      loop_const(l->k, -1))),
+                           0);
     to[axis] = loop_value_ix(l->k, index);
     put.ix = pass_address(l->k, &l->c->storage[v.id], to);
     uint32_t x = pass_lower_value(l, n->args[0], from);
     if (l->failed)
         return;
-    uint32_t old = pass_lower_emit(l, (struct loop_statement){ .kind = LOOP_LOAD, .dtype = n->dtype, .buffer = put.buffer, .ix = put.ix });
+    uint32_t old = pass_lower_emit(
+        l, (struct loop_statement){
+               .kind = LOOP_LOAD, .dtype = n->dtype, .buffer = put.buffer, .ix = put.ix });
     put.args[0] = pass_lower_let(l, IR_add, n->dtype, old, x, 0);
     pass_lower_emit(l, put);
     for (int i = inners; i-- > 0;)

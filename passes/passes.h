@@ -1,6 +1,6 @@
 /*
- * passes.h: rewriting. Every pass is a function from a const graph to a fresh one, or from a graph to kernels of loops and on to a
- * plan; pipeline.c lists them in their order.
+ * passes.h: rewriting. Every pass is a function from a const graph to a fresh one, or from a graph
+ * to kernels of loops and on to a plan; pipeline.c lists them in their order.
  */
 #ifndef TAPER_PASSES_H
 #define TAPER_PASSES_H
@@ -9,14 +9,17 @@
 #include "ir/loop.h"
 
 /*
- * differentiate.c, gradients.c, regions.c, tangents.c: derivatives, by the rows of ops.def and regions.def.
+ * differentiate.c, gradients.c, regions.c, tangents.c: derivatives, by the rows of ops.def and
+ * regions.def.
  *
- * pass_gradients appends backward nodes to g itself, so it can be nested: gradients of gradients are gradients of nodes. y are the
- * results, cotangent[i] the gradient that arrives at y[i] (NULL, or poison: one, for a scalar); grads[i] is the gradient of wrt[i],
- * zeros where no y depends on it. Contributions are added in descending order of the users, then by argument, so the bits are
+ * pass_gradients appends backward nodes to g itself, so it can be nested: gradients of gradients
+ * are gradients of nodes. y are the results, cotangent[i] the gradient that arrives at y[i] (NULL,
+ * or poison: one, for a scalar); grads[i] is the gradient of wrt[i], zeros where no y depends on
+ * it. Contributions are added in descending order of the users, then by argument, so the bits are
  * the same each time. False with an error in g when a y or wrt has no derivative.
  *
- * pass_jvp is the forward mode: the tangents of y for tangents of wrt (one for a scalar where NULL or poison).
+ * pass_jvp is the forward mode: the tangents of y for tangents of wrt (one for a scalar where NULL
+ * or poison).
  */
 bool pass_gradients(struct ir_graph *g, int n_y, const ir_val *y, const ir_val *cotangent, int n,
                     const ir_val *wrt, ir_val *grads);
@@ -24,74 +27,88 @@ bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangen
               const ir_val *y, ir_val *tangents);
 
 /*
- * simplify.c, rules.def: the same values by fewer nodes; every rule keeps every bit. Outputs, effects and regions are carried over.
+ * simplify.c, rules.def: the same values by fewer nodes; every rule keeps every bit. Outputs,
+ * effects and regions are carried over.
  */
 struct ir_graph *pass_simplify(const struct ir_graph *in);
 
 /*
- * From graph to kernels. A value is either stored, in some kernel's output, an input or a state, or it is virtual: views, constants
- * and what costs nothing is computed again wherever it is read.
+ * From graph to kernels. A value is either stored, in some kernel's output, an input or a state, or
+ * it is virtual: views, constants and what costs nothing is computed again wherever it is read.
  */
 
-/* storage: how the elements of a stored value lie in its buffer. Element (i0, i1, ..) is at the sum over parts of
- * pitch * (i[axis] / divisor % extent): parts come outermost first; a plain tensor has one part an axis. */
+/* storage: how the elements of a stored value lie in its buffer. Element (i0, i1, ..) is at the sum
+ * over parts of pitch * (i[axis] / divisor % extent): parts come outermost first; a plain tensor
+ * has one part an axis. */
 struct pass_part {
-    int     axis;
+    int axis;
     int64_t divisor, extent, pitch;
 };
 struct pass_storage {
-    int              parts;
+    int parts;
     struct pass_part part[IR_RANK + 4];
-    int64_t          elements; /* padding included, at the symbols' bounds */
-    bool             padded;   /* kernels may write past the extents, into the padding */
+    int64_t elements; /* padding included, at the symbols' bounds */
+    bool padded;      /* kernels may write past the extents, into the padding */
 };
 
 /* the state of a compile, filled pass by pass */
 struct pass_options {
     const struct ir_target *target;
-    int64_t                 bound[IR_SYMBOLS]; /* narrowed upper bounds of the symbols; 0: the symbol's own */
-    bool                    fuse;              /* false: a kernel an op */
-    bool                    external;          /* inputs and outputs are handed in one pointer each (eager) */
-    int                     threads;           /* most threads that will run it */
-    const struct pass_known_state *known;      /* states whose storage is settled already (an earlier program of the same store) */
-    int                     known_count;
-    int64_t                 state_bytes;       /* of the store in use already */
+    int64_t bound[IR_SYMBOLS]; /* narrowed upper bounds of the symbols; 0: the symbol's own */
+    bool fuse;                 /* false: a kernel an op */
+    bool external;             /* inputs and outputs are handed in one pointer each (eager) */
+    int threads;               /* most threads that will run it */
+    const struct pass_known_state
+        *known; /* states whose storage is settled already (an earlier program of the same store) */
+    int known_count;
+    int64_t state_bytes; /* of the store in use already */
 };
 struct pass_known_state {
-    const char         *name;
-    int64_t             offset;
+    const char *name;
+    int64_t offset;
     struct pass_storage storage;
 };
 struct pass_compiled {
-    struct ir_arena     *arena;
-    struct ir_program   *program; /* after fuse */
+    struct ir_arena *arena;
+    struct ir_program *program;   /* after fuse */
     struct pass_storage *storage; /* by node id; parts -1: virtual */
-    int                 *kernel_of; /* by node id; -1: none */
+    int *kernel_of;               /* by node id; -1: none */
     struct loop_program *loops;
 };
 
 /* view.c: views are index maps */
 bool pass_is_view(enum ir_op op);
-bool pass_view(struct loop_kernel *, const struct ir_graph *, const struct ir_node *view, const loop_ix *index, loop_ix *inner);
-void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const struct ir_shape *of, const loop_ix *index, loop_ix *inner);
+bool pass_view(struct loop_kernel *, const struct ir_graph *, const struct ir_node *view,
+               const loop_ix *index, loop_ix *inner);
+void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const struct ir_shape *of,
+                    const loop_ix *index, loop_ix *inner);
 
 /* fuse.c: which nodes are computed together */
-struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *, struct ir_arena *);
+struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *,
+                             struct ir_arena *);
 /* layout.c: storage of every stored value */
 void pass_layout(struct pass_compiled *, const struct pass_options *);
-const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all); /* copies where convolutions meet dense arrays; all: eager */
+const struct ir_graph *
+pass_relayout(const struct ir_graph *in,
+              bool all); /* copies where convolutions meet dense arrays; all: eager */
 /* lower.c: each kernel as a plain loop nest */
-struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *, struct ir_error *);
+struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *,
+                               struct ir_error *);
 /* schedule.c: tiles, vectors, threads */
 void pass_schedule(struct loop_kernel *, const struct pass_options *);
-int64_t pass_sliver(int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
+int64_t pass_sliver(
+    int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
 /* plan.c: places in the arena, barriers */
 bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_error *);
-/* print.c: what layout and plan have decided, as comments; of one kernel, or all of the program where it is NULL */
+/* print.c: what layout and plan have decided, as comments; of one kernel, or all of the program
+ * where it is NULL */
 void pass_print_layout(struct ir_text *, const struct pass_compiled *);
 void pass_print_plan(struct ir_text *, const struct loop_program *, const char *kernel);
-/* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL with error. */
-struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *, struct ir_arena *, struct ir_error *);
-loop_ix pass_address(struct loop_kernel *, const struct pass_storage *, const loop_ix *index); /* of an element in its buffer */
+/* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL
+ * with error. */
+struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *,
+                                    struct ir_arena *, struct ir_error *);
+loop_ix pass_address(struct loop_kernel *, const struct pass_storage *,
+                     const loop_ix *index); /* of an element in its buffer */
 
 #endif

@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* the graph with the symbols' bounds narrowed to what this program is compiled for */
-static const struct ir_graph *narrowed(const struct ir_graph *g, const struct pass_options *options, struct ir_arena *arena)
+static const struct ir_graph *narrowed(const struct ir_graph *g, const struct pass_options *options,
+                                       struct ir_arena *arena)
 {
     struct ir_graph *copy = ir_alloc(arena, sizeof *copy);
 
@@ -17,10 +18,11 @@ static const struct ir_graph *narrowed(const struct ir_graph *g, const struct pa
     return copy;
 }
 
-struct pass_compiled *pass_pipeline(const struct ir_program *program, const struct pass_options *options, struct ir_arena *arena,
+struct pass_compiled *pass_pipeline(const struct ir_program *program,
+                                    const struct pass_options *options, struct ir_arena *arena,
                                     struct ir_error *error)
 {
-    struct pass_compiled  *c = ir_alloc(arena, sizeof *c);
+    struct pass_compiled *c = ir_alloc(arena, sizeof *c);
     const struct ir_graph *g = narrowed(program->graph, options, arena);
 
     c->arena = arena;
@@ -41,8 +43,11 @@ struct pass_compiled *pass_pipeline(const struct ir_program *program, const stru
             c->kernel_of[c->program->kernels[k].nodes[i].id] = k;
     pass_layout(c, options);
     c->loops = ir_alloc(arena, sizeof *c->loops);
-    *c->loops = (struct loop_program){ .arena = arena, .graph = g, .target = options->target, .name = g->name };
-    c->loops->kernel = ir_alloc(arena, (size_t)(c->program->kernel_count + 1) * sizeof(struct loop_kernel *));
+    *c->loops = (struct loop_program){
+        .arena = arena, .graph = g, .target = options->target, .name = g->name
+    };
+    c->loops->kernel =
+        ir_alloc(arena, (size_t)(c->program->kernel_count + 1) * sizeof(struct loop_kernel *));
     for (int k = 0; k < c->program->kernel_count; k++) {
         struct loop_kernel *kernel = pass_lower(c, k, options, error);
         if (!kernel)

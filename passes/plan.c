@@ -1,9 +1,10 @@
 /*
  * plan: where every stored value lives, and where threads must wait.
  *
- * A value occupies its bytes from the kernel that stores it to the last one that reads it; two that are never alive together may share.
- * A barrier stands before a kernel that touches what a kernel since the last barrier wrote, or writes what one read: found by the
- * addresses, so that sharing memory is as safe as sharing values.
+ * A value occupies its bytes from the kernel that stores it to the last one that reads it; two that
+ * are never alive together may share. A barrier stands before a kernel that touches what a kernel
+ * since the last barrier wrote, or writes what one read: found by the addresses, so that sharing
+ * memory is as safe as sharing values.
  */
 #include "passes.h"
 
@@ -17,19 +18,19 @@ static int64_t round_up(int64_t n, int64_t to)
 }
 
 struct life {
-    ir_val  v;
-    int     first, last; /* kernels */
+    ir_val v;
+    int first, last; /* kernels */
     int64_t offset, bytes;
 };
 
 struct plan {
-    struct pass_compiled      *c;
-    const struct ir_graph     *g;
+    struct pass_compiled *c;
+    const struct ir_graph *g;
     const struct pass_options *options;
-    struct loop_program       *p;
-    struct life               *life; /* of what lies in the arena */
-    int                        lives;
-    int                       *place_of; /* by node: index of its place, -1: none */
+    struct loop_program *p;
+    struct life *life; /* of what lies in the arena */
+    int lives;
+    int *place_of; /* by node: index of its place, -1: none */
 };
 
 static int64_t bytes_of(const struct plan *p, ir_val v)
@@ -51,7 +52,7 @@ static void place_states(struct plan *p)
 
     for (uint32_t v = 1; v < p->g->count; v++) {
         const struct ir_node *n = &p->g->nodes[v];
-        int64_t               offset = -1;
+        int64_t offset = -1;
         if (n->op != IR_state)
             continue;
         for (int i = 0; i < p->options->known_count; i++)
@@ -70,7 +71,7 @@ static void place_states(struct plan *p)
 static int64_t fit(const struct plan *p, const struct life *new, int64_t start)
 {
     int64_t at = start;
-    bool    moved = true;
+    bool moved = true;
 
     while (moved) {
         moved = false;
@@ -103,18 +104,18 @@ static void find_lives(struct plan *p, int *first, int *last)
 
 static void place_arena(struct plan *p)
 {
-    int    *first = ir_alloc(p->c->arena, p->g->count * sizeof *first);
-    int    *last = ir_alloc(p->c->arena, p->g->count * sizeof *last);
+    int *first = ir_alloc(p->c->arena, p->g->count * sizeof *first);
+    int *last = ir_alloc(p->c->arena, p->g->count * sizeof *last);
     int64_t start = 2 * LINE, end = start; /* the barrier's words come first */
-    int     external = 2;
+    int external = 2;
 
     find_lives(p, first, last);
     p->life = ir_alloc(p->c->arena, p->g->count * sizeof *p->life);
     for (int round = 0; round < 2; round++) /* what the caller touches lives all the time */
         for (uint32_t v = 1; v < p->g->count; v++) {
             const struct ir_node *n = &p->g->nodes[v];
-            bool                  outside = n->op == IR_input;
-            const char           *name = n->op == IR_input ? n->text : n->name;
+            bool outside = n->op == IR_input;
+            const char *name = n->op == IR_input ? n->text : n->name;
             if (p->place_of[v] >= 0 || p->c->storage[v].parts < 0)
                 continue;
             for (int i = 0; i < p->g->output_count; i++)
@@ -130,7 +131,9 @@ static void place_arena(struct plan *p)
             }
             if (!outside && first[v] < 0)
                 continue;
-            struct life life = { { v }, outside ? 0 : first[v], outside ? p->p->kernels : last[v], 0, 0 };
+            struct life life = {
+                { v }, outside ? 0 : first[v], outside ? p->p->kernels : last[v], 0, 0
+            };
             life.bytes = bytes_of(p, life.v);
             life.offset = fit(p, &life, start);
             p->life[p->lives++] = life;
@@ -145,7 +148,7 @@ static void resolve_buffers(struct plan *p)
 {
     for (int k = 0; k < p->p->kernels; k++) {
         struct loop_kernel *kernel = p->p->kernel[k];
-        int64_t             scratch = 0;
+        int64_t scratch = 0;
         for (int b = 0; b < kernel->buffers; b++) {
             struct loop_buffer *buffer = &kernel->buffer[b];
             if (buffer->scratch) {
@@ -161,7 +164,8 @@ static void resolve_buffers(struct plan *p)
     }
     p->p->scratch_offset = p->p->arena_bytes;
     p->p->threads = p->options->threads > 0 ? p->options->threads : 1;
-    p->p->arena_bytes += p->p->scratch * p->p->threads + 4096; /* over-run reads end in the last page */
+    p->p->arena_bytes +=
+        p->p->scratch * p->p->threads + 4096; /* over-run reads end in the last page */
 }
 
 static bool touch(const struct loop_kernel *a, const struct loop_kernel *b)
@@ -184,7 +188,8 @@ static void place_barriers(struct loop_program *p)
 
     for (int k = 0; k < p->kernels; k++)
         for (int j = since; j < k; j++)
-            if ((p->kernel[j]->shared || p->kernel[k]->shared) && touch(p->kernel[j], p->kernel[k])) {
+            if ((p->kernel[j]->shared || p->kernel[k]->shared) &&
+                touch(p->kernel[j], p->kernel[k])) {
                 p->kernel[k]->barrier = 1;
                 since = k;
                 break;

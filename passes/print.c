@@ -1,13 +1,14 @@
 /*
- * print: what layout and plan have decided, as comments of a .tp file. The decisions are no part of the graph, so a text that carries
- * them is still the same model.
+ * print: what layout and plan have decided, as comments of a .tp file. The decisions are no part of
+ * the graph, so a text that carries them is still the same model.
  */
 #include "passes.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* "axis 0 / 16 * 144, axis 1 * 16, axis 0 % 16 * 1": part by part, outermost first, each with its pitch */
+/* "axis 0 / 16 * 144, axis 1 * 16, axis 0 % 16 * 1": part by part, outermost first, each with its
+ * pitch */
 static void put_storage(struct ir_text *t, const struct pass_storage *s)
 {
     ir_put(t, "%" PRId64 " elements:", s->elements);
@@ -48,16 +49,18 @@ void pass_print_layout(struct ir_text *t, const struct pass_compiled *c)
 void pass_print_plan(struct ir_text *t, const struct loop_program *p, const char *kernel)
 {
     if (!kernel) {
-        ir_put(t, "# arena %" PRId64 " bytes, states %" PRId64 ", %d threads\n", p->arena_bytes, p->state_bytes, p->threads);
+        ir_put(t, "# arena %" PRId64 " bytes, states %" PRId64 ", %d threads\n", p->arena_bytes,
+               p->state_bytes, p->threads);
         for (int i = 0; i < p->places; i++) {
             ir_put(t, "# place ");
             put_value(t, p->place[i].value, p->place[i].name);
-            ir_put(t, ": %s + %" PRId64 ", %" PRId64 " bytes\n", p->place[i].base ? "states" : "arena", p->place[i].offset,
-                   p->place[i].bytes);
+            ir_put(t, ": %s + %" PRId64 ", %" PRId64 " bytes\n",
+                   p->place[i].base ? "states" : "arena", p->place[i].offset, p->place[i].bytes);
         }
     }
     for (int k = 0; k < p->kernels; k++)
         if (!kernel || strcmp(p->kernel[k]->name, kernel) == 0)
-            ir_put(t, "# run %s%s%s\n", p->kernel[k]->name, p->kernel[k]->shared ? " on all threads" : "",
+            ir_put(t, "# run %s%s%s\n", p->kernel[k]->name,
+                   p->kernel[k]->shared ? " on all threads" : "",
                    p->kernel[k]->barrier ? ", after a barrier" : "");
 }

@@ -1,9 +1,11 @@
 /*
- * schedule: tiles, lanes and threads for a plain loop nest, by rules over shapes, strides and the target.
+ * schedule: tiles, lanes and threads for a plain loop nest, by rules over shapes, strides and the
+ * target.
  *
- * Contractions are tiled for registers (schedule_contract.c), rows are kept in registers or walked in strips (schedule_rows.c), and
- * everything else goes in lanes along the axis in which its results lie side by side. None of it changes a bit of the results: the
- * order in which anything is added stands in the loops' `ordered` axes and stays.
+ * Contractions are tiled for registers (schedule_contract.c), rows are kept in registers or walked
+ * in strips (schedule_rows.c), and everything else goes in lanes along the axis in which its
+ * results lie side by side. None of it changes a bit of the results: the order in which anything is
+ * added stands in the loops' `ordered` axes and stays.
  */
 #include "steps.h"
 
@@ -15,8 +17,8 @@
 
 struct work {
     struct loop_kernel *k;
-    double              flops, bytes, times;
-    int                 depth;
+    double flops, bytes, times;
+    int depth;
 };
 
 static double weigh(struct loop_kernel *k, const struct loop_block *b, double times)
@@ -25,11 +27,14 @@ static double weigh(struct loop_kernel *k, const struct loop_block *b, double ti
 
     for (int i = 0; i < b->count; i++) {
         const struct loop_statement *s = b->at[i];
-        const struct loop_axis      *a = &k->axis[s->axis];
+        const struct loop_axis *a = &k->axis[s->axis];
         if (s->kind == LOOP_FOR)
             sum += weigh(k, &s->body, times * (double)(a->hi - a->lo));
         else if (s->kind == LOOP_LET || s->kind == LOOP_SET || s->kind == LOOP_FOLD)
-            sum += times * (s->op == IR_dot ? 2 : s->op == IR_const ? 0 : ir_ops[s->op].text && strchr(ir_ops[s->op].text, '(') ? 12 : 1);
+            sum += times * (s->op == IR_dot                                         ? 2
+                            : s->op == IR_const                                     ? 0
+                            : ir_ops[s->op].text && strchr(ir_ops[s->op].text, '(') ? 12
+                                                                                    : 1);
     }
     return sum;
 }
@@ -45,7 +50,8 @@ void pass_weigh(struct loop_kernel *k)
 static void decide_sharing(struct loop_kernel *k, struct loop_statement *loop)
 {
     pass_weigh(k);
-    k->shared = loop && k->axis[loop->axis].hi > 1 && (k->flops >= SHARE_FLOPS || k->bytes >= SHARE_BYTES);
+    k->shared =
+        loop && k->axis[loop->axis].hi > 1 && (k->flops >= SHARE_FLOPS || k->bytes >= SHARE_BYTES);
     if (k->shared)
         k->axis[loop->axis].role = LOOP_PARALLEL;
 }
@@ -70,14 +76,14 @@ void pass_share(struct loop_kernel *k, struct loop_statement *loop)
 
 struct side { /* how well an axis does for lanes */
     struct loop_kernel *k;
-    int                 axis;
-    int                 stores, beside, broken;
+    int axis;
+    int stores, beside, broken;
 };
 
 static void look(struct loop_statement *s, void *with)
 {
     struct side *side = with;
-    bool         linear;
+    bool linear;
 
     if (s->kind != LOOP_STORE && s->kind != LOOP_LOAD)
         return;
@@ -92,16 +98,17 @@ static void look(struct loop_statement *s, void *with)
 static struct loop_statement *lane_loop(struct loop_kernel *k, const struct nest *n)
 {
     struct loop_statement *best = NULL;
-    double                 least = 0;
+    double least = 0;
 
     for (int i = 0; i < n->count; i++) {
-        struct side      side = { .k = k, .axis = n->loop[i]->axis };
+        struct side side = { .k = k, .axis = n->loop[i]->axis };
         const struct loop_axis *a = &k->axis[side.axis];
         if (a->hi < 2)
             continue;
         pass_each(n->inner, look, &side);
         /* lanes that are not filled, and loads that are not side by side, cost */
-        double cost = (double)((a->hi + 15) / 16 * 16) / (double)a->hi * (1 + side.broken + 2 * (side.stores - side.beside));
+        double cost = (double)((a->hi + 15) / 16 * 16) / (double)a->hi *
+                      (1 + side.broken + 2 * (side.stores - side.beside));
         if (!best || cost <= least) {
             best = n->loop[i];
             least = cost;
@@ -118,7 +125,8 @@ static bool reduces(const struct loop_block *b)
     return false;
 }
 
-/* what is read of a variable must be read between its updates: such a body cannot be written out statement by statement */
+/* what is read of a variable must be read between its updates: such a body cannot be written out
+ * statement by statement */
 static bool reads_variables(const struct loop_kernel *k, const struct loop_block *b)
 {
     for (int i = 0; i < b->count; i++)
@@ -128,26 +136,29 @@ static bool reads_variables(const struct loop_kernel *k, const struct loop_block
     return false;
 }
 
-/* Short loops along a reduction inside the nest (the taps of a window) are written out, `most` bodies in all. Gives how many one body of
- * the block stands for, 0 where a real loop stays in it. */
+/* Short loops along a reduction inside the nest (the taps of a window) are written out, `most`
+ * bodies in all. Gives how many one body of the block stands for, 0 where a real loop stays in it.
+ */
 int64_t pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t most)
 {
     int64_t bodies = 1;
 
     for (int i = 0; i < b->count; i++) {
         struct loop_statement *s = b->at[i];
-        int64_t                extent;
+        int64_t extent;
         if (s->kind != LOOP_FOR)
             continue;
         struct loop_axis *a = &k->axis[s->axis];
-        int64_t           inner = pass_unroll_short(k, &s->body, most);
+        int64_t inner = pass_unroll_short(k, &s->body, most);
         if (a->role == LOOP_UNROLL || a->role == LOOP_VECTOR) {
             bodies = bodies && inner ? bodies * inner : 0;
             continue;
         }
-        /* serial loops in unrolled ones are jammed, in the wrong order for a sum: only what has none inside */
-        if (a->ordered && inner && !s->guards && !reads_variables(k, &s->body) && loop_is_const(k, a->to, &extent) && a->lo == 0 &&
-            extent == a->hi && inner * a->hi <= most) {
+        /* serial loops in unrolled ones are jammed, in the wrong order for a sum: only what has
+         * none inside */
+        if (a->ordered && inner && !s->guards && !reads_variables(k, &s->body) &&
+            loop_is_const(k, a->to, &extent) && a->lo == 0 && extent == a->hi &&
+            inner * a->hi <= most) {
             a->role = LOOP_UNROLL;
             bodies = bodies ? bodies * inner * a->hi : 0;
         } else {
@@ -171,17 +182,18 @@ static bool has_scatter(const struct loop_kernel *k, const struct nest *n)
     return false;
 }
 
-/* A sum over images that lie side by side: an image a lane, each summed by itself as the order demands. */
+/* A sum over images that lie side by side: an image a lane, each summed by itself as the order
+ * demands. */
 struct across {
     struct loop_kernel *k;
-    int                 axis;
-    bool                good;
+    int axis;
+    bool good;
 };
 
 static void look_across(struct loop_statement *s, void *with)
 {
     struct across *a = with;
-    bool           linear;
+    bool linear;
 
     if (s->kind == LOOP_LOAD)
         a->good &= pass_lane_step(a->k, s->ix, a->axis, &linear) == 1 && linear;
@@ -191,7 +203,7 @@ static struct loop_statement *images(struct loop_kernel *k, struct loop_block *b
 {
     for (int i = 0; i < b->count; i++) {
         struct loop_statement *s = b->at[i];
-        struct across          a = { k, s->axis, false };
+        struct across a = { k, s->axis, false };
         if (s->kind != LOOP_FOR || !k->axis[s->axis].ordered || k->axis[s->axis].hi < LOOP_LANES)
             continue;
         for (int j = 0; j < s->body.count; j++)
@@ -226,7 +238,8 @@ static void elementwise(struct loop_kernel *k)
         n = pass_nest(k);
         lanes = n.loop[n.count - 1];
         pass_unroll_short(k, n.inner, 16);
-        if (reduces(n.inner) && k->axis[lanes->axis].hi >= 64) { /* four sums at a time hide the latency of one */
+        if (reduces(n.inner) &&
+            k->axis[lanes->axis].hi >= 64) { /* four sums at a time hide the latency of one */
             axis = pass_split(k, lanes, 64);
             lanes = lanes->body.at[0];
             axis = pass_split(k, lanes, LOOP_LANES);
@@ -239,7 +252,8 @@ static void elementwise(struct loop_kernel *k)
     pass_share(k, NULL);
 }
 
-/* A condition around a loop that differs between the copies of an unrolled loop goes to the updates inside. */
+/* A condition around a loop that differs between the copies of an unrolled loop goes to the updates
+ * inside. */
 static void add_guard(struct loop_kernel *k, struct loop_block *b, struct loop_guard g)
 {
     for (int i = 0; i < b->count; i++) {
@@ -257,7 +271,7 @@ static void settle_guards(struct loop_kernel *k, struct loop_block *b, uint64_t 
 {
     for (int i = 0; i < b->count; i++) {
         struct loop_statement *s = b->at[i];
-        int                    kept = 0;
+        int kept = 0;
         if (s->kind != LOOP_FOR)
             continue;
         for (int g = 0; g < s->guards; g++) {
@@ -268,7 +282,9 @@ static void settle_guards(struct loop_kernel *k, struct loop_block *b, uint64_t 
         }
         s->guards = kept;
         enum loop_role role = k->axis[s->axis].role;
-        settle_guards(k, &s->body, role == LOOP_UNROLL || role == LOOP_VECTOR ? unrolled | UINT64_C(1) << s->axis : unrolled);
+        settle_guards(k, &s->body,
+                      role == LOOP_UNROLL || role == LOOP_VECTOR ? unrolled | UINT64_C(1) << s->axis
+                                                                 : unrolled);
     }
 }
 
@@ -278,7 +294,8 @@ static void choose(struct loop_kernel *k, const struct pass_options *options)
 
     for (int i = 0; i < n.inner->count; i++) {
         struct loop_statement *s = n.inner->at[i];
-        if (s->kind == LOOP_FOR && k->axis[s->axis].role == LOOP_UNROLL && !k->axis[s->axis].ordered) {
+        if (s->kind == LOOP_FOR && k->axis[s->axis].role == LOOP_UNROLL &&
+            !k->axis[s->axis].ordered) {
             pass_vectorise_rows(k, options, s);
             pass_share(k, NULL);
             return;

@@ -1,26 +1,29 @@
 /*
- * schedule_contract: register tiles for sums of products: matrix products, convolutions in all three directions, what else there is.
+ * schedule_contract: register tiles for sums of products: matrix products, convolutions in all
+ * three directions, what else there is.
  *
- * One loop goes into lanes: a loop in which one operand (the wide one) lies side by side and the other (the narrow one) stands still, so
- * that a step is loads of the wide operand, broadcasts of the narrow one, and a product of each with each. The loops that only the narrow
- * operand sees give the rows of the tile, those that only the wide one sees its columns; R x C sums stay in registers while the
- * reduction runs. A wide operand that lies across is first packed, 16 x 16 at a time. Rules and measurements: DESIGN 5; the tile sizes
- * are those that fill the registers of the target and leave room for the operands.
+ * One loop goes into lanes: a loop in which one operand (the wide one) lies side by side and the
+ * other (the narrow one) stands still, so that a step is loads of the wide operand, broadcasts of
+ * the narrow one, and a product of each with each. The loops that only the narrow operand sees give
+ * the rows of the tile, those that only the wide one sees its columns; R x C sums stay in registers
+ * while the reduction runs. A wide operand that lies across is first packed, 16 x 16 at a time.
+ * Rules and measurements: DESIGN 5; the tile sizes are those that fill the registers of the target
+ * and leave room for the operands.
  */
 #include "steps.h"
 
 #include <string.h>
 
 struct contraction {
-    struct loop_kernel        *k;
+    struct loop_kernel *k;
     const struct pass_options *options;
-    struct loop_statement     *set;  /* sum = fma(a, b, sum) */
-    struct loop_statement    **def;  /* by value */
-    uint32_t                   narrow, wide;
-    int                        lanes; /* axis */
-    bool                       pack;   /* the wide operand lies across .. */
-    bool                       copies; /* .. or is read so often that it should lie in slivers */
-    int                        along; /* .. along this axis of the reduction */
+    struct loop_statement *set;  /* sum = fma(a, b, sum) */
+    struct loop_statement **def; /* by value */
+    uint32_t narrow, wide;
+    int lanes;   /* axis */
+    bool pack;   /* the wide operand lies across .. */
+    bool copies; /* .. or is read so often that it should lie in slivers */
+    int along;   /* .. along this axis of the reduction */
 };
 
 static void find_set(struct loop_statement *s, void *with)
@@ -37,8 +40,8 @@ static void find_set(struct loop_statement *s, void *with)
 static int lies(struct contraction *c, uint32_t v, int axis)
 {
     const struct loop_statement *s = c->def[v];
-    bool                         linear;
-    int                          worst = 0;
+    bool linear;
+    int worst = 0;
 
     if (!(c->k->value[v].depends >> axis & 1) || !s)
         return 0;
@@ -57,13 +60,13 @@ static int lies(struct contraction *c, uint32_t v, int axis)
 
 struct stored {
     struct loop_kernel *k;
-    int                 axis, beside, across;
+    int axis, beside, across;
 };
 
 static void look_at_store(struct loop_statement *s, void *with)
 {
     struct stored *st = with;
-    bool           linear;
+    bool linear;
 
     if (s->kind != LOOP_STORE)
         return;
@@ -80,13 +83,15 @@ static void reduction_axes(struct loop_statement *s, void *with)
         c->along = s->axis;
 }
 
-/* The axis for lanes: filled lanes, one operand side by side or fit to be packed, results side by side. */
-static double rate(struct contraction *c, const struct nest *n, int axis, uint32_t *narrow, uint32_t *wide, bool *pack)
+/* The axis for lanes: filled lanes, one operand side by side or fit to be packed, results side by
+ * side. */
+static double rate(struct contraction *c, const struct nest *n, int axis, uint32_t *narrow,
+                   uint32_t *wide, bool *pack)
 {
     struct stored st = { .k = c->k, .axis = axis };
-    int           a = lies(c, c->set->args[1], axis), b = lies(c, c->set->args[2], axis);
-    int64_t       extent = c->k->axis[axis].hi;
-    double        score;
+    int a = lies(c, c->set->args[1], axis), b = lies(c, c->set->args[2], axis);
+    int64_t extent = c->k->axis[axis].hi;
+    double score;
 
     if (extent < 2 || (!a && !b))
         return 0;
@@ -109,31 +114,33 @@ static double rate(struct contraction *c, const struct nest *n, int axis, uint32
 
 struct depends_on {
     struct contraction *c;
-    int                 count, axis;
+    int count, axis;
 };
 
 static void count_reduced(struct loop_statement *s, void *with)
 {
     struct depends_on *d = with;
 
-    if (s->kind == LOOP_FOR && d->c->k->axis[s->axis].ordered && (d->c->k->value[d->c->wide].depends >> s->axis & 1)) {
+    if (s->kind == LOOP_FOR && d->c->k->axis[s->axis].ordered &&
+        (d->c->k->value[d->c->wide].depends >> s->axis & 1)) {
         d->count++;
         d->axis = s->guards ? -1 : s->axis;
     }
 }
 
 /*
- * A wide operand whose rows begin anywhere, or a multiple of 1 KiB apart, is copied into slivers when enough rows of the result read it
- * again: every load of it would touch two lines of the cache, or all rows would fall into the same sets.
+ * A wide operand whose rows begin anywhere, or a multiple of 1 KiB apart, is copied into slivers
+ * when enough rows of the result read it again: every load of it would touch two lines of the
+ * cache, or all rows would fall into the same sets.
  */
 static void want_copy(struct contraction *c, const struct nest *n)
 {
-    struct loop_kernel    *k = c->k;
+    struct loop_kernel *k = c->k;
     struct loop_statement *load = c->def[c->wide];
-    struct depends_on      d = { c, 0, -1 };
-    uint64_t               outside = UINT64_C(1) << c->lanes;
-    int64_t                rows = 1;
-    bool                   linear;
+    struct depends_on d = { c, 0, -1 };
+    uint64_t outside = UINT64_C(1) << c->lanes;
+    int64_t rows = 1;
+    bool linear;
 
     if (!load || load->kind != LOOP_LOAD || load->guards)
         return;
@@ -144,10 +151,12 @@ static void want_copy(struct contraction *c, const struct nest *n)
         if (!(k->value[c->wide].depends >> axis & 1))
             rows *= k->axis[axis].hi;
     }
-    if (d.count != 1 || d.axis < 0 || (loop_axes_of(k, load->ix) & ~(outside | UINT64_C(1) << d.axis)))
+    if (d.count != 1 || d.axis < 0 ||
+        (loop_axes_of(k, load->ix) & ~(outside | UINT64_C(1) << d.axis)))
         return;
     int64_t pitch = loop_coefficient(k, load->ix, d.axis, &linear);
-    if (!linear || rows < 48 || (pitch % LOOP_LANES == 0 && pitch % 256 != 0) || k->axis[c->lanes].hi < LOOP_LANES)
+    if (!linear || rows < 48 || (pitch % LOOP_LANES == 0 && pitch % 256 != 0) ||
+        k->axis[c->lanes].hi < LOOP_LANES)
         return;
     c->pack = c->copies = true;
     c->along = d.axis;
@@ -159,8 +168,8 @@ static bool choose_lanes(struct contraction *c, const struct nest *n)
 
     for (int i = 0; i < n->count; i++) {
         uint32_t narrow, wide;
-        bool     pack;
-        double   score = rate(c, n, n->loop[i]->axis, &narrow, &wide, &pack);
+        bool pack;
+        double score = rate(c, n, n->loop[i]->axis, &narrow, &wide, &pack);
         if (score <= best)
             continue;
         best = score;
@@ -169,7 +178,8 @@ static bool choose_lanes(struct contraction *c, const struct nest *n)
     if (best == 0)
         return false;
     rate(c, n, c->lanes, &c->narrow, &c->wide, &c->pack);
-    if (c->pack) { /* all that its address moves with must be outside the sliver, or be what is packed along */
+    if (c->pack) { /* all that its address moves with must be outside the sliver, or be what is
+                      packed along */
         uint64_t outside = UINT64_C(1) << c->lanes | (c->along < 0 ? 0 : UINT64_C(1) << c->along);
         for (int i = 0; i < n->count; i++)
             outside |= UINT64_C(1) << n->loop[i]->axis;
@@ -186,8 +196,8 @@ static bool choose_lanes(struct contraction *c, const struct nest *n)
 static int64_t most_sums(const struct contraction *c)
 {
     const struct ir_target *t = c->options->target;
-    int64_t                 bytes = ir_dtypes[c->k->value[c->set->args[0]].dtype].bytes;
-    int64_t                 sums = (int64_t)t->registers * 3 / 4 * t->lanes / LOOP_LANES * 4 / bytes;
+    int64_t bytes = ir_dtypes[c->k->value[c->set->args[0]].dtype].bytes;
+    int64_t sums = (int64_t)t->registers * 3 / 4 * t->lanes / LOOP_LANES * 4 / bytes;
 
     return sums < 1 ? 1 : sums;
 }
@@ -208,27 +218,30 @@ int64_t pass_sliver(int64_t extent)
 
 /* ---- packing ---- */
 
-struct packing { /* what the sliver's packed copy is made from; remembered while the loops are rearranged */
-    loop_ix from;   /* the wide operand's address, in the loops as they were */
-    int     buffer, scratch;
+struct packing {  /* what the sliver's packed copy is made from; remembered while the loops are
+                     rearranged */
+    loop_ix from; /* the wide operand's address, in the loops as they were */
+    int buffer, scratch;
     int64_t width;
-    bool    copies; /* it lies side by side already, but not where vectors begin */
+    bool copies; /* it lies side by side already, but not where vectors begin */
     struct loop_axis lanes;
 };
 
 /* the wide operand is read from scratch[along][width] from now on */
 static struct packing read_packed(struct contraction *c, int64_t width)
 {
-    struct loop_kernel    *k = c->k;
+    struct loop_kernel *k = c->k;
     struct loop_statement *load = c->def[c->wide];
-    int64_t                depth = k->axis[c->along].hi;
-    struct packing         p = { load->ix, load->buffer, 0, width, c->copies, k->axis[c->lanes] };
+    int64_t depth = k->axis[c->along].hi;
+    struct packing p = { load->ix, load->buffer, 0, width, c->copies, k->axis[c->lanes] };
 
-    p.scratch = loop_buffer_of(k, "packed", load->dtype, (ir_val){ 0 }, (depth + 15) / 16 * 16 * width);
+    p.scratch =
+        loop_buffer_of(k, "packed", load->dtype, (ir_val){ 0 }, (depth + 15) / 16 * 16 * width);
     struct loop_buffer *b = &k->buffer[p.scratch];
     b->scratch = b->read = b->written = b->padded = true;
     load->buffer = p.scratch;
-    load->ix = loop_plus(k, loop_scale(k, loop_axis_ix(k, c->along), width), loop_mod(k, loop_axis_ix(k, c->lanes), width));
+    load->ix = loop_plus(k, loop_scale(k, loop_axis_ix(k, c->along), width),
+                         loop_mod(k, loop_axis_ix(k, c->lanes), width));
     return p;
 }
 
@@ -243,14 +256,18 @@ static struct loop_block *once(struct loop_kernel *k, struct loop_block *b, stru
     return &loop_add(k, b, s)->body;
 }
 
-static void pack_elements(struct contraction *c, const struct packing *p, struct loop_block *b, loop_ix n, loop_ix v0, loop_ix k0)
+static void pack_elements(struct contraction *c, const struct packing *p, struct loop_block *b,
+                          loop_ix n, loop_ix v0, loop_ix k0)
 {
     struct loop_kernel *k = c->k;
-    enum ir_dtype       dtype = k->buffer[p->scratch].dtype;
-    int     ki = loop_axis_new(k, "ki", loop_const(k, 16), 16), ni = loop_axis_new(k, "ni", loop_const(k, 16), 16);
+    enum ir_dtype dtype = k->buffer[p->scratch].dtype;
+    int ki = loop_axis_new(k, "ki", loop_const(k, 16), 16),
+        ni = loop_axis_new(k, "ni", loop_const(k, 16), 16);
     loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)), nx = loop_plus(k, n, loop_axis_ix(k, ni));
     struct loop_guard inside[2] = { { nx, p->lanes.to }, { kx, k->axis[c->along].to } };
-    struct loop_statement l = { .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer, .value = loop_value_new(k, dtype) };
+    struct loop_statement l = {
+        .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer, .value = loop_value_new(k, dtype)
+    };
 
     b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body;
     b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ni })->body;
@@ -259,49 +276,71 @@ static void pack_elements(struct contraction *c, const struct packing *p, struct
         if (loop_guard_state(k, &inside[i]) != 1)
             l.guard[l.guards++] = inside[i];
     loop_add(k, b, l);
-    struct loop_statement st = { .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value } };
+    struct loop_statement st = {
+        .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value }
+    };
     st.ix = loop_plus(k, loop_scale(k, kx, p->width), loop_plus(k, v0, loop_axis_ix(k, ni)));
     loop_add(k, b, st);
 }
 
-/* before the tiles of a sliver: 16 x 16 at a time by register transposes, or element by element where the sliver is not whole */
-static void write_packed(struct contraction *c, const struct packing *p, struct loop_statement *sliver)
+/* before the tiles of a sliver: 16 x 16 at a time by register transposes, or element by element
+ * where the sliver is not whole */
+static void write_packed(struct contraction *c, const struct packing *p,
+                         struct loop_statement *sliver)
 {
     struct loop_kernel *k = c->k;
-    enum ir_dtype       dtype = k->buffer[p->scratch].dtype;
-    int64_t             depth = k->axis[c->along].hi, extent = 0;
-    bool                linear, fixed = loop_is_const(k, p->lanes.to, &extent);
-    struct loop_block   block = { 0 };
-    int kk = loop_axis_new(k, "kk", loop_div(k, loop_plus(k, k->axis[c->along].to, loop_const(k, 15)), 16), (depth + 15) / 16);
+    enum ir_dtype dtype = k->buffer[p->scratch].dtype;
+    int64_t depth = k->axis[c->along].hi, extent = 0;
+    bool linear, fixed = loop_is_const(k, p->lanes.to, &extent);
+    struct loop_block block = { 0 };
+    int kk = loop_axis_new(k, "kk",
+                           loop_div(k, loop_plus(k, k->axis[c->along].to, loop_const(k, 15)), 16),
+                           (depth + 15) / 16);
     int vv = loop_axis_new(k, "v", loop_const(k, p->width / 16), p->width / 16);
-    loop_ix k0 = loop_scale(k, loop_axis_ix(k, kk), 16), v0 = loop_scale(k, loop_axis_ix(k, vv), 16);
+    loop_ix k0 = loop_scale(k, loop_axis_ix(k, kk), 16),
+            v0 = loop_scale(k, loop_axis_ix(k, vv), 16);
     loop_ix n = loop_plus(k, loop_scale(k, loop_axis_ix(k, sliver->axis), p->width), v0);
     int64_t pitch = loop_coefficient(k, p->from, c->lanes, &linear);
-    struct loop_block *b = &loop_add(k, &block, (struct loop_statement){ .kind = LOOP_FOR, .axis = kk })->body;
+    struct loop_block *b =
+        &loop_add(k, &block, (struct loop_statement){ .kind = LOOP_FOR, .axis = kk })->body;
     struct loop_statement in_sliver = { .kind = LOOP_FOR, .axis = vv };
     b = &loop_add(k, b, in_sliver)->body;
     if (dtype == IR_F32 && linear && fixed && pitch > 0 && !p->copies) {
-        struct loop_statement t = { .kind = LOOP_TRANSPOSE, .buffer = p->buffer, .buffer2 = p->scratch, .pitch = pitch, .pitch2 = p->width };
+        struct loop_statement t = { .kind = LOOP_TRANSPOSE,
+                                    .buffer = p->buffer,
+                                    .buffer2 = p->scratch,
+                                    .pitch = pitch,
+                                    .pitch2 = p->width };
         t.ix = loop_replace(k, loop_replace(k, p->from, c->lanes, n), c->along, k0);
         t.ix2 = loop_plus(k, loop_scale(k, k0, p->width), v0);
         t.value = loop_value_new(k, IR_F32);
-        /* whole tiles, and the last one that is not: n <= extent - 16, and extent - 16 < n < extent */
+        /* whole tiles, and the last one that is not: n <= extent - 16, and extent - 16 < n < extent
+         */
         struct loop_guard whole = { n, loop_const(k, extent - 15) };
-        struct loop_guard ragged = { loop_plus(k, n, loop_const(k, 15 - extent)), loop_const(k, 15) };
+        struct loop_guard ragged = { loop_plus(k, n, loop_const(k, 15 - extent)),
+                                     loop_const(k, 15) };
         loop_add(k, once(k, b, whole), t);
         if (extent % 16)
             pack_elements(c, p, once(k, b, ragged), n, v0, k0);
     } else if (p->copies) {
-        int ki = loop_axis_new(k, "ki", loop_const(k, 16), 16), lane = loop_axis_new(k, "lane", loop_const(k, 16), 16);
+        int ki = loop_axis_new(k, "ki", loop_const(k, 16), 16),
+            lane = loop_axis_new(k, "lane", loop_const(k, 16), 16);
         k->axis[lane].role = LOOP_VECTOR;
-        loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)), nx = loop_plus(k, n, loop_axis_ix(k, lane));
+        loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)),
+                nx = loop_plus(k, n, loop_axis_ix(k, lane));
         struct loop_guard deep = { kx, k->axis[c->along].to };
-        b = once(k, &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body, deep);
+        b = once(k, &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body,
+                 deep);
         b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;
-        struct loop_statement l = { .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer, .value = loop_value_new(k, dtype) };
+        struct loop_statement l = { .kind = LOOP_LOAD,
+                                    .dtype = dtype,
+                                    .buffer = p->buffer,
+                                    .value = loop_value_new(k, dtype) };
         l.ix = loop_replace(k, loop_replace(k, p->from, c->lanes, nx), c->along, kx);
         loop_add(k, b, l);
-        struct loop_statement st = { .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value } };
+        struct loop_statement st = {
+            .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value }
+        };
         st.ix = loop_plus(k, loop_scale(k, kx, p->width), loop_plus(k, v0, loop_axis_ix(k, lane)));
         loop_add(k, b, st);
     } else {
@@ -327,7 +366,7 @@ static struct loop_statement *loop_of(struct loop_kernel *k, int axis)
 /* the block a loop of the nest stands in, and where */
 static struct loop_block *block_of(struct loop_kernel *k, int axis, int *at)
 {
-    struct nest        n = pass_nest(k);
+    struct nest n = pass_nest(k);
     struct loop_block *b = &k->body;
 
     for (int i = 0; i < n.count; i++) {
@@ -340,12 +379,14 @@ static struct loop_block *block_of(struct loop_kernel *k, int axis, int *at)
     ir_bug("kernel %s lost a loop", k->name);
 }
 
-/* Rows in tiles of nearly equal height: M = n1 * h + n2 * (h - 1), two loops, one behind the other. Gives how many loops. */
+/* Rows in tiles of nearly equal height: M = n1 * h + n2 * (h - 1), two loops, one behind the other.
+ * Gives how many loops. */
 static int tile_rows(struct loop_kernel *k, struct loop_block *b, int at, int64_t most)
 {
     int64_t extent = k->axis[b->at[at]->axis].hi, tiles = (extent + most - 1) / most;
 
-    for (int64_t h = most; h * 20 >= most * 11; h--) /* one loop, if that costs little: half the code */
+    for (int64_t h = most; h * 20 >= most * 11;
+         h--) /* one loop, if that costs little: half the code */
         if (extent % h == 0) {
             tiles = extent / h;
             break;
@@ -376,7 +417,8 @@ static bool guards_on(const struct loop_kernel *k, const struct loop_block *b, i
     return false;
 }
 
-/* an image's first and last columns have taps outside: they become code of their own, where those taps are left out */
+/* an image's first and last columns have taps outside: they become code of their own, where those
+ * taps are left out */
 static void peel_border(struct loop_kernel *k, struct loop_block *b, int axis)
 {
     for (int i = 0; i < b->count; i++) {
@@ -411,11 +453,11 @@ static double balance(int64_t turns, int threads)
 
 static void share_tiles(struct contraction *c, struct loop_block *rows, int at, int row_loops)
 {
-    struct loop_kernel    *k = c->k;
-    struct nest            n = pass_nest(k);
+    struct loop_kernel *k = c->k;
+    struct nest n = pass_nest(k);
     struct loop_statement *best = NULL;
-    int                    threads = c->options->threads > 1 ? c->options->threads : 2;
-    double                 most = 0, of_rows = 0;
+    int threads = c->options->threads > 1 ? c->options->threads : 2;
+    double most = 0, of_rows = 0;
 
     for (int i = 0; i < n.count; i++) {
         double share = balance(k->axis[n.loop[i]->axis].hi, threads);
@@ -427,7 +469,9 @@ static void share_tiles(struct contraction *c, struct loop_block *rows, int at, 
     if (rows) {
         of_rows = 1;
         for (int i = 0; i < row_loops; i++)
-            of_rows = balance(k->axis[rows->at[at + i]->axis].hi, threads) < of_rows ? balance(k->axis[rows->at[at + i]->axis].hi, threads) : of_rows;
+            of_rows = balance(k->axis[rows->at[at + i]->axis].hi, threads) < of_rows
+                          ? balance(k->axis[rows->at[at + i]->axis].hi, threads)
+                          : of_rows;
     }
     if (rows && of_rows > most + 0.05)
         best = rows->at[at];
@@ -440,13 +484,13 @@ static void share_tiles(struct contraction *c, struct loop_block *rows, int at, 
 static void tile(struct contraction *c)
 {
     struct loop_kernel *k = c->k;
-    struct nest         n = pass_nest(k);
-    int                 row = -1, column = -1, both[2 * IR_RANK], boths = 0, at = 0, row_loops = 0;
-    int64_t             sums = most_sums(c), columns = 1, rows;
-    struct packing      packed = { 0 };
+    struct nest n = pass_nest(k);
+    int row = -1, column = -1, both[2 * IR_RANK], boths = 0, at = 0, row_loops = 0;
+    int64_t sums = most_sums(c), columns = 1, rows;
+    struct packing packed = { 0 };
 
     for (int i = 0; i < n.count; i++) {
-        int  axis = n.loop[i]->axis;
+        int axis = n.loop[i]->axis;
         bool narrow = sees(c, c->narrow, axis), wide = sees(c, c->wide, axis);
         if (axis == c->lanes || k->axis[axis].hi < 2)
             continue;
@@ -473,7 +517,8 @@ static void tile(struct contraction *c)
         rows = sums / (width / LOOP_LANES);
         rows = rows > 14 ? 14 : rows;
     }
-    /* order: what both see, slivers, what else the wide one sees, rows, columns, and inside the tile */
+    /* order: what both see, slivers, what else the wide one sees, rows, columns, and inside the
+     * tile */
     if (row >= 0)
         pass_inward(k, loop_of(k, row));
     if (column >= 0)
@@ -484,7 +529,7 @@ static void tile(struct contraction *c)
     if (c->pack)
         packed = read_packed(c, width);
     struct loop_statement *sliver = loop_of(k, c->lanes);
-    int                    lane = pass_split(k, sliver, width), copy = -1, column_in = -1;
+    int lane = pass_split(k, sliver, width), copy = -1, column_in = -1;
     pass_inward(k, loop_of(k, lane));
     if (width > LOOP_LANES) {
         copy = lane;
@@ -532,7 +577,8 @@ static struct loop_statement *image_loop(struct contraction *c, struct loop_bloc
         bool part = false;
         for (int j = 0; j < s->body.count; j++)
             part |= s->body.at[j]->kind == LOOP_VAR;
-        if (part && lies(c, c->set->args[1], s->axis) == 1 && lies(c, c->set->args[2], s->axis) == 1)
+        if (part && lies(c, c->set->args[1], s->axis) == 1 &&
+            lies(c, c->set->args[2], s->axis) == 1)
             return s;
     }
     return NULL;
@@ -541,9 +587,9 @@ static struct loop_statement *image_loop(struct contraction *c, struct loop_bloc
 static void tile_images(struct contraction *c, struct loop_statement *images)
 {
     struct loop_kernel *k = c->k;
-    struct nest         n = pass_nest(k);
-    int                 first = -1, second = -1, at;
-    int64_t             sums = most_sums(c);
+    struct nest n = pass_nest(k);
+    int first = -1, second = -1, at;
+    int64_t sums = most_sums(c);
 
     /* rows: what only the second operand sees; columns: the innermost of the first's */
     for (int i = 0; i < n.count; i++) {
@@ -574,7 +620,7 @@ static void tile_images(struct contraction *c, struct loop_statement *images)
 bool pass_tile_contraction(struct loop_kernel *k, const struct pass_options *options)
 {
     struct contraction c = { .k = k, .options = options, .lanes = -1, .along = -1 };
-    struct nest        n;
+    struct nest n;
 
     c.def = ir_alloc(k->arena, k->values * sizeof *c.def);
     pass_each(&k->body, find_set, &c);

@@ -1,9 +1,12 @@
 /*
- * schedule_rows: a kernel that reduces the last axes and looks at the row again (softmax, norms, losses, sums).
+ * schedule_rows: a kernel that reduces the last axes and looks at the row again (softmax, norms,
+ * losses, sums).
  *
- * A row of up to 64 elements stays in registers: the whole kernel body is straight-line code on up to four vectors. A longer row is
- * walked in strips of 64, once for every reduction that must be complete before the next can start; what a later walk needs of an
- * earlier one is computed again; on a GPU, 64 threads walk together, a thread a sum. All add in the order of ir_order(): element i in sum i % 64, then a tree; pieces of 16384 apart.
+ * A row of up to 64 elements stays in registers: the whole kernel body is straight-line code on up
+ * to four vectors. A longer row is walked in strips of 64, once for every reduction that must be
+ * complete before the next can start; what a later walk needs of an earlier one is computed again;
+ * on a GPU, 64 threads walk together, a thread a sum. All add in the order of ir_order(): element i
+ * in sum i % 64, then a tree; pieces of 16384 apart.
  */
 #include "steps.h"
 
@@ -17,14 +20,18 @@
 static void in_registers(struct loop_kernel *k, struct loop_statement *row)
 {
     int64_t width = (k->axis[row->axis].hi + LOOP_LANES - 1) / LOOP_LANES;
-    int     axis = row->axis, lane = -1;
+    int axis = row->axis, lane = -1;
 
-    for (int i = 0; i < row->body.count && k->axis[axis].hi == 1; i++) { /* one element is its own fold, but for -0 + 0 */
+    for (int i = 0; i < row->body.count && k->axis[axis].hi == 1;
+         i++) { /* one element is its own fold, but for -0 + 0 */
         struct loop_statement *s = row->body.at[i];
-        int64_t                extent;
+        int64_t extent;
         if (s->kind != LOOP_FOLD || !loop_is_const(k, k->axis[axis].to, &extent) || extent != 1)
             continue;
-        struct loop_statement zero = { .kind = LOOP_LET, .op = IR_const, .dtype = s->dtype, .value = loop_value_new(k, s->dtype) };
+        struct loop_statement zero = { .kind = LOOP_LET,
+                                       .op = IR_const,
+                                       .dtype = s->dtype,
+                                       .value = loop_value_new(k, s->dtype) };
         loop_add(k, &k->body, zero);
         memmove(&k->body.at[1], &k->body.at[0], (size_t)(k->body.count - 1) * sizeof *k->body.at);
         k->body.at[0] = loop_copy(k, &zero);
@@ -42,7 +49,8 @@ static void in_registers(struct loop_kernel *k, struct loop_statement *row)
     for (int i = 0; i < row->body.at[0]->body.count; i++) {
         struct loop_statement *s = row->body.at[0]->body.at[i];
         if (s->kind == LOOP_FOLD && s->over >> axis & 1)
-            s->over = (s->over & ~(UINT64_C(1) << axis)) | UINT64_C(1) << row->axis | UINT64_C(1) << lane;
+            s->over =
+                (s->over & ~(UINT64_C(1) << axis)) | UINT64_C(1) << row->axis | UINT64_C(1) << lane;
     }
     loop_depends(k);
 }
@@ -50,15 +58,15 @@ static void in_registers(struct loop_kernel *k, struct loop_statement *row)
 /* ---- long rows ---- */
 
 struct strips {
-    struct loop_kernel    *k;
-    struct loop_block     *from; /* the row's statements */
-    struct loop_block     *to;   /* where the strips go */
+    struct loop_kernel *k;
+    struct loop_block *from;     /* the row's statements */
+    struct loop_block *to;       /* where the strips go */
     struct loop_statement **def; /* by value: its statement in the row, NULL: from outside */
-    uint32_t              *now;  /* by value: its name in the walk at hand, 0: not there yet */
-    bool                  *whole; /* by value: one for the row, known from here on */
-    uint32_t               values;
-    int                    axis;
-    bool                   threads; /* 64 threads a row, each with every 64th element: lanes of a GPU */
+    uint32_t *now;               /* by value: its name in the walk at hand, 0: not there yet */
+    bool *whole;                 /* by value: one for the row, known from here on */
+    uint32_t values;
+    int axis;
+    bool threads; /* 64 threads a row, each with every 64th element: lanes of a GPU */
 };
 
 static bool along(const struct strips *s, uint32_t v)
@@ -81,15 +89,15 @@ static bool reads_by_value(const struct loop_kernel *k, loop_ix ix)
 /* an index that reads values of the row (a gather's) reads those of the walk at hand */
 static loop_ix remade_index(struct strips *s, struct loop_block *body, loop_ix ix)
 {
-    struct loop_kernel   *k = s->k;
+    struct loop_kernel *k = s->k;
     const struct loop_sum sum = k->sum[ix];
-    loop_ix               out = loop_const(k, sum.constant);
+    loop_ix out = loop_const(k, sum.constant);
 
     if (!reads_by_value(k, ix))
         return ix;
     for (int i = 0; i < sum.count; i++) {
         const struct loop_atom a = k->atom[sum.term[i].atom];
-        loop_ix                part;
+        loop_ix part;
         if (a.kind == LOOP_ATOM_VALUE)
             part = loop_value_ix(k, remade(s, body, a.a));
         else if (a.kind == LOOP_ATOM_DIV)
@@ -105,7 +113,8 @@ static void remake_indices(struct strips *s, struct loop_block *body, struct loo
 {
     copy->ix = remade_index(s, body, copy->ix);
     for (int g = 0; g < copy->guards; g++)
-        copy->guard[g] = (struct loop_guard){ remade_index(s, body, copy->guard[g].ix), remade_index(s, body, copy->guard[g].limit) };
+        copy->guard[g] = (struct loop_guard){ remade_index(s, body, copy->guard[g].ix),
+                                              remade_index(s, body, copy->guard[g].limit) };
 }
 
 /* v is made in the walk's body, and so is what it needs */
@@ -122,11 +131,15 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
         if (copy.args[i])
             copy.args[i] = remade(s, body, copy.args[i]);
     remake_indices(s, body, &copy);
-    if (copy.kind == LOOP_LOAD && loop_axes_of(k, copy.ix) >> s->axis & 1) { /* the last strip runs past the row: not where that is far away */
-        bool    linear;
+    if (copy.kind == LOOP_LOAD &&
+        loop_axes_of(k, copy.ix) >> s->axis &
+            1) { /* the last strip runs past the row: not where that is far away */
+        bool linear;
         int64_t step = pass_lane_step(k, copy.ix, s->axis, &linear);
-        if ((!linear || (step != 0 && step != 1)) && copy.guards < (int)(sizeof copy.guard / sizeof *copy.guard))
-            copy.guard[copy.guards++] = (struct loop_guard){ loop_axis_ix(k, s->axis), k->axis[s->axis].to };
+        if ((!linear || (step != 0 && step != 1)) &&
+            copy.guards < (int)(sizeof copy.guard / sizeof *copy.guard))
+            copy.guard[copy.guards++] =
+                (struct loop_guard){ loop_axis_ix(k, s->axis), k->axis[s->axis].to };
     }
     copy.value = s->now[v] = loop_value_new(k, copy.dtype);
     k->value[copy.value] = k->value[v];
@@ -134,11 +147,12 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
     return s->now[v];
 }
 
-static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op op, enum ir_dtype dtype)
+static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op op,
+                        enum ir_dtype dtype)
 {
     struct loop_statement s = { .kind = LOOP_LET, .op = IR_const, .dtype = dtype };
-    int                   bits = 8 * ir_dtypes[dtype].bytes;
-    bool                  sign = ir_dtypes[dtype].kind == 'i';
+    int bits = 8 * ir_dtypes[dtype].bytes;
+    bool sign = ir_dtypes[dtype].kind == 'i';
 
     switch (op) {
     case IR_mul:
@@ -161,60 +175,67 @@ static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op 
     return loop_add(k, b, s)->value;
 }
 
-struct walk { /* the loops of one walk through a row */
-    struct loop_block *tile;  /* what stands once for each of the 64 sums */
-    int                along; /* the axis of the loop inside */
-    loop_ix            index; /* of the element */
-    uint64_t           over;  /* the axes that the sums are folded over */
-    bool               exact; /* no element behind the row is touched */
+struct walk {                /* the loops of one walk through a row */
+    struct loop_block *tile; /* what stands once for each of the 64 sums */
+    int along;               /* the axis of the loop inside */
+    loop_ix index;           /* of the element */
+    uint64_t over;           /* the axes that the sums are folded over */
+    bool exact;              /* no element behind the row is touched */
 };
 
-static struct walk walk_strips(struct strips *s, struct loop_block *into, loop_ix length, int64_t most)
+static struct walk walk_strips(struct strips *s, struct loop_block *into, loop_ix length,
+                               int64_t most)
 {
     struct loop_kernel *k = s->k;
-    int                 strip = loop_axis_new(k, k->axis[s->axis].name, loop_div(k, loop_plus(k, length, loop_const(k, STRIP - 1)), STRIP),
-                                              (most + STRIP - 1) / STRIP);
-    int                 copy = loop_axis_new(k, "u", loop_const(k, STRIP / LOOP_LANES), STRIP / LOOP_LANES);
-    int                 lane = loop_axis_new(k, "lane", loop_const(k, LOOP_LANES), LOOP_LANES);
-    struct walk         w = { .along = strip, .over = UINT64_C(1) << copy | UINT64_C(1) << lane };
+    int strip = loop_axis_new(k, k->axis[s->axis].name,
+                              loop_div(k, loop_plus(k, length, loop_const(k, STRIP - 1)), STRIP),
+                              (most + STRIP - 1) / STRIP);
+    int copy = loop_axis_new(k, "u", loop_const(k, STRIP / LOOP_LANES), STRIP / LOOP_LANES);
+    int lane = loop_axis_new(k, "lane", loop_const(k, LOOP_LANES), LOOP_LANES);
+    struct walk w = { .along = strip, .over = UINT64_C(1) << copy | UINT64_C(1) << lane };
 
     k->axis[strip].ordered = true;
     k->axis[copy].role = LOOP_UNROLL;
     k->axis[lane].role = LOOP_VECTOR;
     w.tile = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = copy })->body;
     w.tile = &loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;
-    w.index = loop_plus(k, loop_scale(k, loop_axis_ix(k, strip), STRIP),
-                        loop_plus(k, loop_scale(k, loop_axis_ix(k, copy), LOOP_LANES), loop_axis_ix(k, lane)));
+    w.index = loop_plus(
+        k, loop_scale(k, loop_axis_ix(k, strip), STRIP),
+        loop_plus(k, loop_scale(k, loop_axis_ix(k, copy), LOOP_LANES), loop_axis_ix(k, lane)));
     return w;
 }
 
 /* thread j of 64 takes elements j, j + 64, ... */
-static struct walk walk_threads(struct strips *s, struct loop_block *into, loop_ix length, int64_t most)
+static struct walk walk_threads(struct strips *s, struct loop_block *into, loop_ix length,
+                                int64_t most)
 {
     struct loop_kernel *k = s->k;
-    int                 thread = loop_axis_new(k, "thread", loop_const(k, STRIP), STRIP);
-    int                 along = loop_axis_new(k, k->axis[s->axis].name, length, most);
+    int thread = loop_axis_new(k, "thread", loop_const(k, STRIP), STRIP);
+    int along = loop_axis_new(k, k->axis[s->axis].name, length, most);
 
     k->axis[thread].role = LOOP_BLOCK;
     k->axis[along].from = loop_axis_ix(k, thread);
     k->axis[along].step = STRIP;
-    return (struct walk){ &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = thread })->body, along,
-                          loop_axis_ix(k, along), UINT64_C(1) << thread, true };
+    return (struct walk){
+        &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = thread })->body,
+        along, loop_axis_ix(k, along), UINT64_C(1) << thread, true
+    };
 }
 
 /*
- * One walk for the folds list[0..n): sums of 64 running elements each, folded at the end of a piece.
- *   [total = neutral]  for piece { sum[64] = neutral; for strip { .. sum = op(sum, x) .. }; part = fold sum; [total = op(total, part)] }
+ * One walk for the folds list[0..n): sums of 64 running elements each, folded at the end of a
+ * piece. [total = neutral]  for piece { sum[64] = neutral; for strip { .. sum = op(sum, x) .. };
+ * part = fold sum; [total = op(total, part)] }
  */
 static void walk_folds(struct strips *s, struct loop_statement **list, int n)
 {
     struct loop_kernel *k = s->k;
-    int64_t             hi = k->axis[s->axis].hi;
-    bool                pieces = hi > PIECE;
-    uint32_t            total[32], sum[32];
-    struct loop_block  *into = s->to;
-    int                 piece = -1;
-    loop_ix             start = 0, to = k->axis[s->axis].to, length = to;
+    int64_t hi = k->axis[s->axis].hi;
+    bool pieces = hi > PIECE;
+    uint32_t total[32], sum[32];
+    struct loop_block *into = s->to;
+    int piece = -1;
+    loop_ix start = 0, to = k->axis[s->axis].to, length = to;
 
     if (pieces) {
         for (int i = 0; i < n; i++) {
@@ -223,24 +244,32 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
             var.value = total[i] = loop_value_new(k, list[i]->dtype);
             loop_add(k, into, var);
         }
-        piece = loop_axis_new(k, "piece", loop_div(k, loop_plus(k, to, loop_const(k, PIECE - 1)), PIECE), (hi + PIECE - 1) / PIECE);
+        piece = loop_axis_new(k, "piece",
+                              loop_div(k, loop_plus(k, to, loop_const(k, PIECE - 1)), PIECE),
+                              (hi + PIECE - 1) / PIECE);
         k->axis[piece].ordered = true;
         start = loop_scale(k, loop_axis_ix(k, piece), PIECE);
         length = loop_plus(k, to, loop_scale(k, start, -1));
         into = &loop_add(k, into, (struct loop_statement){ .kind = LOOP_FOR, .axis = piece })->body;
     }
-    struct walk w = s->threads ? walk_threads(s, into, length, pieces ? PIECE : hi) : walk_strips(s, into, length, pieces ? PIECE : hi);
-    loop_ix     index = loop_plus(k, start, w.index);
+    struct walk w = s->threads ? walk_threads(s, into, length, pieces ? PIECE : hi)
+                               : walk_strips(s, into, length, pieces ? PIECE : hi);
+    loop_ix index = loop_plus(k, start, w.index);
     for (int i = 0; i < n; i++) {
         struct loop_statement var = { .kind = LOOP_VAR, .dtype = list[i]->dtype };
         var.args[0] = neutral(k, w.tile, list[i]->op, list[i]->dtype);
         var.value = sum[i] = loop_value_new(k, list[i]->dtype);
         loop_add(k, w.tile, var);
     }
-    struct loop_statement *walk_loop = loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
+    struct loop_statement *walk_loop =
+        loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
     memset(s->now, 0, s->values * sizeof *s->now);
     for (int i = 0; i < n; i++) {
-        struct loop_statement set = { .kind = LOOP_SET, .op = list[i]->op, .dtype = list[i]->dtype, .node = list[i]->node, .loc = list[i]->loc };
+        struct loop_statement set = { .kind = LOOP_SET,
+                                      .op = list[i]->op,
+                                      .dtype = list[i]->dtype,
+                                      .node = list[i]->node,
+                                      .loc = list[i]->loc };
         set.args[0] = sum[i];
         set.args[1] = remade(s, &walk_loop->body, list[i]->args[0]);
         struct loop_guard inside = { index, to };
@@ -266,7 +295,10 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
         loop_add(k, into, set);
     }
     for (int i = 0; i < n && pieces; i++) { /* the fold's name goes on as the total's */
-        struct loop_statement same = { .kind = LOOP_LET, .op = IR_stop_gradient, .dtype = list[i]->dtype, .value = list[i]->value };
+        struct loop_statement same = { .kind = LOOP_LET,
+                                       .op = IR_stop_gradient,
+                                       .dtype = list[i]->dtype,
+                                       .value = list[i]->value };
         same.args[0] = total[i];
         loop_add(k, s->to, same);
     }
@@ -274,9 +306,9 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
 
 static void walk_stores(struct strips *s, struct loop_statement **list, int n)
 {
-    struct loop_kernel   *k = s->k;
+    struct loop_kernel *k = s->k;
     const struct loop_axis *row = &k->axis[s->axis];
-    struct walk            w;
+    struct walk w;
 
     if (s->threads) {
         w = walk_threads(s, s->to, row->to, row->hi);
@@ -284,7 +316,8 @@ static void walk_stores(struct strips *s, struct loop_statement **list, int n)
         int along = loop_axis_new(k, row->name, row->to, row->hi);
         w = (struct walk){ .tile = s->to, .along = along, .index = loop_axis_ix(k, along) };
     }
-    struct loop_statement *loop = loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
+    struct loop_statement *loop =
+        loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
     memset(s->now, 0, s->values * sizeof *s->now);
     for (int i = 0; i < n; i++) {
         struct loop_statement store = *list[i];
@@ -299,13 +332,17 @@ static void walk_stores(struct strips *s, struct loop_statement **list, int n)
     k->axis[lane].role = LOOP_VECTOR;
 }
 
-void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row, bool threads)
+void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row,
+                    bool threads)
 {
-    struct strips s = { .k = k, .from = &row->body, .axis = row->axis, .values = k->values, .threads = threads };
+    struct strips s = {
+        .k = k, .from = &row->body, .axis = row->axis, .values = k->values, .threads = threads
+    };
     struct loop_block before = { 0 };
     struct loop_statement *pending[64];
-    int                    waiting = 0;
-    bool                  *fresh = ir_alloc(k->arena, k->values); /* folds of the walk that is being gathered, and what hangs on them */
+    int waiting = 0;
+    bool *fresh = ir_alloc(
+        k->arena, k->values); /* folds of the walk that is being gathered, and what hangs on them */
 
     s.def = ir_alloc(k->arena, k->values * sizeof *s.def);
     s.now = ir_alloc(k->arena, k->values * sizeof *s.now);
@@ -318,7 +355,7 @@ void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_
             s.def[row->body.at[i]->value] = row->body.at[i];
     for (int i = 0; i < row->body.count; i++) {
         struct loop_statement *st = row->body.at[i];
-        bool                   waits = false; /* for a fold that has not been walked yet */
+        bool waits = false; /* for a fold that has not been walked yet */
         for (int a = 0; a < 3; a++)
             waits |= fresh[st->args[a]];
         if (waits && st->kind != LOOP_FOLD && st->value && along(&s, st->value)) {
@@ -365,10 +402,11 @@ void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_
     loop_depends(k);
 }
 
-void pass_vectorise_rows(struct loop_kernel *k, const struct pass_options *options, struct loop_statement *row)
+void pass_vectorise_rows(struct loop_kernel *k, const struct pass_options *options,
+                         struct loop_statement *row)
 {
     struct nest n = pass_nest(k);
-    int64_t     extent;
+    int64_t extent;
 
     (void)options;
     if (k->axis[row->axis].hi <= STRIP && loop_is_const(k, k->axis[row->axis].to, &extent))

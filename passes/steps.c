@@ -23,14 +23,15 @@ static struct loop_statement *only_loop(struct loop_kernel *k, struct loop_block
     if (!found || k->axis[found->axis].ordered || found->guards)
         return NULL;
     for (int i = 0; i < block->count; i++)
-        if (block->at[i]->kind == LOOP_VAR || block->at[i]->kind == LOOP_STORE || block->at[i]->kind == LOOP_FOLD)
+        if (block->at[i]->kind == LOOP_VAR || block->at[i]->kind == LOOP_STORE ||
+            block->at[i]->kind == LOOP_FOLD)
             return NULL;
     return found;
 }
 
 struct nest pass_nest(struct loop_kernel *k)
 {
-    struct nest            n = { .inner = &k->body };
+    struct nest n = { .inner = &k->body };
     struct loop_statement *loop;
 
     while ((loop = only_loop(k, n.inner)) && k->axis[loop->axis].role != LOOP_UNROLL &&
@@ -65,15 +66,16 @@ void pass_sink(struct loop_kernel *k)
 int64_t pass_lane_step(struct loop_kernel *k, loop_ix ix, int axis, bool *linear)
 {
     /* two axes that are never part of the kernel: the block of 16 and the lane in it */
-    int      block = k->axes, lane = k->axes + 1;
-    int64_t  step;
+    int block = k->axes, lane = k->axes + 1;
+    int64_t step;
 
     if (k->axes + 2 > LOOP_AXES)
         ir_bug("kernel %s has no axes left", k->name);
     k->axis[block] = (struct loop_axis){ .hi = k->axis[axis].hi / LOOP_LANES + 2, .step = 1 };
     k->axis[lane] = (struct loop_axis){ .hi = LOOP_LANES, .step = 1 };
     k->axes += 2;
-    loop_ix by = loop_plus(k, loop_scale(k, loop_axis_ix(k, block), LOOP_LANES), loop_axis_ix(k, lane));
+    loop_ix by =
+        loop_plus(k, loop_scale(k, loop_axis_ix(k, block), LOOP_LANES), loop_axis_ix(k, lane));
     step = loop_coefficient(k, loop_replace(k, ix, axis, by), lane, linear);
     k->axes -= 2;
     return step;
@@ -91,24 +93,25 @@ void pass_each(struct loop_block *b, void (*call)(struct loop_statement *, void 
 
 struct overrun { /* an axis will run past its extent */
     struct loop_kernel *k;
-    int                 axis;
-    loop_ix             whole, limit;
-    bool                beyond; /* past the greatest extent too, where no memory is set aside */
-    bool                padding; /* and no further than rows are padded, to whole vectors */
+    int axis;
+    loop_ix whole, limit;
+    bool beyond;  /* past the greatest extent too, where no memory is set aside */
+    bool padding; /* and no further than rows are padded, to whole vectors */
 };
 
 static void guard_overrun(struct loop_statement *s, void *with)
 {
-    struct overrun    *o = with;
+    struct overrun *o = with;
     struct loop_kernel *k = o->k;
-    bool               linear, exact = false;
+    bool linear, exact = false;
 
     if (s->kind == LOOP_FOLD) {
         exact = true;
     } else if (s->kind == LOOP_STORE && o->beyond) {
         /* padding lies behind the last axis only, where neighbours are neighbours in memory */
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
-        exact = !(k->buffer[s->buffer].padded && o->padding && linear && step == 1) && (loop_axes_of(k, s->ix) >> o->axis & 1);
+        exact = !(k->buffer[s->buffer].padded && o->padding && linear && step == 1) &&
+                (loop_axes_of(k, s->ix) >> o->axis & 1);
     } else if (s->kind == LOOP_LOAD && o->beyond) {
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !linear || (step != 0 && step != 1);
@@ -127,24 +130,28 @@ static void guard_overrun(struct loop_statement *s, void *with)
 int pass_split(struct loop_kernel *k, struct loop_statement *loop, int64_t by)
 {
     struct loop_axis *a = &k->axis[loop->axis];
-    int64_t           start = 0, hi, exact;
-    loop_ix           limit = a->to, to;
+    int64_t start = 0, hi, exact;
+    loop_ix limit = a->to, to;
 
     loop_is_const(k, a->from, &start);
     hi = a->hi - start;
     to = loop_plus(k, limit, loop_const(k, -start));
     bool whole = loop_is_const(k, to, &exact) && exact == hi && exact % by == 0;
-    int  inner = loop_axis_new(k, ir_format(k->arena, "%s_", a->name), loop_const(k, by), by);
+    int inner = loop_axis_new(k, ir_format(k->arena, "%s_", a->name), loop_const(k, by), by);
 
     loop_depends(k);
-    int outer = loop_axis_new(k, a->name, loop_div(k, loop_plus(k, to, loop_const(k, by - 1)), by), (hi + by - 1) / by);
+    int outer = loop_axis_new(k, a->name, loop_div(k, loop_plus(k, to, loop_const(k, by - 1)), by),
+                              (hi + by - 1) / by);
     k->axis[inner].ordered = a->ordered;
     k->axis[outer].ordered = a->ordered;
     loop_ix index = loop_plus(k, loop_scale(k, loop_axis_ix(k, outer), by), loop_axis_ix(k, inner));
     index = loop_plus(k, index, loop_const(k, start));
     if (!whole) {
-        struct overrun o = { k, loop->axis, loop_axis_ix(k, loop->axis), limit, hi % by != 0, false };
-        o.padding = start + (hi + by - 1) / by * by <= (a->hi + LOOP_LANES - 1) / LOOP_LANES * LOOP_LANES;
+        struct overrun o = {
+            k, loop->axis, loop_axis_ix(k, loop->axis), limit, hi % by != 0, false
+        };
+        o.padding =
+            start + (hi + by - 1) / by * by <= (a->hi + LOOP_LANES - 1) / LOOP_LANES * LOOP_LANES;
         pass_each(&loop->body, guard_overrun, &o);
     }
     loop_replace_axis(k, &loop->body, loop->axis, index);
@@ -163,13 +170,14 @@ int pass_split(struct loop_kernel *k, struct loop_statement *loop, int64_t by)
 static void swap_with_next(struct loop_statement *outer)
 {
     struct loop_statement *inner = outer->body.at[0];
-    int                    axis = outer->axis;
+    int axis = outer->axis;
 
     outer->axis = inner->axis;
     inner->axis = axis;
 }
 
-/* loops are swapped by swapping what they run over, so the statement that carries an axis changes: find it by its axis */
+/* loops are swapped by swapping what they run over, so the statement that carries an axis changes:
+ * find it by its axis */
 static int find(const struct nest *n, int axis)
 {
     for (int i = 0; i < n->count; i++)
@@ -199,9 +207,9 @@ void pass_outward(struct loop_kernel *k, struct loop_statement *loop)
 void pass_peel(struct loop_kernel *k, struct loop_block *b, int at, int64_t until)
 {
     struct loop_statement *first = b->at[at], *rest = loop_copy(k, first);
-    struct loop_axis       whole = k->axis[first->axis];
-    int                    head = loop_axis_new(k, whole.name, loop_const(k, until), until);
-    int                    tail = loop_axis_new(k, whole.name, whole.to, whole.hi);
+    struct loop_axis whole = k->axis[first->axis];
+    int head = loop_axis_new(k, whole.name, loop_const(k, until), until);
+    int tail = loop_axis_new(k, whole.name, whole.to, whole.hi);
 
     k->axis[head].role = k->axis[tail].role = whole.role;
     k->axis[head].ordered = k->axis[tail].ordered = whole.ordered;
@@ -228,22 +236,23 @@ static void count_divisions(const struct loop_kernel *k, loop_ix ix, int *count)
 
 struct flat {
     struct loop_kernel *k;
-    int                 outer, inner;
-    loop_ix             high, low;
-    bool                good;
+    int outer, inner;
+    loop_ix high, low;
+    bool good;
 };
 
 static loop_ix both(struct flat *f, loop_ix ix)
 {
-    /* the outer one is named by the inner's new expression too, so put both in at once through a stand-in */
+    /* the outer one is named by the inner's new expression too, so put both in at once through a
+     * stand-in */
     return loop_replace(f->k, loop_replace(f->k, ix, f->outer, f->high), f->inner, f->low);
 }
 
 static void try_flat(struct loop_statement *s, void *with)
 {
     struct flat *f = with;
-    loop_ix      all[14] = { s->ix, s->ix2 };
-    int          n = 2, before = 0, after = 0;
+    loop_ix all[14] = { s->ix, s->ix2 };
+    int n = 2, before = 0, after = 0;
 
     for (int i = 0; i < s->guards; i++) {
         all[n++] = s->guard[i].ix;
@@ -255,19 +264,22 @@ static void try_flat(struct loop_statement *s, void *with)
     }
     if (after > before)
         f->good = false;
-    if (s->kind == LOOP_FOR && ((loop_axes_of(f->k, f->k->axis[s->axis].to) | loop_axes_of(f->k, f->k->axis[s->axis].from)) &
+    if (s->kind == LOOP_FOR && ((loop_axes_of(f->k, f->k->axis[s->axis].to) |
+                                 loop_axes_of(f->k, f->k->axis[s->axis].from)) &
                                 (UINT64_C(1) << f->outer | UINT64_C(1) << f->inner)))
         f->good = false;
 }
 
-/* rows one behind the other without a gap, or with a gap that everybody has and nobody minds, are one long row */
+/* rows one behind the other without a gap, or with a gap that everybody has and nobody minds, are
+ * one long row */
 static bool flatten_with(struct loop_kernel *k, struct loop_statement *outer, int64_t pitch)
 {
     struct loop_statement *inner = outer->body.at[0];
-    struct loop_axis      *a = &k->axis[outer->axis];
-    int                    axis = loop_axis_new(k, a->name, loop_scale(k, a->to, pitch), a->hi * pitch);
-    loop_ix                i = loop_axis_ix(k, axis);
-    struct flat            f = { k, outer->axis, inner->axis, loop_div(k, i, pitch), loop_mod(k, i, pitch), true };
+    struct loop_axis *a = &k->axis[outer->axis];
+    int axis = loop_axis_new(k, a->name, loop_scale(k, a->to, pitch), a->hi * pitch);
+    loop_ix i = loop_axis_ix(k, axis);
+    struct flat f = { k,   outer->axis, inner->axis, loop_div(k, i, pitch), loop_mod(k, i, pitch),
+                      true };
 
     pass_each(&inner->body, try_flat, &f);
     if (!f.good) {
@@ -284,15 +296,15 @@ static bool flatten_with(struct loop_kernel *k, struct loop_statement *outer, in
 
 struct pitch {
     struct loop_kernel *k;
-    int                 outer;
-    int64_t             pitch;
-    bool                padded;
+    int outer;
+    int64_t pitch;
+    bool padded;
 };
 
 static void find_pitch(struct loop_statement *s, void *with)
 {
     struct pitch *p = with;
-    bool          linear;
+    bool linear;
 
     if (s->kind != LOOP_STORE)
         return;
@@ -302,16 +314,17 @@ static void find_pitch(struct loop_statement *s, void *with)
 
 bool pass_flatten(struct loop_kernel *k, int outer, bool overrun)
 {
-    struct nest            n = pass_nest(k);
+    struct nest n = pass_nest(k);
     struct loop_statement *o = n.loop[outer];
-    int64_t                extent;
-    struct pitch           p = { k, o->axis, 0, true };
+    int64_t extent;
+    struct pitch p = { k, o->axis, 0, true };
 
-    if (outer + 1 >= n.count || o->body.count != 1 || !loop_is_const(k, k->axis[n.loop[outer + 1]->axis].to, &extent) ||
-        extent < 1)
+    if (outer + 1 >= n.count || o->body.count != 1 ||
+        !loop_is_const(k, k->axis[n.loop[outer + 1]->axis].to, &extent) || extent < 1)
         return false;
     pass_each(&o->body, find_pitch, &p);
-    if (overrun && p.padded && p.pitch > extent && p.pitch <= 2 * extent && flatten_with(k, o, p.pitch))
+    if (overrun && p.padded && p.pitch > extent && p.pitch <= 2 * extent &&
+        flatten_with(k, o, p.pitch))
         return true;
     return flatten_with(k, o, extent);
 }

@@ -1,25 +1,26 @@
 /*
- * Views are index maps: the element of a view at an index is the element of its argument at another index. Both fuse (may these two be
- * one kernel?) and lower (where does this load from?) ask the same function.
+ * Views are index maps: the element of a view at an index is the element of its argument at another
+ * index. Both fuse (may these two be one kernel?) and lower (where does this load from?) ask the
+ * same function.
  */
 #include "passes.h"
 
 bool pass_is_view(enum ir_op op)
 {
-    return op == IR_reshape || op == IR_permute || op == IR_expand || op == IR_slice || op == IR_flip ||
-           op == IR_stop_gradient;
+    return op == IR_reshape || op == IR_permute || op == IR_expand || op == IR_slice ||
+           op == IR_flip || op == IR_stop_gradient;
 }
 
-/* The axes of a reshape fall into groups of equal product; each is flattened and taken apart again by itself, so that a symbolic
- * extent which only passes through needs no arithmetic. */
-static bool reshape_index(struct loop_kernel *k, const struct ir_shape *from, const struct ir_shape *to,
-                          const loop_ix *index, loop_ix *inner)
+/* The axes of a reshape fall into groups of equal product; each is flattened and taken apart again
+ * by itself, so that a symbolic extent which only passes through needs no arithmetic. */
+static bool reshape_index(struct loop_kernel *k, const struct ir_shape *from,
+                          const struct ir_shape *to, const loop_ix *index, loop_ix *inner)
 {
     const struct ir_graph *g = k->graph;
-    int                    i = from->rank, j = to->rank; /* from argument's shape, of the view's shape */
+    int i = from->rank, j = to->rank; /* from argument's shape, of the view's shape */
 
     while (i > 0 || j > 0) {
-        int     i_end = i, j_end = j;
+        int i_end = i, j_end = j;
         int64_t a = 1, b = 1;
         if (i > 0 && j > 0 && from->dim[i - 1] == to->dim[j - 1]) {
             inner[--i] = index[--j];
@@ -51,12 +52,13 @@ static bool reshape_index(struct loop_kernel *k, const struct ir_shape *from, co
     return true;
 }
 
-/* index of view n -> index of its argument; false: it has no affine form (a merge of symbolic extents) */
-bool pass_view(struct loop_kernel *k, const struct ir_graph *g, const struct ir_node *n, const loop_ix *index,
-               loop_ix *inner)
+/* index of view n -> index of its argument; false: it has no affine form (a merge of symbolic
+ * extents) */
+bool pass_view(struct loop_kernel *k, const struct ir_graph *g, const struct ir_node *n,
+               const loop_ix *index, loop_ix *inner)
 {
     const struct ir_node *a = ir_at(g, n->args[0]);
-    int                   lead = n->shape.rank - a->shape.rank;
+    int lead = n->shape.rank - a->shape.rank;
 
     switch (n->op) {
     case IR_reshape:
@@ -71,15 +73,17 @@ bool pass_view(struct loop_kernel *k, const struct ir_graph *g, const struct ir_
         return true;
     case IR_slice:
         for (int i = 0; i < n->shape.rank; i++)
-            inner[i] = loop_plus(k, loop_const(k, n->attr[0].at[i]), loop_scale(k, index[i], n->attr[2].at[i]));
+            inner[i] = loop_plus(k, loop_const(k, n->attr[0].at[i]),
+                                 loop_scale(k, index[i], n->attr[2].at[i]));
         return true;
     case IR_flip:
         for (int i = 0; i < n->shape.rank; i++)
             inner[i] = index[i];
         for (int i = 0; i < n->attr[0].count; i++) {
             int axis = (int)n->attr[0].at[i];
-            inner[axis] = loop_plus(k, loop_plus(k, loop_dim_ix(k, n->shape.dim[axis]), loop_const(k, -1)),
-                                    loop_scale(k, index[axis], -1));
+            inner[axis] =
+                loop_plus(k, loop_plus(k, loop_dim_ix(k, n->shape.dim[axis]), loop_const(k, -1)),
+                          loop_scale(k, index[axis], -1));
         }
         return true;
     default: /* stop_gradient */

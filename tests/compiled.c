@@ -1,6 +1,6 @@
 /*
- * Fused equals eager equals interpreter, on random graphs: the interpreter within rounding, fused and eager and any number of threads to
- * the last bit.
+ * Fused equals eager equals interpreter, on random graphs: the interpreter within rounding, fused
+ * and eager and any number of threads to the last bit.
  */
 #include "random.h"
 #include "support.h"
@@ -19,7 +19,7 @@ static bool fused_eager_interpreter(struct random_case *c, void *user, struct ir
 {
     struct ir_array *want = random_values(c);
     struct ir_array *fused, *eager;
-    int              n = random_value_count(c);
+    int n = random_value_count(c);
 
     (void)user;
     if (!want)
@@ -36,8 +36,10 @@ static bool fused_eager_interpreter(struct random_case *c, void *user, struct ir
         return false;
     }
     for (int i = 0; i < n; i++) {
-        if (i < c->graph->output_count && ir_at(c->graph, c->graph->outputs[i].value)->op == IR_state)
-            continue; /* a state's memory shows it after the run; whoever wants it as it was copies it */
+        if (i < c->graph->output_count &&
+            ir_at(c->graph, c->graph->outputs[i].value)->op == IR_state)
+            continue; /* a state's memory shows it after the run; whoever wants it as it was copies
+                         it */
         ir_put(why, "value %d fused against interpreter: ", i);
         if (!random_equal(&want[i], &fused[i], 2e-5, 2e-5, why))
             return false;
@@ -51,9 +53,12 @@ static bool fused_eager_interpreter(struct random_case *c, void *user, struct ir
 Test(compiled, fused_equals_eager_equals_interpreter)
 {
     const char *only = getenv("SEED");
-    uint64_t    from = only ? strtoull(only, NULL, 10) : 1, count = only ? 1 : support_long() ? 2000 : 500;
+    uint64_t from = only ? strtoull(only, NULL, 10) : 1, count = only             ? 1
+                                                                 : support_long() ? 2000
+                                                                                  : 500;
 
     for (uint64_t seed = from; seed < from + count; seed++)
-        cr_expect(random_holds(fused_eager_interpreter, NULL, seed, &(struct random_options){ .symbolic = seed % 3 == 0 }),
+        cr_expect(random_holds(fused_eager_interpreter, NULL, seed,
+                               &(struct random_options){ .symbolic = seed % 3 == 0 }),
                   "seed %lu", (unsigned long)seed);
 }

@@ -30,7 +30,8 @@ static int64_t address(const struct pass_storage *s, const int64_t *index)
     return at;
 }
 
-static void copy(const struct pass_storage *s, const struct ir_shape *shape, int bytes, char *stored, char *dense, bool out)
+static void copy(const struct pass_storage *s, const struct ir_shape *shape, int bytes,
+                 char *stored, char *dense, bool out)
 {
     int64_t n = 1, index[IR_RANK];
 
@@ -53,13 +54,14 @@ static const struct loop_place *place_of(const struct loop_program *p, ir_val v)
 
 struct ir_array *compiled_values(struct random_case *c, const struct compiled_how *how)
 {
-    struct ir_arena    *arena = c->arena;
-    struct pass_options options = { .target = ir_target_by_name(how->target ? how->target : "native"),
+    struct ir_arena *arena = c->arena;
+    struct pass_options options = { .target =
+                                        ir_target_by_name(how->target ? how->target : "native"),
                                     .fuse = how->fuse,
                                     .threads = how->threads };
-    struct ir_program   program = { .graph = c->graph };
-    struct ir_text      text = { 0 };
-    struct ir_array    *result = ir_alloc(arena, (size_t)(random_value_count(c) + 1) * sizeof *result);
+    struct ir_program program = { .graph = c->graph };
+    struct ir_text text = { 0 };
+    struct ir_array *result = ir_alloc(arena, (size_t)(random_value_count(c) + 1) * sizeof *result);
 
     options.bound[0] = how->bound;
     struct pass_compiled *p = pass_pipeline(&program, &options, arena, &c->error);
@@ -79,21 +81,23 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     /* the bits are the same at any level, and hundreds of programs are compiled */
     flags = support_long() ? flags : ir_format(arena, "%s -O0", flags);
     struct run_options run = { .flags = flags, .openmp = !gpu, .no_cache = true };
-    struct run_code   *code = run_code_load(text.data, &run, &c->error);
+    struct run_code *code = run_code_load(text.data, &run, &c->error);
     ir_text_free(&text);
     if (!code)
         return NULL;
     void (*step)(char *const *, const long *, int);
     *(void **)&step = gpu ? NULL : run_code_symbol(code, c->graph->name);
-    char *base[2] = { calloc(1, (size_t)p->loops->arena_bytes + 8192), calloc(1, (size_t)p->loops->state_bytes + 8192) };
-    long  dims[IR_SYMBOLS] = { 0 };
+    char *base[2] = { calloc(1, (size_t)p->loops->arena_bytes + 8192),
+                      calloc(1, (size_t)p->loops->state_bytes + 8192) };
+    long dims[IR_SYMBOLS] = { 0 };
     int64_t symbols[IR_SYMBOLS] = { 0 };
     /* symbols from the bound inputs: random cases have one, the first axis */
     for (int i = 0; i < c->graph->symbols; i++)
         symbols[i] = c->graph->symbol[i].hi;
     for (uint32_t v = 1; v < c->graph->count; v++)
         for (int b = 0; b < c->bindings; b++)
-            if (c->graph->nodes[v].op == IR_input && !strcmp(c->graph->nodes[v].text, c->binding[b].name))
+            if (c->graph->nodes[v].op == IR_input &&
+                !strcmp(c->graph->nodes[v].text, c->binding[b].name))
                 for (int i = 0; i < c->graph->nodes[v].shape.rank; i++) {
                     int64_t dim = c->graph->nodes[v].shape.dim[i];
                     if (dim < 0 && dim == ir_symbol_dim(c->graph, 0))
@@ -102,15 +106,16 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     for (int i = 0; i < c->graph->symbols; i++)
         dims[i] = (long)symbols[i];
     const struct ir_graph *g = p->program->graph;
-    memset(base[0] + 128, 0x7f, (size_t)p->loops->arena_bytes + 8192 - 128); /* nothing may hang on what lies there */
+    memset(base[0] + 128, 0x7f,
+           (size_t)p->loops->arena_bytes + 8192 - 128); /* nothing may hang on what lies there */
     memset(base[1], 0x7f, (size_t)p->loops->state_bytes + 8192);
     for (uint32_t v = 1; v < g->count; v++) {
-        const struct ir_node    *n = &g->nodes[v];
+        const struct ir_node *n = &g->nodes[v];
         const struct loop_place *at = place_of(p->loops, (ir_val){ v });
-        int                      bytes = ir_dtypes[n->dtype].bytes;
+        int bytes = ir_dtypes[n->dtype].bytes;
         if (!at || (n->op != IR_input && n->op != IR_state))
             continue;
-        char           *data = NULL;
+        char *data = NULL;
         struct ir_shape shape = n->shape;
         for (int i = 0; i < shape.rank; i++)
             shape.dim[i] = ir_dim_value(g, shape.dim[i], symbols);
@@ -131,12 +136,13 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     else
         step(base, dims, how->threads);
     for (int i = 0; i < random_value_count(c); i++) {
-        bool   effect = i >= g->output_count;
-        ir_val v = effect ? ir_at(g, g->effects[i - g->output_count])->args[0] : g->outputs[i].value;
-        const struct ir_node    *n = ir_at(g, v);
+        bool effect = i >= g->output_count;
+        ir_val v =
+            effect ? ir_at(g, g->effects[i - g->output_count])->args[0] : g->outputs[i].value;
+        const struct ir_node *n = ir_at(g, v);
         const struct loop_place *at = place_of(p->loops, v);
-        struct ir_array         *r = &result[i];
-        int64_t                  elements = 1;
+        struct ir_array *r = &result[i];
+        int64_t elements = 1;
         r->dtype = n->dtype;
         r->shape = n->shape;
         for (int j = 0; j < r->shape.rank; j++) {
@@ -144,7 +150,8 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
             elements *= r->shape.dim[j];
         }
         r->data = ir_alloc(arena, (size_t)(elements * ir_dtypes[n->dtype].bytes + 1));
-        copy(&p->storage[v.id], &r->shape, ir_dtypes[n->dtype].bytes, base[at->base] + at->offset, r->data, true);
+        copy(&p->storage[v.id], &r->shape, ir_dtypes[n->dtype].bytes, base[at->base] + at->offset,
+             r->data, true);
     }
     free(base[0]);
     free(base[1]);

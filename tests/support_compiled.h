@@ -1,5 +1,6 @@
 /*
- * Compiled programs for tests: a graph through the whole pipeline, run on the values of a random case.
+ * Compiled programs for tests: a graph through the whole pipeline, run on the values of a random
+ * case.
  */
 #ifndef TESTS_SUPPORT_COMPILED_H
 #define TESTS_SUPPORT_COMPILED_H
@@ -7,13 +8,15 @@
 #include "random.h"
 
 struct compiled_how {
-    bool        fuse;
-    int         threads;
+    bool fuse;
+    int threads;
     const char *target; /* NULL: native; cuda: the CPU runs the GPU's text */
-    const char *(*spoil)(const char *text, struct ir_arena *); /* .. after this has been done to it */
-    int64_t     bound;  /* of the first symbol; 0: its own */
+    const char *(*spoil)(const char *text,
+                         struct ir_arena *); /* .. after this has been done to it */
+    int64_t bound;                           /* of the first symbol; 0: its own */
 };
-/* The values of all outputs, then of all effects (the states after the run), row-major; NULL with c->error. */
+/* The values of all outputs, then of all effects (the states after the run), row-major; NULL with
+ * c->error. */
 struct ir_array *compiled_values(struct random_case *c, const struct compiled_how *how);
 
 #endif
