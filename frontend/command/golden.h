@@ -87,21 +87,23 @@ tp_tensor golden_maths(struct golden_work *, const char *formula, tp_tensor a, t
  * Those of one formula are rows in golden_formula.c. */
 golden_op *golden_operator(const char *name); /* NULL: none of that name */
 bool golden_formula(struct golden_work *);    /* false: none of that name */
+/* clang-format off */
 #define GOLDEN_OPERATORS(X)                                                                                  \
     X(softmax, softmax)                                                                                      \
     X(log_softmax, softmax)                                                                                  \
-    X(gelu, gelu)                                                                                            \
-    X(clamp, clamp) X(prelu, prelu) X(where, where) X(masked_fill, masked_fill) X(sum, reduce) X(            \
-        mean, reduce) X(amax, reduce) X(amin, reduce) X(logsumexp, reduce) X(var, variance)                  \
-        X(std, variance) X(norm1, norm) X(norm2, norm) X(prod, prod) X(argmax, arg) X(argmin, arg)           \
-            X(cumsum, cumsum) X(cumprod, cumprod) X(glu, glu) X(normalize, normalize) X(                     \
-                reshape, reshape) X(expand, expand) X(permute, permute) X(transpose, transpose)              \
-                X(squeeze, squeeze) X(unsqueeze, unsqueeze) X(flatten, flatten) X(cat, cat) X(               \
-                    stack, cat) X(split, split)                                                              \
-                    X(slice,                                                                                 \
-                      slice) X(flip, flip) X(roll, roll) X(tile, tile) X(tril,                               \
-                                                                         triangle) X(triu,                   \
-                                                                                     triangle)               \
+    X(gelu, gelu) X(clamp, clamp) X(prelu, prelu) X(where, where) X(masked_fill, masked_fill)                \
+        X(sum, reduce) X(mean, reduce) X(amax, reduce) X(amin, reduce) X(logsumexp, reduce) X(               \
+            var, variance) X(std, variance) X(norm1, norm) X(norm2, norm) X(prod, prod)                      \
+            X(argmax, arg) X(argmin, arg) X(cumsum, cumsum) X(cumprod, cumprod) X(glu, glu) X(               \
+                normalize, normalize) X(reshape, reshape) X(expand, expand) X(permute, permute)              \
+                X(transpose, transpose) X(squeeze, squeeze) X(unsqueeze, unsqueeze)                          \
+                    X(flatten, flatten) X(cat, cat) X(stack, cat) X(split, split) X(                         \
+                        slice,                                                                               \
+                        slice) X(flip,                                                                       \
+                                 flip) X(roll,                                                               \
+                                         roll) X(tile,                                                       \
+                                                 tile) X(tril,                                               \
+                                                         triangle) X(triu, triangle)                         \
                         X(diagonal, diagonal) X(pad_constant, pad) X(pad_reflect, pad) X(                    \
                             pad_replicate,                                                                   \
                             pad) X(gather,                                                                   \
@@ -149,6 +151,7 @@ bool golden_formula(struct golden_work *);    /* false: none of that name */
                                                                                 X(lstm, recurrent)           \
                                                                                     X(gru,                   \
                                                                                       recurrent)
+/* clang-format on */
 #define DECLARE(name, function) golden_op golden_op_##function;
 GOLDEN_OPERATORS(DECLARE)
 #undef DECLARE
