@@ -26,7 +26,7 @@ static void part(struct loop_axis *a, loop_ix from, int64_t step)
 
 static void enclose(struct loop_kernel *k, struct loop_block *b, int at, int axis)
 {
-    struct loop_block     one = { 0 };
+    struct loop_block one = { 0 };
     struct loop_statement loop = { .kind = LOOP_FOR, .axis = axis };
 
     loop_add(k, &loop.body, *b->at[at]);
@@ -41,14 +41,14 @@ static int members(struct loop_kernel *k, const char *name, enum loop_role role,
     return axis;
 }
 
-/* The nest's loops, all inside of the kernel's first one, for a grid of blocks; threads: of a block, 0 where a whole block works on one
- * index. */
+/* The nest's loops, all inside of the kernel's first one, for a grid of blocks; threads: of a
+ * block, 0 where a whole block works on one index. */
 static void spread(struct loop_kernel *k, const struct nest *n, int64_t blocks, int64_t threads)
 {
     struct loop_axis *wide[2 * IR_RANK + 8]; /* innermost first */
-    int               wides = 0, grid = members(k, "block", LOOP_GRID, blocks), block = -1, at = 0;
-    loop_ix           index = loop_axis_ix(k, grid);
-    int64_t           step = blocks * (threads ? threads : 1), inside = 1;
+    int wides = 0, grid = members(k, "block", LOOP_GRID, blocks), block = -1, at = 0;
+    loop_ix index = loop_axis_ix(k, grid);
+    int64_t step = blocks * (threads ? threads : 1), inside = 1;
 
     if (threads) {
         block = members(k, "thread", LOOP_BLOCK, threads);
@@ -63,7 +63,7 @@ static void spread(struct loop_kernel *k, const struct nest *n, int64_t blocks, 
         for (int i = 0; i < wides - 1; i++)
             inside *= wide[i]->hi;
         struct loop_axis *outer = wide[wides - 1];
-        int               all = loop_axis_new(k, "at", loop_scale(k, outer->to, inside), outer->hi * inside);
+        int all = loop_axis_new(k, "at", loop_scale(k, outer->to, inside), outer->hi * inside);
         part(&k->axis[all], index, step);
         enclose(k, &k->body, at, all);
         index = loop_axis_ix(k, all);
