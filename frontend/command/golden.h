@@ -88,69 +88,31 @@ tp_tensor golden_maths(struct golden_work *, const char *formula, tp_tensor a, t
 golden_op *golden_operator(const char *name); /* NULL: none of that name */
 bool golden_formula(struct golden_work *);    /* false: none of that name */
 /* clang-format off */
-#define GOLDEN_OPERATORS(X)                                                                                  \
-    X(softmax, softmax)                                                                                      \
-    X(log_softmax, softmax)                                                                                  \
-    X(gelu, gelu) X(clamp, clamp) X(prelu, prelu) X(where, where) X(masked_fill, masked_fill)                \
-        X(sum, reduce) X(mean, reduce) X(amax, reduce) X(amin, reduce) X(logsumexp, reduce) X(               \
-            var, variance) X(std, variance) X(norm1, norm) X(norm2, norm) X(prod, prod)                      \
-            X(argmax, arg) X(argmin, arg) X(cumsum, cumsum) X(cumprod, cumprod) X(glu, glu) X(               \
-                normalize, normalize) X(reshape, reshape) X(expand, expand) X(permute, permute)              \
-                X(transpose, transpose) X(squeeze, squeeze) X(unsqueeze, unsqueeze)                          \
-                    X(flatten, flatten) X(cat, cat) X(stack, cat) X(split, split) X(                         \
-                        slice,                                                                               \
-                        slice) X(flip,                                                                       \
-                                 flip) X(roll,                                                               \
-                                         roll) X(tile,                                                       \
-                                                 tile) X(tril,                                               \
-                                                         triangle) X(triu, triangle)                         \
-                        X(diagonal, diagonal) X(pad_constant, pad) X(pad_reflect, pad) X(                    \
-                            pad_replicate,                                                                   \
-                            pad) X(gather,                                                                   \
-                                   gather) X(scatter_add, scatter_add)                                       \
-                            X(index_select, index_select) X(index_add, index_add) X(embedding, embedding) X( \
-                                one_hot,                                                                     \
-                                one_hot) X(topk,                                                             \
-                                           sort) X(sort, sort)                                               \
-                                X(matmul, matmul) X(bmm, matmul) X(outer, outer) X(                          \
-                                    addmm,                                                                   \
-                                    addmm) X(linear,                                                         \
-                                             linear) X(einsum,                                               \
-                                                       einsum) X(conv1d,                                     \
-                                                                 conv) X(conv2d,                             \
-                                                                         conv) X(conv3d, conv)               \
-                                    X(conv_transpose1d,                                                      \
-                                      conv_transpose) X(conv_transpose2d, conv_transpose)                    \
-                                        X(max_pool1d,                                                        \
-                                          pool) X(max_pool2d, pool)                                          \
-                                            X(avg_pool1d,                                                    \
-                                              pool) X(avg_pool2d, pool)                                      \
-                                                X(adaptive_avg_pool2d, adaptive_pool) X(                     \
-                                                    pixel_shuffle,                                           \
-                                                    pixel_shuffle) X(interpolate_nearest, nearest)           \
-                                                    X(interpolate_bilinear, bilinear) X(                     \
-                                                        batch_norm_train,                                    \
-                                                        batch_norm) X(batch_norm_eval, batch_norm)           \
-                                                        X(layer_norm, layer_norm) X(                         \
-                                                            rms_norm,                                        \
-                                                            rms_norm) X(group_norm, group_norm)              \
-                                                            X(instance_norm, group_norm) X(                  \
-                                                                local_response_norm,                         \
-                                                                local_response_norm)                         \
-                                                                X(cross_entropy, class_loss) X(              \
-                                                                    nll_loss,                                \
-                                                                    class_loss) X(mse_loss, loss)            \
-                                                                    X(l1_loss, loss) X(                      \
-                                                                        smooth_l1_loss,                      \
-                                                                        loss) X(huber_loss, loss)            \
-                                                                        X(bce_loss, loss) X(                 \
-                                                                            bce_with_logits,                 \
-                                                                            loss) X(kl_div, loss)            \
-                                                                            X(scaled_dot_product_attention,  \
-                                                                              attention)                     \
-                                                                                X(lstm, recurrent)           \
-                                                                                    X(gru,                   \
-                                                                                      recurrent)
+#define GOLDEN_OPERATORS(X) \
+    X(softmax, softmax) X(log_softmax, softmax) X(gelu, gelu) X(clamp, clamp) X(prelu, prelu) \
+    X(where, where) X(masked_fill, masked_fill) X(sum, reduce) X(mean, reduce) X(amax, reduce) \
+    X(amin, reduce) X(logsumexp, reduce) X(var, variance) X(std, variance) X(norm1, norm) \
+    X(norm2, norm) X(prod, prod) X(argmax, arg) X(argmin, arg) X(cumsum, cumsum) \
+    X(cumprod, cumprod) X(glu, glu) X(normalize, normalize) X(reshape, reshape) \
+    X(expand, expand) X(permute, permute) X(transpose, transpose) X(squeeze, squeeze) \
+    X(unsqueeze, unsqueeze) X(flatten, flatten) X(cat, cat) X(stack, cat) X(split, split) \
+    X(slice, slice) X(flip, flip) X(roll, roll) X(tile, tile) X(tril, triangle) \
+    X(triu, triangle) X(diagonal, diagonal) X(pad_constant, pad) X(pad_reflect, pad) \
+    X(pad_replicate, pad) X(gather, gather) X(scatter_add, scatter_add) \
+    X(index_select, index_select) X(index_add, index_add) X(embedding, embedding) \
+    X(one_hot, one_hot) X(topk, sort) X(sort, sort) X(matmul, matmul) X(bmm, matmul) \
+    X(outer, outer) X(addmm, addmm) X(linear, linear) X(einsum, einsum) X(conv1d, conv) \
+    X(conv2d, conv) X(conv3d, conv) X(conv_transpose1d, conv_transpose) \
+    X(conv_transpose2d, conv_transpose) X(max_pool1d, pool) X(max_pool2d, pool) \
+    X(avg_pool1d, pool) X(avg_pool2d, pool) X(adaptive_avg_pool2d, adaptive_pool) \
+    X(pixel_shuffle, pixel_shuffle) X(interpolate_nearest, nearest) \
+    X(interpolate_bilinear, bilinear) X(batch_norm_train, batch_norm) \
+    X(batch_norm_eval, batch_norm) X(layer_norm, layer_norm) X(rms_norm, rms_norm) \
+    X(group_norm, group_norm) X(instance_norm, group_norm) \
+    X(local_response_norm, local_response_norm) X(cross_entropy, class_loss) \
+    X(nll_loss, class_loss) X(mse_loss, loss) X(l1_loss, loss) X(smooth_l1_loss, loss) \
+    X(huber_loss, loss) X(bce_loss, loss) X(bce_with_logits, loss) X(kl_div, loss) \
+    X(scaled_dot_product_attention, attention) X(lstm, recurrent) X(gru, recurrent)
 /* clang-format on */
 #define DECLARE(name, function) golden_op golden_op_##function;
 GOLDEN_OPERATORS(DECLARE)
