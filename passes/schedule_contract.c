@@ -83,6 +83,28 @@ static void reduction_axes(struct loop_statement *s, void *with)
         c->along = s->axis;
 }
 
+struct depth {
+    struct contraction *c;
+    double turns;
+};
+
+static void multiply_turns(struct loop_statement *s, void *with)
+{
+    struct depth *d = with;
+
+    if (s->kind == LOOP_FOR && d->c->k->axis[s->axis].ordered)
+        d->turns *= (double)d->c->k->axis[s->axis].hi;
+}
+
+/* products that are added to one result */
+static double depth(struct contraction *c, const struct nest *n)
+{
+    struct depth d = { c, 1 };
+
+    pass_each(n->inner, multiply_turns, &d);
+    return d.turns;
+}
+
 /* The axis for lanes: filled lanes, one operand side by side or fit to be packed, results side by
  * side. */
 static double rate(struct contraction *c, const struct nest *n, int axis, uint32_t *narrow,
@@ -109,7 +131,10 @@ static double rate(struct contraction *c, const struct nest *n, int axis, uint32
         score *= c->along >= 0 && !c->def[*wide]->guards ? 0.7 : 0.12;
     }
     pass_each(n->inner, look_at_store, &st);
-    return st.across ? score * 0.4 : score;
+    if (!st.across)
+        return score;
+    /* results lane by lane: a cost that a long reduction hides */
+    return score * (depth(c, n) >= 512 ? 0.85 : depth(c, n) >= 128 ? 0.6 : 0.4);
 }
 
 struct depends_on {
