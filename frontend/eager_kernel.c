@@ -207,6 +207,15 @@ static bool fit(struct kernels *k, const struct loop_program *loops, struct ir_e
     return k->arena != NULL;
 }
 
+static ir_val input_called(const struct ir_graph *g, const char *name)
+{
+    uint32_t v = 1;
+
+    while (v < g->count && !(g->nodes[v].op == IR_input && strcmp(g->nodes[v].text, name) == 0))
+        v++;
+    return (ir_val){ v < g->count ? v : 0 };
+}
+
 static bool compile(struct kernels *k, struct kernel *kernel, const struct kernel_job *job,
                     struct ir_error *error)
 {
@@ -227,9 +236,12 @@ static bool compile(struct kernels *k, struct kernel *kernel, const struct kerne
         kernel->leaves = job->leaves;
         kernel->bases = c->loops->bases;
         kernel->threads = tp_useful_threads(c->loops, k->threads);
+        /* the pipeline may have renumbered: inputs are found by name, the result by its place */
+        const struct ir_graph *made = c->program->graph;
         for (int i = 0; i < job->leaves; i++)
-            kernel->base_of[i] = base_of(c->loops, input[i]);
-        kernel->base_of[job->leaves] = base_of(c->loops, result);
+            kernel->base_of[i] =
+                base_of(c->loops, input_called(made, ir_at(graph, input[i])->text));
+        kernel->base_of[job->leaves] = base_of(c->loops, made->outputs[0].value);
     }
     ir_graph_free(graph);
     ir_arena_free(arena);
