@@ -56,6 +56,7 @@ struct gen { /* the emitter's state while it spells one kernel */
     struct ir_text *out;
     struct loop_kernel *k; /* index expressions are made while printing */
     const struct gen_target *target;
+    const char *body; /* the statements, spelled before the head, which declares what they name */
     struct ir_arena *arena;
     const char **buffer; /* C names */
     const char **axis;

@@ -137,7 +137,7 @@ static inline i64x16 shr_i64x16(const i64x16 a, const i64x16 b)
     return a >> select_i64x16((u64x16)b < 64u, b, splat_i64x16(63));
 }
 
-/// C: f32x16 i32x16 u32x16 f64x16 i64x16
+/// C: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16
 
 /* lane l gets lane l ^ 8 */
 static inline f32x16 swap8_f32x16(const f32x16 x)

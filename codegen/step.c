@@ -72,6 +72,7 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
                      .vector = -1,
                      .depth = 1 };
     int64_t blocks, threads;
+    struct ir_text body = { 0 };
 
     gen_launch(k, &blocks, &threads);
     e.threads = (int)threads;
@@ -81,6 +82,11 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
         e.newest[v] = -1;
     if (k->comment)
         ir_put(out, "/* %s */\n", k->comment);
+    e.out = &body;
+    gen_block(&e, &k->body);
+    ir_put(&body, "%s", "");
+    e.out = out;
+    e.body = body.data;
     target->open(&e, p);
     for (int i = 0; i < k->buffers; i++) {
         const struct loop_buffer *b = &k->buffer[i];
@@ -94,7 +100,8 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
             ir_put(out, "    %s%s *%s = (%s%s *)(%s + %" PRId64 ");\n", constant, type, e.buffer[i],
                    constant, type, target->base(&e, b->base), b->offset);
     }
-    gen_block(&e, &k->body);
+    ir_put(out, "%s", body.data);
+    ir_text_free(&body);
     target->close(&e);
 }
 

@@ -6,12 +6,17 @@
 #include "codegen.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-static bool reads_symbol(const struct loop_kernel *k, const struct ir_graph *g, int symbol)
+/* does the text hold the word? */
+static bool names(const char *text, const char *word)
 {
-    for (uint32_t i = 0; i < k->atoms; i++)
-        if (k->atom[i].kind == LOOP_ATOM_DIM &&
-            g->dimension[k->atom[i].dim - INT64_MIN].power[symbol])
+    const char *letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t length = strlen(word);
+
+    for (const char *at = text; (at = strstr(at, word)); at += length)
+        if ((at == text || !strchr(letters, at[-1])) &&
+            !(at[length] && strchr(letters, at[length])))
             return true;
     return false;
 }
@@ -23,7 +28,7 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
            "*dims)\n{\n",
            e->k->name);
     for (int s = 0; s < p->graph->symbols; s++)
-        if (reads_symbol(e->k, p->graph, s))
+        if (names(e->body, gen_symbol(e->arena, p->graph, s)))
             ir_put(e->out, "    const long %s = dims[%d];\n", gen_symbol(e->arena, p->graph, s), s);
 }
 

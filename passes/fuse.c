@@ -312,6 +312,22 @@ static bool between(const struct fuse *f, int k, int other)
     return false;
 }
 
+/* a sum of products reads its operands all over the place: what it reads is stored, not computed
+ * again for every product */
+static bool is_operand(struct fuse *f, int k, int other)
+{
+    for (int i = 0; i < f->group[k].count; i++) {
+        ir_val v = f->group[k].nodes[i];
+        if (ir_pointwise(ir_at(f->g, v)->op) || is_reduce(ir_at(f->g, v)->op))
+            continue;
+        bases_of(f, v);
+        for (int b = 0; b < f->bases; b++)
+            if (f->group_of[f->base[b].id] == other)
+                return true;
+    }
+    return false;
+}
+
 static bool only_reader(struct fuse *f, const int *readers, int k)
 {
     for (int i = 0; i < f->group[k].count; i++) {
@@ -329,6 +345,10 @@ static void absorb(struct fuse *f, int k, ir_val v, const int *readers)
         int other = f->group_of[f->base[i].id];
         if (other < 0 || other == k || f->group[other].class != MAP || f->group[other].effect ||
             between(f, k, other))
+            continue;
+        bool operand = f->group[k].class != COLUMN && is_operand(f, k, other);
+        bases_of(f, v);
+        if (operand)
             continue;
         bool same = ir_same_shape(&f->group[other].domain, &f->group[k].domain) &&
                     f->group[k].class != SCATTER;

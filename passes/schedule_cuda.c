@@ -48,7 +48,7 @@ static void spread(struct loop_kernel *k, const struct nest *n, int64_t blocks, 
     struct loop_axis *wide[2 * IR_RANK + 8]; /* innermost first */
     int wides = 0, grid = members(k, "block", LOOP_GRID, blocks), block = -1, at = 0;
     loop_ix index = loop_axis_ix(k, grid);
-    int64_t step = blocks * (threads ? threads : 1), inside = 1;
+    int64_t step = blocks * (threads ? threads : 1);
 
     if (threads) {
         block = members(k, "thread", LOOP_BLOCK, threads);
@@ -59,20 +59,31 @@ static void spread(struct loop_kernel *k, const struct nest *n, int64_t blocks, 
             wide[wides++] = &k->axis[n->loop[i]->axis];
     while (k->body.at[at]->kind != LOOP_FOR)
         at++;
-    if (wides > 1) { /* one index for all, which each takes apart */
+    if (wides >
+        1) { /* one index for all, of which each takes its remainder and leaves the quotient */
+        int taken[2 * IR_RANK + 8], takes = 0;
+        int64_t inside = 1;
         for (int i = 0; i < wides - 1; i++)
             inside *= wide[i]->hi;
         struct loop_axis *outer = wide[wides - 1];
-        int all = loop_axis_new(k, "at", loop_scale(k, outer->to, inside), outer->hi * inside);
-        part(&k->axis[all], index, step);
-        enclose(k, &k->body, at, all);
-        index = loop_axis_ix(k, all);
-        part(outer, loop_div(k, index, inside), outer->hi);
-        inside = 1;
+        taken[takes++] =
+            loop_axis_new(k, "at", loop_scale(k, outer->to, inside), outer->hi * inside);
+        part(&k->axis[taken[0]], index, step);
+        index = loop_axis_ix(k, taken[0]);
         for (int i = 0; i < wides - 1; i++) {
-            part(wide[i], loop_mod(k, loop_div(k, index, inside), wide[i]->hi), wide[i]->hi);
-            inside *= wide[i]->hi;
+            part(wide[i], loop_mod(k, index, wide[i]->hi), wide[i]->hi);
+            index = loop_div(k, index, wide[i]->hi);
+            inside /= wide[i]->hi;
+            if (i == wides - 2)
+                break;
+            int rest = taken[takes++] =
+                loop_axis_new(k, "rest", loop_const(k, outer->hi * inside), outer->hi * inside);
+            part(&k->axis[rest], index, outer->hi * inside);
+            index = loop_axis_ix(k, rest);
         }
+        part(outer, index, outer->hi);
+        while (takes > 0)
+            enclose(k, &k->body, at, taken[--takes]);
     } else {
         part(wide[0], index, step);
     }
