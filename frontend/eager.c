@@ -549,6 +549,7 @@ bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at)
     tp_tell(g);
     drop_values(e);
     ir_forget(g->ir);
+    g->tape++;
     e->seen = g->ir->count;
     return g->error.status == IR_OK;
 }

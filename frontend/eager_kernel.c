@@ -179,12 +179,18 @@ static struct ir_graph *graph_of(const struct kernel_job *job, ir_val *input, ir
     return to;
 }
 
-static int base_of(const struct loop_program *loops, ir_val v)
+/* Passes may number values anew: the result is found by its being handed out, leaves by name. */
+static void find_bases(struct kernel *kernel, const struct loop_program *loops)
 {
-    for (int i = 0; i < loops->places; i++)
-        if (loops->place[i].value.id == v.id)
-            return loops->place[i].base;
-    return -1;
+    for (int i = 0; i <= kernel->leaves; i++)
+        kernel->base_of[i] = -1;
+    for (int i = 0; i < loops->places; i++) {
+        const struct ir_node *n = ir_at(loops->graph, loops->place[i].value);
+        if (loops->place[i].value.id == loops->graph->outputs[0].value.id)
+            kernel->base_of[kernel->leaves] = loops->place[i].base;
+        else if (n->op == IR_input)
+            kernel->base_of[atoi(n->text + strlen("in_"))] = loops->place[i].base;
+    }
 }
 
 /* Room for the greatest kernel that there is. */
@@ -207,15 +213,6 @@ static bool fit(struct kernels *k, const struct loop_program *loops, struct ir_e
     return k->arena != NULL;
 }
 
-static ir_val input_called(const struct ir_graph *g, const char *name)
-{
-    uint32_t v = 1;
-
-    while (v < g->count && !(g->nodes[v].op == IR_input && strcmp(g->nodes[v].text, name) == 0))
-        v++;
-    return (ir_val){ v < g->count ? v : 0 };
-}
-
 static bool compile(struct kernels *k, struct kernel *kernel, const struct kernel_job *job,
                     struct ir_error *error)
 {
@@ -236,12 +233,7 @@ static bool compile(struct kernels *k, struct kernel *kernel, const struct kerne
         kernel->leaves = job->leaves;
         kernel->bases = c->loops->bases;
         kernel->threads = tp_useful_threads(c->loops, k->threads);
-        /* the pipeline may have renumbered: inputs are found by name, the result by its place */
-        const struct ir_graph *made = c->program->graph;
-        for (int i = 0; i < job->leaves; i++)
-            kernel->base_of[i] =
-                base_of(c->loops, input_called(made, ir_at(graph, input[i])->text));
-        kernel->base_of[job->leaves] = base_of(c->loops, made->outputs[0].value);
+        find_bases(kernel, c->loops);
     }
     ir_graph_free(graph);
     ir_arena_free(arena);

@@ -27,7 +27,8 @@ struct state {
     const char *name;
     enum state_kind kind;
     bool frozen;
-    ir_val value; /* in the trace; 0: only programs know it */
+    uint64_t tape; /* the one that used the name last */
+    ir_val value;  /* in the trace; 0: only programs know it */
     enum ir_dtype dtype;
     struct ir_shape shape;
     enum ir_init init; /* how it starts, with a and b; or a copy of the user's numbers */
@@ -55,6 +56,7 @@ struct tp_graph {
     struct tp_program *programs;
     uint64_t serials;    /* of programs */
     uint64_t streams;    /* of random bits that were handed out */
+    uint64_t tape;       /* how often an update has let names be used again */
     struct eager *eager; /* NULL: operations only record */
     bool no_engine;      /* programs are made to be looked at */
 };

@@ -76,7 +76,7 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
     if (args.init.kind < 0 || args.init.kind > 3)
         return tp_fail(g, at, what, "\"%.60s\": %d is not a kind of initial values", name,
                        args.init.kind);
-    if (s && !(args.shared && s->value.id))
+    if (s && !((args.shared || s->tape < g->tape) && s->value.id))
         return tp_fail(g, at, what,
                        "the name \"%.100s\" is taken; .shared = true would use that one again",
                        name);
@@ -86,10 +86,13 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
         return tp_give(g, v);
     if (s) {
         s = tp_state_of(g, ir_at(g->ir, v), kind);
+        if (s)
+            s->tape = g->tape;
         return tp_give(g, s ? s->value : v);
     }
     s = tp_state_of(g, ir_at(g->ir, v), kind);
     s->value = v;
+    s->tape = g->tape;
     s->frozen = args.frozen;
     return tp_give(g, v);
 }

@@ -626,7 +626,8 @@ TP_API bool tp_next(tp_loader *loader, tp_program *p);
 /*
  * In a graph from tp_eager_new each operation is computed when it is recorded, so values can be
  * looked at in a debugger and backward derives the tape. tp_update changes the parameters and
- * clears the tape: only parameters and states stay valid.
+ * clears the tape: only parameters and states stay valid, and layers are recorded again under
+ * their names.
  */
 TP_API tp_graph *tp_eager_new(uint64_t seed);
 TP_API double tp_item(tp_tensor x); /* of one element */
