@@ -643,6 +643,21 @@ static const char *bound(struct gen *e, const struct loop_axis *a)
     return hi > a->hi ? ir_format(e->arena, "%" PRId64, a->hi) : to;
 }
 
+/* without the brackets around all of it */
+static const char *bare(struct gen *e, const char *text)
+{
+    int open = 0;
+
+    if (*text != '(')
+        return text;
+    for (const char *c = text; *c; c++) {
+        open += *c == '(' ? 1 : *c == ')' ? -1 : 0;
+        if (!open)
+            return c[1] ? text : ir_format(e->arena, "%.*s", (int)(c - text - 1), text + 1);
+    }
+    return text;
+}
+
 /* A thread's part of a loop is where it begins and how far it steps; where that is one turn at
  * most, no loop is needed. False: no brace either. */
 static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, const char *from,
@@ -654,7 +669,7 @@ static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, c
         line(e, "for (long %s = %s; %s < %s; %s += %" PRId64 ") {", i, from, i, to, i, a->step);
         return true;
     }
-    line(e, "const long %s = %s;", i, from);
+    line(e, "const long %s = %s;", i, bare(e, from));
     if (loop_guard_state(e->k, &inside) == 1)
         return false;
     line(e, "if (%s < %s) {", i, to);

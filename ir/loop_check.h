@@ -19,10 +19,12 @@ struct loop_check {
     uint64_t *over;   /* by value: the axes that it is folded over */
     uint32_t *open;   /* values in reach, in the order of their definition */
     uint32_t opened;
-    uint64_t axes, unrolled, vector, parallel; /* around the statement at hand */
+    uint64_t axes, unrolled, vector, parallel,
+        members; /* around the statement at hand; members: of a block */
     const struct loop_statement *around[LOOP_AXES];
     int depth;
-    bool never; /* no iteration gets here */
+    bool never;  /* no iteration gets here */
+    bool on_gpu; /* threads of blocks run it: nothing runs on behind a buffer */
 };
 
 /* loop_verify.c: "FILE:LINE: kernel NAME: statement: " and what is wrong with it; false */

@@ -247,14 +247,16 @@ static bool for_holds(struct loop_check *c, const struct loop_statement *s)
     c->vector |= a->role == LOOP_VECTOR ? bit : 0;
     c->parallel |=
         a->role == LOOP_PARALLEL || a->role == LOOP_GRID || a->role == LOOP_BLOCK ? bit : 0;
+    c->members |= a->role == LOOP_BLOCK ? bit : 0;
     c->around[c->depth++] = s;
-    if (!block_holds(c, &s->body, a->role == LOOP_UNROLL || a->role == LOOP_VECTOR ? s->axis : -1))
+    if (!block_holds(c, &s->body, (c->unrolled | c->members) & bit ? s->axis : -1))
         return false;
     c->depth = before.depth;
     c->axes = before.axes;
     c->unrolled = before.unrolled;
     c->vector = before.vector;
     c->parallel = before.parallel;
+    c->members = before.members;
     c->never = before.never;
     return true;
 }
@@ -314,7 +316,7 @@ static bool statement_holds(struct loop_check *c, const struct loop_statement *s
     }
 }
 
-/* folded: the axis of the unrolled loop or the lanes whose body it is, else -1 */
+/* folded: the axis of the unrolled loop, the lanes or the threads whose body it is, else -1 */
 static bool block_holds(struct loop_check *c, const struct loop_block *block, int folded)
 {
     uint32_t before = c->opened;
@@ -361,6 +363,8 @@ bool loop_verify(const struct loop_kernel *k, struct ir_error *error)
     if (tables_hold(&c) && names_hold(&c, &k->body, 0)) {
         c.shadow = loop_shadow(k, arena);
         loop_depends(c.shadow);
+        for (int i = 0; i < k->axes; i++)
+            c.on_gpu |= k->axis[i].role == LOOP_GRID || k->axis[i].role == LOOP_BLOCK;
         fine = block_holds(&c, &k->body, -1);
     }
     ir_arena_free(arena);

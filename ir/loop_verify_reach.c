@@ -158,7 +158,7 @@ bool loop_reaches_only(struct loop_check *c, int buffer, loop_ix ix, int64_t mor
 
     if (c->never)
         return true;
-    if (!store) /* a load may run on, a store may not */
+    if (!store && (!c->on_gpu || !b->elements)) /* a load may run on, a store may not */
         end += LOOP_OVERRUN / ir_dtypes[b->dtype].bytes;
     loop_range(c->shadow, ix, &lo, &hi);
     if (lo >= 0 && hi + more < end)

@@ -143,7 +143,7 @@ bool loop_fold_holds(struct loop_check *c, const struct loop_statement *s)
         return false;
     if (!s->over || s->over & ~c->axes)
         return loop_wrong(c, "over axes whose loops are not around it");
-    if (s->over & ~c->unrolled)
+    if (s->over & ~(c->unrolled | c->members))
         return loop_wrong(
             c, "over a loop that runs one after the other; expected unrolled ones and lanes");
     return loop_types_agree(c, c->k->value[s->args[0]].dtype, s->dtype) &&
@@ -163,6 +163,10 @@ bool loop_store_holds(struct loop_check *c, const struct loop_statement *s)
     for (int i = 0; i < s->guards; i++)
         where |=
             loop_axes_of(c->shadow, s->guard[i].ix) | loop_axes_of(c->shadow, s->guard[i].limit);
+    for (int i = c->depth;
+         i-- > 0;) /* threads take turns at other places: a loop's own beginning tells them apart */
+        if (where >> c->around[i]->axis & 1)
+            where |= loop_axes_of(c->shadow, c->k->axis[c->around[i]->axis].from);
     for (int i = 0; i < c->depth;
          i++) { /* iterations that may run at once must not write one element */
         int axis = c->around[i]->axis;

@@ -82,6 +82,7 @@ static void spread(struct loop_kernel *k, const struct nest *n, int64_t blocks, 
             index = loop_axis_ix(k, rest);
         }
         part(outer, index, outer->hi);
+        outer->to = loop_const(k, outer->hi); /* the one index ends where it does */
         while (takes > 0)
             enclose(k, &k->body, at, taken[--takes]);
     } else {

@@ -1,23 +1,26 @@
 /*
- * The CUDA text of a program: NVRTC compiles it without spills, and the CPU, running it as a GPU would (support_cuda.h), gets the bits
- * of the C program.
+ * The CUDA text of a program: NVRTC compiles it without spills, and the CPU, running it as a GPU
+ * would (support_cuda.h), gets the bits of the C program.
  */
 #include "codegen/codegen.h"
 #include "passes/passes.h"
 #include "random.h"
 #include "support.h"
 #include "support_compiled.h"
+#include "support_loops.h"
 #include "support_runtime.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* the bits of the C program, and the interpreter's values as near as `close`; below 0: tests/compiled.c sees to those */
-static bool is_c(struct random_case *c, const struct compiled_how *gpu_how, double close, struct ir_text *why)
+/* the bits of the C program, and the interpreter's values as near as `close`; below 0:
+ * tests/compiled.c sees to those */
+static bool is_c(struct random_case *c, const struct compiled_how *gpu_how, double close,
+                 struct ir_text *why)
 {
     struct compiled_how cpu_how = { .fuse = gpu_how->fuse, .threads = 1, .bound = gpu_how->bound };
-    struct ir_array    *want = random_values(c), *cpu, *gpu;
+    struct ir_array *want = random_values(c), *cpu, *gpu;
 
     if (!want)
         return true;
@@ -44,27 +47,46 @@ static const char *const cuda = "cuda";
 
 /* ---- random graphs ---- */
 
+/* every nest holds, with bounds that are exact */
+static bool nests_hold(struct random_case *c, bool fuse, struct ir_text *why)
+{
+    struct ir_program program = { .graph = c->graph };
+    struct pass_options options = { .target = ir_target_by_name(cuda), .fuse = fuse, .threads = 1 };
+    struct ir_error error = { 0 };
+    struct pass_compiled *p = pass_pipeline(&program, &options, c->arena, &error);
+
+    for (int k = 0; p && k < p->loops->kernels; k++)
+        if (!support_sound(p->loops->kernel[k], why))
+            return false;
+    return true;
+}
+
 static bool random_is_c(struct random_case *c, void *user, struct ir_text *why)
 {
     (void)user;
-    return is_c(c, &(struct compiled_how){ .fuse = c->seed % 4 != 0, .threads = 1, .target = cuda }, -1, why);
+    return nests_hold(c, c->seed % 4 != 0, why) &&
+           is_c(c, &(struct compiled_how){ .fuse = c->seed % 4 != 0, .threads = 1, .target = cuda },
+                -1, why);
 }
 
 Test(cuda, random_graphs_have_the_bits_of_c)
 {
     const char *only = getenv("SEED");
-    uint64_t    from = only ? strtoull(only, NULL, 10) : 1, count = only ? 1 : support_long() ? 2000 : 60;
+    uint64_t from = only ? strtoull(only, NULL, 10) : 1, count = only             ? 1
+                                                                 : support_long() ? 2000
+                                                                                  : 60;
 
     for (uint64_t seed = from; seed < from + count; seed++)
-        cr_expect(random_holds(random_is_c, NULL, seed, &(struct random_options){ .symbolic = seed % 3 == 0 }), "seed %lu",
-                  (unsigned long)seed);
+        cr_expect(random_holds(random_is_c, NULL, seed,
+                               &(struct random_options){ .symbolic = seed % 3 == 0 }),
+                  "seed %lu", (unsigned long)seed);
 }
 
 /* ---- graphs by hand ---- */
 
 struct given {
     struct random_case c;
-    struct ir_module  *module;
+    struct ir_module *module;
 };
 
 static void open_given(struct given *given, const char *text, int64_t batch)
@@ -105,17 +127,20 @@ static void open_softmax(struct given *given, int n)
     ir_text_free(&text);
 }
 
-/* One element, a part of the block, all of it, several turns of it, several pieces; and launches for more rows than there are. */
+/* One element, a part of the block, all of it, several turns of it, several pieces; and launches
+ * for more rows than there are. */
 Test(cuda, rows_of_any_length_are_added_in_the_order_of_c)
 {
     static const int lengths[] = { 1, 2, 17, 63, 64, 65, 1000, 16384, 16385, 40000 };
 
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        struct given   given;
+        struct given given;
         struct ir_text why = { 0 };
         open_softmax(&given, lengths[i]);
-        cr_expect(is_c(&given.c, &(struct compiled_how){ .fuse = true, .threads = 1, .target = cuda }, 2e-5, &why), "%d: %s",
-                  lengths[i], why.data);
+        cr_expect(is_c(&given.c,
+                       &(struct compiled_how){ .fuse = true, .threads = 1, .target = cuda }, 2e-5,
+                       &why),
+                  "%d: %s", lengths[i], why.data);
         ir_text_free(&why);
         close_given(&given);
     }
@@ -124,64 +149,72 @@ Test(cuda, rows_of_any_length_are_added_in_the_order_of_c)
 /* More elements than all processors hold at once: threads take several turns. */
 Test(cuda, a_grid_goes_over_what_is_larger)
 {
-    struct given   given;
+    struct given given;
     struct ir_text why = { 0 };
 
-    open_given(&given, "symbol batch in 1..400\nadd(x: f32[batch 1000], y: f32[1000 batch]) {\n  %3 = permute y axes=[1 0] : f32[batch 1000]\n"
-                       "  %4 = add x, %3 : f32[batch 1000]\n  return y=%4\n}\n", 391);
-    cr_expect(is_c(&given.c, &(struct compiled_how){ .fuse = true, .threads = 1, .target = cuda }, 0, &why), "%s", why.data);
+    open_given(&given,
+               "symbol batch in 1..400\nadd(x: f32[batch 1000], y: f32[1000 batch]) {\n  %3 = "
+               "permute y axes=[1 0] : f32[batch 1000]\n"
+               "  %4 = add x, %3 : f32[batch 1000]\n  return y=%4\n}\n",
+               391);
+    cr_expect(is_c(&given.c, &(struct compiled_how){ .fuse = true, .threads = 1, .target = cuda },
+                   0, &why),
+              "%s", why.data);
     ir_text_free(&why);
     close_given(&given);
 }
 
-static const char step[] = "symbol batch in 1..6\n"
-                           "step(x: u8[batch 1 8 8], y: i32[batch]) seed 1 {\n"
-                           "  %3 = cast x : f32[batch 1 8 8]\n"
-                           "  %4 = state conv.weight : f32[3 1 3 3] init uniform(-0.3, 0.3)\n"
-                           "  %5 = state conv.bias : f32[3] init uniform(-0.3, 0.3)\n"
-                           "  %6 = conv %3, %4 stride=[1 1] pad=[1 1 1 1] dilation=[1 1] groups=1 : f32[batch 3 8 8]\n"
-                           "  %7 = reshape %5 : f32[3 1 1]\n"
-                           "  %8 = add %6, %7 : f32[batch 3 8 8]\n"
-                           "  %9 = relu %8 : f32[batch 3 8 8]\n"
-                           "  %10 = window_max %9 window=[2 2] stride=[2 2] pad=[0 0 0 0] dilation=[1 1] : f32[batch 3 4 4]\n"
-                           "  %11 = reshape %10 : f32[batch 48]\n"
-                           "  %12 = state fc.weight : f32[10 48] init uniform(-0.2, 0.2)\n"
-                           "  %13 = state fc.bias : f32[10] init uniform(-0.2, 0.2)\n"
-                           "  %14 = dot %11, %12 mk,nk->mn : f32[batch 10]\n"
-                           "  %15 = add %14, %13 : f32[batch 10]\n"
-                           "  %16 = amax %15 axes=[1] : f32[batch]\n"
-                           "  %17 = stop_gradient %16 : f32[batch]\n"
-                           "  %18 = reshape %17 : f32[batch 1]\n"
-                           "  %19 = expand %18 : f32[batch 10]\n"
-                           "  %20 = sub %15, %19 : f32[batch 10]\n"
-                           "  %21 = exp %20 : f32[batch 10]\n"
-                           "  %22 = sum %21 axes=[1] : f32[batch]\n"
-                           "  %23 = reshape y : i32[batch 1]\n"
-                           "  %24 = expand %23 : i32[batch 10]\n"
-                           "  %25 = iota axis=1 : i32[batch 10]\n"
-                           "  %26 = eq %25, %24 : bool[batch 10]\n"
-                           "  %27 = const 0 : f32\n"
-                           "  %28 = select %26, %20, %27 : f32[batch 10]\n"
-                           "  %29 = sum %28 axes=[1] : f32[batch]\n"
-                           "  %30 = log %22 : f32[batch]\n"
-                           "  %31 = sub %30, %29 : f32[batch]\n"
-                           "  %32 = sum %31 axes=[0] : f32\n"
-                           "  return loss=%32\n"
-                           "}\n";
+static const char step[] =
+    "symbol batch in 1..6\n"
+    "step(x: u8[batch 1 8 8], y: i32[batch]) seed 1 {\n"
+    "  %3 = cast x : f32[batch 1 8 8]\n"
+    "  %4 = state conv.weight : f32[3 1 3 3] init uniform(-0.3, 0.3)\n"
+    "  %5 = state conv.bias : f32[3] init uniform(-0.3, 0.3)\n"
+    "  %6 = conv %3, %4 stride=[1 1] pad=[1 1 1 1] dilation=[1 1] groups=1 : f32[batch 3 8 8]\n"
+    "  %7 = reshape %5 : f32[3 1 1]\n"
+    "  %8 = add %6, %7 : f32[batch 3 8 8]\n"
+    "  %9 = relu %8 : f32[batch 3 8 8]\n"
+    "  %10 = window_max %9 window=[2 2] stride=[2 2] pad=[0 0 0 0] dilation=[1 1] : f32[batch 3 4 "
+    "4]\n"
+    "  %11 = reshape %10 : f32[batch 48]\n"
+    "  %12 = state fc.weight : f32[10 48] init uniform(-0.2, 0.2)\n"
+    "  %13 = state fc.bias : f32[10] init uniform(-0.2, 0.2)\n"
+    "  %14 = dot %11, %12 mk,nk->mn : f32[batch 10]\n"
+    "  %15 = add %14, %13 : f32[batch 10]\n"
+    "  %16 = amax %15 axes=[1] : f32[batch]\n"
+    "  %17 = stop_gradient %16 : f32[batch]\n"
+    "  %18 = reshape %17 : f32[batch 1]\n"
+    "  %19 = expand %18 : f32[batch 10]\n"
+    "  %20 = sub %15, %19 : f32[batch 10]\n"
+    "  %21 = exp %20 : f32[batch 10]\n"
+    "  %22 = sum %21 axes=[1] : f32[batch]\n"
+    "  %23 = reshape y : i32[batch 1]\n"
+    "  %24 = expand %23 : i32[batch 10]\n"
+    "  %25 = iota axis=1 : i32[batch 10]\n"
+    "  %26 = eq %25, %24 : bool[batch 10]\n"
+    "  %27 = const 0 : f32\n"
+    "  %28 = select %26, %20, %27 : f32[batch 10]\n"
+    "  %29 = sum %28 axes=[1] : f32[batch]\n"
+    "  %30 = log %22 : f32[batch]\n"
+    "  %31 = sub %30, %29 : f32[batch]\n"
+    "  %32 = sum %31 axes=[0] : f32\n"
+    "  return loss=%32\n"
+    "}\n";
 
 /* the step that trains it: a small LeNet, cross-entropy, plain gradient descent */
 static void open_step(struct given *given)
 {
     struct ir_loc at = { 0 };
-    ir_val        wrt[8], grads[8];
-    int           n = 0;
+    ir_val wrt[8], grads[8];
+    int n = 0;
 
     open_given(given, step, 5);
     struct ir_graph *g = given->c.graph;
     for (uint32_t v = 1; v < g->count; v++)
         if (g->nodes[v].op == IR_state)
             wrt[n++] = (ir_val){ v };
-    cr_assert(n == 4 && pass_gradients(g, 1, &g->outputs[0].value, NULL, n, wrt, grads), "%s", g->error->text);
+    cr_assert(n == 4 && pass_gradients(g, 1, &g->outputs[0].value, NULL, n, wrt, grads), "%s",
+              g->error->text);
     for (int i = 0; i < n; i++) {
         ir_val part = ir_op2(g, IR_mul, grads[i], ir_number(g, IR_F32, 0.01, at), at);
         ir_assign(g, wrt[i], ir_op2(g, IR_sub, wrt[i], part, at), at);
@@ -192,12 +225,16 @@ static void open_step(struct given *given)
 
 Test(cuda, a_training_step_has_the_bits_of_c)
 {
-    struct given   given;
+    struct given given;
     struct ir_text why = { 0 };
 
     open_step(&given);
     for (int fuse = 0; fuse < 2; fuse++)
-        cr_expect(is_c(&given.c, &(struct compiled_how){ .fuse = fuse, .threads = 1, .target = cuda }, 1e-4, &why), "%s", why.data);
+        cr_expect(nests_hold(&given.c, fuse, &why) &&
+                      is_c(&given.c,
+                           &(struct compiled_how){ .fuse = fuse, .threads = 1, .target = cuda },
+                           1e-4, &why),
+                  "%s", why.data);
     ir_text_free(&why);
     ir_graph_free(given.c.graph);
     close_given(&given);
@@ -205,7 +242,8 @@ Test(cuda, a_training_step_has_the_bits_of_c)
 
 /* ---- what these tests find ---- */
 
-static const char *replaced(const char *text, const char *what, const char *by, struct ir_arena *arena)
+static const char *replaced(const char *text, const char *what, const char *by,
+                            struct ir_arena *arena)
 {
     const char *at = strstr(text, what);
 
@@ -215,28 +253,33 @@ static const char *replaced(const char *text, const char *what, const char *by, 
 
 static const char *without_barrier(const char *text, struct ir_arena *arena)
 {
-    return replaced(text, "__syncthreads();\n        if (thread < half)", "if (thread < half)", arena);
+    return replaced(text, "__syncthreads();\n        if (thread < half)", "if (thread < half)",
+                    arena);
 }
 
 static const char *barrier_for_some(const char *text, struct ir_arena *arena)
 {
-    return replaced(text, "__syncthreads();\n        if (thread < half)", "if (thread < half) __syncthreads();\n        if (thread < half)",
-                    arena);
+    return replaced(text, "__syncthreads();\n        if (thread < half)",
+                    "if (thread < half) __syncthreads();\n        if (thread < half)", arena);
 }
 
 static const char *one_thread_less(const char *text, struct ir_arena *arena)
 {
-    return replaced(text, "LAUNCH(amax_sub_exp_sum_div, 4, 64, 0)", "LAUNCH(amax_sub_exp_sum_div, 4, 63, 0)", arena);
+    return replaced(text, "LAUNCH(amax_sub_exp_sum_div, 4, 64, 0)",
+                    "LAUNCH(amax_sub_exp_sum_div, 4, 63, 0)", arena);
 }
 
 Test(cuda, planted_faults_are_found)
 {
-    const char *(*faults[])(const char *, struct ir_arena *) = { without_barrier, barrier_for_some, one_thread_less };
+    const char *(*faults[])(const char *, struct ir_arena *) = { without_barrier, barrier_for_some,
+                                                                 one_thread_less };
 
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        struct given        given;
-        struct ir_text      why = { 0 };
-        struct compiled_how how = { .fuse = true, .threads = 1, .target = cuda, .spoil = faults[i] };
+        struct given given;
+        struct ir_text why = { 0 };
+        struct compiled_how how = {
+            .fuse = true, .threads = 1, .target = cuda, .spoil = faults[i]
+        };
         open_softmax(&given, 100);
         cr_expect(!is_c(&given.c, &how, 2e-5, &why), "fault %zu is not seen", i);
         ir_text_free(&why);
@@ -249,10 +292,10 @@ Test(cuda, planted_faults_are_found)
 /* false where there is no NVRTC */
 static bool compiles(const struct random_case *c, bool fuse)
 {
-    struct ir_error     error = { 0 };
-    struct ir_text      text = { 0 };
-    struct run_cubin    cubin;
-    struct ir_program   program = { .graph = c->graph };
+    struct ir_error error = { 0 };
+    struct ir_text text = { 0 };
+    struct run_cubin cubin;
+    struct ir_program program = { .graph = c->graph };
     struct pass_options options = { .target = ir_target_by_name(cuda), .fuse = fuse, .threads = 1 };
     struct pass_compiled *p = pass_pipeline(&program, &options, c->arena, &error);
 
@@ -261,14 +304,17 @@ static bool compiles(const struct random_case *c, bool fuse)
         return true;
     }
     cr_assert(gen_program(&text, p->loops, &gen_target_cuda, &error), "%s", error.text);
-    if (!run_cubin_load(text.data, options.target->flags, &(struct run_options){ .no_cache = true }, &cubin, &error)) {
+    if (!run_cubin_load(text.data, options.target->flags, &(struct run_options){ .no_cache = true },
+                        &cubin, &error)) {
         cr_expect(error.status == IR_UNSUPPORTED, "%s\n%s", error.text, text.data);
         ir_text_free(&text);
         return false;
     }
     for (const char *at = cubin.log; (at = strstr(at, "bytes stack frame, ")); at++) {
         int stores = -1, loads = -1;
-        cr_expect(sscanf(at, "bytes stack frame, %d bytes spill stores, %d bytes spill loads", &stores, &loads) == 2 && !stores && !loads,
+        cr_expect(sscanf(at, "bytes stack frame, %d bytes spill stores, %d bytes spill loads",
+                         &stores, &loads) == 2 &&
+                      !stores && !loads,
                   "%s\n%s", cubin.log, text.data);
     }
     run_cubin_free(&cubin);
@@ -279,13 +325,13 @@ static bool compiles(const struct random_case *c, bool fuse)
 /* what the tests of random graphs never make has no kernel of its own */
 Test(cuda, nvrtc_compiles_every_operation)
 {
-    bool     seen[IR_OPS] = { false };
+    bool seen[IR_OPS] = { false };
     uint64_t last = support_long() ? 3000 : 600;
-    int      missing = 0;
+    int missing = 0;
 
     for (uint64_t seed = 1; seed <= last; seed++) {
         struct random_case c;
-        int                fresh = 0;
+        int fresh = 0;
         random_make(&c, seed, &(struct random_options){ .symbolic = seed % 3 == 0 });
         const bool *live = ir_live(c.graph, c.arena);
         for (uint32_t v = 1; v < c.graph->count; v++) {
@@ -307,7 +353,7 @@ Test(cuda, nvrtc_compiles_every_operation)
 Test(cuda, nvrtc_compiles_a_training_step)
 {
     struct given given;
-    bool         here = true;
+    bool here = true;
 
     open_step(&given);
     for (int fuse = 0; fuse < 2 && here; fuse++)
@@ -323,15 +369,19 @@ Test(cuda, nvrtc_compiles_a_training_step)
 Test(cuda, a_text_of_another_language_is_refused)
 {
     for (int gpu = 0; gpu < 2; gpu++) {
-        struct given        given;
-        struct ir_error     error = { 0 };
-        struct ir_text      text = { 0 };
-        struct pass_options options = { .target = ir_target_by_name(gpu ? "cuda" : "generic"), .fuse = true, .threads = 1 };
+        struct given given;
+        struct ir_error error = { 0 };
+        struct ir_text text = { 0 };
+        struct pass_options options = { .target = ir_target_by_name(gpu ? "cuda" : "generic"),
+                                        .fuse = true,
+                                        .threads = 1 };
         open_softmax(&given, 10);
-        struct pass_compiled *p = pass_pipeline(given.module->program[0], &options, given.c.arena, &error);
+        struct pass_compiled *p =
+            pass_pipeline(given.module->program[0], &options, given.c.arena, &error);
         cr_assert(p, "%s", error.text);
         cr_expect(!gen_program(&text, p->loops, gpu ? &gen_target_c : &gen_target_cuda, &error));
-        cr_expect_str_eq(error.text, gpu ? "the target cuda is a GPU: its language is CUDA" : "the target generic is no GPU: its language is C");
+        cr_expect_str_eq(error.text, gpu ? "the target cuda is a GPU: its language is CUDA"
+                                         : "the target generic is no GPU: its language is C");
         close_given(&given);
     }
 }

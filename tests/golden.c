@@ -120,9 +120,10 @@ static bool loops(const char *text, size_t size, struct ir_text *out, struct ir_
 }
 
 /* The first program, planned for four threads of one machine. */
-static struct pass_compiled *planned(struct ir_module *m, struct ir_error *error)
+static struct pass_compiled *planned(struct ir_module *m, const char *target,
+                                     struct ir_error *error)
 {
-    const struct pass_options options = { .target = ir_target_by_name("x86-64-v4"),
+    const struct pass_options options = { .target = ir_target_by_name(target),
                                           .fuse = true,
                                           .threads = 4 };
 
@@ -132,7 +133,7 @@ static struct pass_compiled *planned(struct ir_module *m, struct ir_error *error
 static bool layout(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
 {
     struct ir_module *m = ir_parse("golden.tp", text, size, error);
-    const struct pass_compiled *c = planned(m, error);
+    const struct pass_compiled *c = planned(m, "x86-64-v4", error);
 
     if (c)
         pass_print_layout(out, c);
@@ -143,7 +144,7 @@ static bool layout(const char *text, size_t size, struct ir_text *out, struct ir
 static bool plan(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
 {
     struct ir_module *m = ir_parse("golden.tp", text, size, error);
-    const struct pass_compiled *c = planned(m, error);
+    const struct pass_compiled *c = planned(m, "x86-64-v4", error);
 
     if (c)
         pass_print_plan(out, c->loops, NULL);
@@ -152,15 +153,26 @@ static bool plan(const char *text, size_t size, struct ir_text *out, struct ir_e
 }
 
 /* The kernels' functions, without what the text has around them. */
-static bool c_text(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+static bool functions(const char *text, size_t size, struct ir_text *out, struct ir_error *error,
+                      const char *target, const struct gen_target *language)
 {
     struct ir_module *m = ir_parse("golden.tp", text, size, error);
-    const struct pass_compiled *c = planned(m, error);
+    const struct pass_compiled *c = planned(m, target, error);
 
     for (int k = 0; c && k < c->loops->kernels; k++)
-        gen_kernel(out, c->loops, c->loops->kernel[k], &gen_target_c);
+        gen_kernel(out, c->loops, c->loops->kernel[k], language);
     ir_module_free(m);
     return c != NULL;
+}
+
+static bool c_text(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    return functions(text, size, out, error, "x86-64-v4", &gen_target_c);
+}
+
+static bool cuda_text(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    return functions(text, size, out, error, "cuda", &gen_target_cuda);
 }
 
 /* A nest written by hand, of the graph in support_loops.h. */
@@ -204,10 +216,19 @@ static const struct stage {
     stage_function *run;
     bool reads_back; /* the outcome is a text that the stage gives back unchanged */
 } stages[] = {
-    { "trace", trace, true },    { "error", refusal, false }, { "grad", grad, false },
-    { "simple", simple, true },  { "fuse", fuse, true },      { "plain", plain, false },
-    { "loops", loops, false },   { "nest", nest, true },      { "nest_error", nest_refusal, false },
-    { "layout", layout, false }, { "plan", plan, false },     { "c", c_text, false },
+    { "trace", trace, true },
+    { "error", refusal, false },
+    { "grad", grad, false },
+    { "simple", simple, true },
+    { "fuse", fuse, true },
+    { "plain", plain, false },
+    { "loops", loops, false },
+    { "nest", nest, true },
+    { "nest_error", nest_refusal, false },
+    { "layout", layout, false },
+    { "plan", plan, false },
+    { "c", c_text, false },
+    { "cuda", cuda_text, false },
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -377,4 +398,9 @@ Test(golden, plan)
 Test(golden, c)
 {
     walk("c");
+}
+
+Test(golden, cuda)
+{
+    walk("cuda");
 }
