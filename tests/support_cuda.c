@@ -119,6 +119,14 @@ static void start(long threads)
     }
 }
 
+/* thread t runs until it waits or ends; 1: it has ended */
+static __attribute__((noinline)) long resume(long t)
+{
+    machine.now = t;
+    swapcontext(&machine.scheduler, &machine.fiber[t].context);
+    return machine.fiber[t].done;
+}
+
 static bool run_block(long threads, void (*thread)(long), unsigned *order, struct ir_error *error)
 {
     long ended = 0;
@@ -128,10 +136,8 @@ static bool run_block(long threads, void (*thread)(long), unsigned *order, struc
         *order = *order * 1103515245 + 12345;
         for (long i = 0; i < threads; i++) {
             const long t = ((*order >> 16 & 1 ? threads - 1 - i : i) + (*order >> 17)) % threads;
-            machine.now = t;
             thread(t);
-            swapcontext(&machine.scheduler, &machine.fiber[t].context);
-            ended += machine.fiber[t].done;
+            ended += resume(t);
         }
         if (ended != 0 && ended != threads)
             return ir_error(error, IR_FAILED,
