@@ -36,15 +36,18 @@ bool gen_program(struct ir_text *out, const struct loop_program *, const struct 
                  struct ir_error *);
 /* on a GPU: blocks of how many threads run a kernel */
 void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
+/* the same in C, and entry_of_kernel_0, entry_of_kernel_1, ... of the entry's type, each one kernel */
+bool gen_profile(struct ir_text *out, const struct loop_program *, struct ir_error *);
 /* one kernel, without what it needs around it */
 void gen_kernel(struct ir_text *out, const struct loop_program *, const struct loop_kernel *,
                 const struct gen_target *);
 
 /* ---- inside the folder ---- */
 
+#define GEN_UNROLLS 24 /* as deep as loops nest */
 struct gen_alias { /* this value, for these indices of the unrolled loops, is called so */
     uint32_t value;
-    int index[6];
+    int index[GEN_UNROLLS];
     const char *name;
     int before; /* the alias of the same value before this one, -1: none */
 };
@@ -60,7 +63,7 @@ struct gen { /* the emitter's state while it spells one kernel */
     struct ir_arena *arena;
     const char **buffer; /* C names */
     const char **axis;
-    int unrolled[6], unrolls; /* axes of the unrolled loops around, outermost first */
+    int unrolled[GEN_UNROLLS], unrolls; /* axes of the unrolled loops around, outermost first */
     int at[LOOP_AXES];        /* their index in the instance that is being spelled */
     int vector;               /* the vector axis around, -1: none */
     const char *lane;         /* spelled lane by lane: the name of the lane's index, else NULL */

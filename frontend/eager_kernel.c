@@ -228,7 +228,7 @@ static bool compile(struct kernels *k, struct kernel *kernel, const struct kerne
     if (error->status == IR_OK)
         c = pass_pipeline(&program, &options, arena, error);
     if (c && fit(k, c->loops, error))
-        kernel->code = tp_machine_code(c->loops, &kernel->entry, error);
+        kernel->code = tp_machine_code(c->loops, false, &kernel->entry, error);
     if (kernel->code) {
         kernel->leaves = job->leaves;
         kernel->bases = c->loops->bases;

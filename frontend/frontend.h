@@ -59,6 +59,8 @@ struct tp_graph {
     uint64_t tape;       /* how often an update has let names be used again */
     struct eager *eager; /* NULL: operations only record */
     bool no_engine;      /* programs are made to be looked at */
+    bool unfused;        /* programs of a kernel an operation */
+    bool profiled;       /* programs can be run kernel by kernel */
 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name);
@@ -76,7 +78,7 @@ void *tp_state_numbers(tp_graph *g, struct state *s);
 void tp_store_free(tp_graph *g);
 /* Room for a plain array: aligned to vectors, with memory behind it that loads may touch. */
 size_t tp_array_room(size_t bytes);
-void *tp_array_new(size_t bytes); /* not zeroed; free() */
+void *tp_array_new(size_t bytes);                    /* not zeroed; free() */
 bool tp_glob(const char *pattern, const char *text); /* * and ? */
 
 /* storage.c: between an order in memory and row-major; the shape is fixed. False: no memory. */
@@ -163,8 +165,8 @@ ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, c
 struct kernel_job {
     const struct ir_graph *graph;
     ir_val value;
-    const ir_val *leaf;  /* what it reads, each once */
-    void *const *data;   /* the leaves' numbers, row-major */
+    const ir_val *leaf; /* what it reads, each once */
+    void *const *data;  /* the leaves' numbers, row-major */
     int leaves;
     void *to;
 };
@@ -230,9 +232,16 @@ struct ir_program tp_simple_program(const struct ir_program *program);
 /* Planned for this machine and for the states' places. NULL with an error in g. */
 struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
                                          struct ir_arena *arena);
+struct profile { /* of a kernel */
+    const char *name, *comment;
+    double flops, bytes; /* as planned; bytes it touches at least once */
+    bool shared;
+};
+int tp_program_kernels(const tp_program *p, const struct profile **profile); /* of a profiled one */
+void tp_run_kernel(tp_program *p, int kernel); /* all of them in their order are a run */
 typedef void tp_entry(char *const *base, const long *dims, int threads);
 /* Its text compiled, or taken from the cache. NULL with an error. */
-struct run_code *tp_machine_code(struct loop_program *loops, tp_entry **entry,
+struct run_code *tp_machine_code(struct loop_program *loops, bool profiled, tp_entry **entry,
                                  struct ir_error *error);
 int tp_useful_threads(const struct loop_program *loops, int threads); /* 1: nothing is shared */
 int tp_thread_count(int most); /* processors that this process may use, at most so many; 0: all */

@@ -21,7 +21,9 @@ struct native {
     tp_entry *step;
     char *base[2]; /* arena, states */
     size_t mapped;
-    int threads, symbols;
+    int threads, symbols, kernels;
+    struct profile *profile; /* of a profiled program, by kernel */
+    tp_entry **entry;
     void **place; /* by value of the user's graph; NULL: not an input or output */
 };
 
@@ -106,14 +108,14 @@ struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *s
                                          struct ir_arena *arena)
 {
     struct pass_options options = { .target = ir_target_by_name("native"),
-                                    .fuse = true,
+                                    .fuse = !g->unfused,
                                     .threads = tp_thread_count(threads) };
 
     add_known(g, &options, arena);
     return pass_pipeline(simple, &options, arena, &g->error);
 }
 
-struct run_code *tp_machine_code(struct loop_program *loops, tp_entry **entry,
+struct run_code *tp_machine_code(struct loop_program *loops, bool profiled, tp_entry **entry,
                                  struct ir_error *error)
 {
     struct run_options options = { .flags = loops->target->flags, .openmp = true };
@@ -123,7 +125,8 @@ struct run_code *tp_machine_code(struct loop_program *loops, tp_entry **entry,
     /* a word that no function of the generated text has */
     if (strcmp(loops->name, "eval") != 0 && strcmp(loops->name, "step") != 0)
         loops->name = "program";
-    if (gen_program(&text, loops, &gen_target_c, error))
+    if (profiled ? gen_profile(&text, loops, error)
+                 : gen_program(&text, loops, &gen_target_c, error))
         code = run_code_load(text.data, &options, error);
     ir_text_free(&text);
     if (code)
@@ -182,6 +185,42 @@ static void find_ports(struct native *n, const struct ir_graph *graph,
                 n->place[v] = find_place(n, loops, (ir_val){ w });
 }
 
+static void list_kernels(struct native *n, struct ir_arena *arena, const struct loop_program *loops)
+{
+    n->profile = ir_alloc(arena, ((size_t)loops->kernels + 1) * sizeof *n->profile);
+    n->entry = ir_alloc(arena, ((size_t)loops->kernels + 1) * sizeof(tp_entry *));
+    for (; n->kernels < loops->kernels; n->kernels++) {
+        const struct loop_kernel *k = loops->kernel[n->kernels];
+        char name[40];
+        snprintf(name, sizeof name, "entry_of_kernel_%d", n->kernels);
+        *(void **)&n->entry[n->kernels] = run_code_symbol(n->code, name);
+        n->profile[n->kernels] =
+            (struct profile){ ir_format(arena, "%s", k->name),
+                              ir_format(arena, "%s", k->comment ? k->comment : ""), k->flops,
+                              k->bytes, k->shared };
+    }
+}
+
+int tp_program_kernels(const tp_program *p, const struct profile **profile)
+{
+    const struct native *n = (const struct native *)p->engine;
+
+    if (p->engine->run != run)
+        return 0;
+    *profile = n->profile;
+    return n->kernels;
+}
+
+void tp_run_kernel(tp_program *p, int kernel)
+{
+    const struct native *n = (const struct native *)p->engine;
+    long dims[IR_SYMBOLS];
+
+    for (int i = 0; i < n->symbols; i++)
+        dims[i] = (long)p->symbol[i];
+    n->entry[kernel](n->base, dims, n->threads);
+}
+
 static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
                   const struct ir_program *simple, struct ir_arena *arena)
 {
@@ -189,7 +228,7 @@ static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
 
     if (!c)
         return false;
-    n->code = tp_machine_code(c->loops, &n->step, &g->error);
+    n->code = tp_machine_code(c->loops, g->profiled, &n->step, &g->error);
     if (!n->code || !settle(g, c))
         return false;
     n->threads = tp_useful_threads(c->loops, n->threads);
@@ -200,6 +239,8 @@ static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
     n->base[1] = (char *)g->memory.base;
     if (n->base[0])
         find_ports(n, graph, c->loops);
+    if (n->base[0] && g->profiled)
+        list_kernels(n, graph->arena, c->loops);
     return n->base[0] != NULL;
 }
 

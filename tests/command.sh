@@ -96,15 +96,32 @@ prints 'safetensors, 6 tensors' verify "$work/planar.safetensors"
 prints '1 steps' train planar --load "$work/planar.safetensors" --epochs 1
 refuses 2 'there is no mlp.0.weight' train moons --load "$work/planar.safetensors"
 
-# The same seed gives the same bits; another seed does not.
-losses() { "$taper" train moons --epochs 5 --json --seed "$1" | grep -o '"loss":[^,]*'; }
-[ "$(losses 1)" = "$(losses 1)" ] || fault "two runs of one seed differ"
-[ "$(losses 1)" != "$(losses 2)" ] || fault "two seeds are one"
+# The same seed gives the same bits, on any number of threads; another seed does not.
+losses() { "$taper" train "$2" --epochs 2 --json --seed "$1" --threads "$3" | grep -o '"loss":[^,]*'; }
+for model in moons mlp lenet; do
+    losses 1 $model 1 >"$work/one"
+    [ -s "$work/one" ] || fault "$model does not train"
+    losses 1 $model 1 | cmp -s - "$work/one" || fault "$model: two runs of one seed differ"
+    losses 1 $model 2 | cmp -s - "$work/one" || fault "$model: two threads are not one"
+    losses 2 $model 1 | cmp -s - "$work/one" && fault "$model: two seeds are one"
+done
+
+# Who says nothing gets machine code; the interpreter is there for who wants it; nothing else is.
+prints '(compiled)' train moons
+TAPER_ENGINE=interpreter prints '(interpreter)' train moons --epochs 2
+TAPER_ENGINE=steam refuses 2 'TAPER_ENGINE=steam; expected compiled or interpreter' train moons
+prints '"cached":true' train moons --json
+
+# Each way of computing a step, and each kernel of the fused one.
+for way in fused one_thread unfused eager; do
+    prints "\"way\":\"$way\"" bench moons --seconds 0.1 --json
+done
+prints 'GFLOP/s' bench moons --kernels --seconds 0.1
 
 # --- files -------------------------------------------------------------------------------------------
 # A stage's text is a model: it is sound, trains, and has the same losses bit by bit.
 "$taper" train moons --json | grep -o '"loss":[^,]*' >"$work/want"
-for stage in trace grad simple; do
+for stage in trace grad simple layout fuse plan; do
     "$taper" show moons --stage $stage >"$work/$stage.tp" || fault "show --stage $stage"
     prints 'sound' verify "$work/$stage.tp" --compile
     "$taper" train "$work/$stage.tp" --json | grep -o '"loss":[^,]*' >"$work/got"
@@ -112,6 +129,16 @@ for stage in trace grad simple; do
     "$taper" show "$work/$stage.tp" --stage $stage >"$work/again.tp"
     cmp -s "$work/$stage.tp" "$work/again.tp" || fault "$stage.tp is not printed as it was read"
 done
+"$taper" show lenet --stage fuse >"$work/lenet.tp"
+"$taper" train lenet --json | grep -o '"loss":[^,]*' >"$work/want"
+"$taper" train "$work/lenet.tp" --json | grep -o '"loss":[^,]*' | cmp -s - "$work/want" ||
+    fault "lenet, fused, trains otherwise"
+kernel=$(sed -n 's/^  kernel \([^ ]*\) .*/\1/p' "$work/lenet.tp" | head -1)
+for stage in layout fuse loops plan c; do
+    prints "$kernel" show lenet --stage $stage --kernel "$kernel"
+done
+refuses 2 '--stage fuse lists them' show lenet --stage c --kernel nothing
+refuses 2 'the stage grad has none' show lenet --stage grad --kernel "$kernel"
 prints 'digraph' show moons --stage trace --format dot
 prints 'd/da: g * y' ops exp
 

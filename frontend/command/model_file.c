@@ -247,5 +247,7 @@ bool command_from_file(struct session *s, bool run)
     if (!s->graph)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     s->graph->no_engine = !run;
+    s->graph->unfused = s->settings.unfused;
+    s->graph->profiled = s->settings.profiled;
     return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]);
 }

@@ -182,12 +182,20 @@ static bool trace(struct session *s, const struct model *m, bool run)
     if (!s->graph || !s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     s->graph->no_engine = !run;
+    s->graph->unfused = s->settings.unfused;
+    s->graph->profiled = s->settings.profiled;
     batch = tp_symbol(s->graph, "batch", 1, most > most_test ? most : most_test);
     x = input_for(s->graph, set, "x", batch);
     y = input_for(s->graph, set, "y", batch);
     *s->values = m->build(x, y, s->settings.hidden, classes);
     return tp_error(s->graph) == NULL ||
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+}
+
+bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_schedule *rate)
+{
+    return choose_optimiser(&s->settings, opt, groups, &s->error) &&
+           choose_schedule(s, rate, &s->error);
 }
 
 bool command_compile(struct session *s)
@@ -198,8 +206,7 @@ bool command_compile(struct session *s)
     tp_schedule rate;
     tp_opt opt;
 
-    if (!choose_optimiser(&s->settings, &opt, groups, &s->error) ||
-        !choose_schedule(s, &rate, &s->error))
+    if (!command_choose(s, &opt, groups, &rate))
         return false;
     s->step = tp_compile_train(loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
                                .threads = (int)s->settings.threads,
