@@ -34,7 +34,9 @@ struct fuse {
     struct group *group;
     int groups, room, words;
     struct loop_kernel *k; /* for index arithmetic */
-    ir_val *base;          /* scratch: what a node reads, views looked through */
+    ir_val *base;          /* scratch: what a node reads, views looked through, each once */
+    uint32_t *seen, stamp;
+    int steps; /* left for the question at hand */
     int bases;
 };
 
@@ -89,21 +91,20 @@ static void find_bases(struct fuse *f, ir_val v)
 
     for (int i = 0; i < n->arity; i++) {
         ir_val a = n->args[i];
-        if (n->op == IR_assign && i == 0)
+        if ((n->op == IR_assign && i == 0) || f->seen[a.id] == f->stamp)
             continue;
-        if (f->virtual[a.id]) {
+        f->seen[a.id] = f->stamp;
+        if (f->virtual[a.id])
             find_bases(f, a);
-            continue;
-        }
-        f->base[f->bases++] = a;
-        if (f->bases == 4096)
-            ir_bug("node %%%u reads too much", v.id);
+        else
+            f->base[f->bases++] = a;
     }
 }
 
 static void bases_of(struct fuse *f, ir_val v)
 {
     f->bases = 0;
+    f->stamp++;
     find_bases(f, v);
 }
 
@@ -195,6 +196,8 @@ static bool reads_in_place(struct fuse *f, int k, ir_val v, const loop_ix *index
     const struct ir_node *n = ir_at(f->g, v);
     loop_ix inner[IR_RANK];
 
+    if (f->steps-- <= 0) /* a tangle of index arithmetic: no */
+        return false;
     if (f->group_of[v.id] == k || (reads_memory(n->op) && f->group_of[v.id] == -2 - k)) {
         for (int i = 0; i < n->shape.rank; i++)
             if (index[i] != axes[i])
@@ -233,6 +236,7 @@ static bool arguments_in_place(struct fuse *f, int k, const struct ir_node *n,
     loop_ix axes[IR_RANK], inner[IR_RANK];
     const struct ir_shape *domain = &f->group[k].domain;
 
+    f->steps = 2000;
     f->k = loop_kernel_new(f->arena, f->g, "fuse");
     domain_axes(f, domain, axes);
     for (int i = 0; i < n->arity; i++) {
@@ -270,6 +274,20 @@ static int64_t row_elements(const struct ir_shape *domain, int prefix)
     return n;
 }
 
+/* nodes of a kernel; sums of a long row, each of which is a walk */
+#define GROUP_MOST 200
+#define WALKS_MOST 8
+#define ROW_SHORT  64
+
+static int walks(const struct fuse *f, int k)
+{
+    int n = 0;
+
+    for (int i = 0; i < f->group[k].count; i++)
+        n += is_reduce(ir_at(f->g, f->group[k].nodes[i])->op);
+    return n;
+}
+
 static bool try_pointwise(struct fuse *f, int k, ir_val v)
 {
     const struct ir_node *n = ir_at(f->g, v);
@@ -278,7 +296,8 @@ static bool try_pointwise(struct fuse *f, int k, ir_val v)
     bool prefix =
         g->class == ROW && n->shape.rank == g->prefix && has_prefix(&g->domain, &n->shape);
 
-    if (g->class == SCATTER || (g->effect && n->op != IR_assign) || (!full && !prefix))
+    if (g->count >= GROUP_MOST || g->class == SCATTER || (g->effect && n->op != IR_assign) ||
+        (!full && !prefix))
         return false;
     /* what is computed along a row must be of the row; a column reduction's result has the domain's
      * shape */
@@ -294,7 +313,9 @@ static bool try_reduce(struct fuse *f, int k, ir_val v)
         return false;
     if (g->prefix >= 0 && g->prefix != n->shape.rank)
         return false;
-    if (row_elements(&g->domain, n->shape.rank) > ROW_MOST)
+    int64_t elements = row_elements(&g->domain, n->shape.rank);
+    if (elements > ROW_MOST || g->count >= GROUP_MOST ||
+        (elements > ROW_SHORT && walks(f, k) >= WALKS_MOST))
         return false;
     return arguments_in_place(f, k, n, &a->shape) && !makes_cycle(f, k, v);
 }
@@ -338,6 +359,25 @@ static bool only_reader(struct fuse *f, const int *readers, int k)
     return true;
 }
 
+/* would all that k reads of the other kernel be read at the index where it is computed */
+static bool merges_in_place(struct fuse *f, int k, int other)
+{
+    bool good = true;
+
+    for (int i = 0; i < f->group[other].count; i++)
+        f->group_of[f->group[other].nodes[i].id] = k;
+    for (int i = 0; i < f->group[k].count && good; i++) {
+        const struct ir_node *n = ir_at(f->g, f->group[k].nodes[i]);
+        if (ir_pointwise(n->op))
+            good = arguments_in_place(f, k, n, &n->shape);
+        else if (is_reduce(n->op))
+            good = arguments_in_place(f, k, n, &ir_at(f->g, n->args[0])->shape);
+    }
+    for (int i = 0; i < f->group[other].count; i++)
+        f->group_of[f->group[other].nodes[i].id] = other;
+    return good;
+}
+
 static void absorb(struct fuse *f, int k, ir_val v, const int *readers)
 {
     bases_of(f, v);
@@ -354,6 +394,10 @@ static void absorb(struct fuse *f, int k, ir_val v, const int *readers)
                     f->group[k].class != SCATTER;
         if (!(same && f->group[k].class != COLUMN) && !only_reader(f, readers, other))
             continue;
+        if (f->group[k].count + f->group[other].count > GROUP_MOST ||
+            (same && f->group[k].class != COLUMN && !merges_in_place(f, k, other)))
+            continue;
+        bases_of(f, v);
         struct group *o = &f->group[other];
         int count = o->count;
         o->count = 0;
@@ -596,7 +640,8 @@ struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options
     f.live = ir_live(g, arena);
     f.virtual = ir_alloc(arena, n * sizeof *f.virtual);
     f.group_of = ir_alloc(arena, n * sizeof *f.group_of);
-    f.base = ir_alloc(arena, 4096 * sizeof *f.base);
+    f.base = ir_alloc(arena, n * sizeof *f.base);
+    f.seen = ir_alloc(arena, n * sizeof *f.seen);
     f.words = (int)(n / 64 + 1);
     find_virtual(&f);
     for (uint32_t v = 0; v < g->count; v++)

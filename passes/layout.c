@@ -73,7 +73,7 @@ static struct pass_storage rows(const struct ir_graph *g, const struct ir_node *
 
 /* what kernel reads of others is stored; virtual nodes are computed in the kernel that reads them
  */
-static void walk_reads(const struct pass_compiled *c, int kernel, ir_val v, bool *stored)
+static void walk_reads(const struct pass_compiled *c, int kernel, ir_val v, bool *stored, int *seen)
 {
     const struct ir_node *n = ir_at(c->program->graph, v);
 
@@ -81,9 +81,11 @@ static void walk_reads(const struct pass_compiled *c, int kernel, ir_val v, bool
         ir_val a = n->args[i];
         int of = c->kernel_of[a.id];
         if (of == -1 && ir_at(c->program->graph, a)->op != IR_input &&
-            ir_at(c->program->graph, a)->op != IR_state)
-            walk_reads(c, kernel, a, stored);
-        else if (of != kernel)
+            ir_at(c->program->graph, a)->op != IR_state) {
+            if (seen[a.id] != kernel + 1)
+                walk_reads(c, kernel, a, stored, seen);
+            seen[a.id] = kernel + 1;
+        } else if (of != kernel)
             stored[a.id] = true;
     }
 }
@@ -113,12 +115,21 @@ static int64_t image_dim(const struct ir_graph *g)
     return -1;
 }
 
-/* does v lie as the caller handed it in */
-static bool handed_in(const struct ir_graph *g, ir_val v)
+static enum ir_op seen_through(const struct ir_graph *g, ir_val v)
 {
     while (pass_is_view(ir_at(g, v)->op))
         v = ir_at(g, v)->args[0];
-    return ir_at(g, v)->op == IR_input;
+    return ir_at(g, v)->op;
+}
+
+static bool needs_copies(const struct ir_graph *g, int64_t dim)
+{
+    for (int i = 0; i < g->effect_count; i++) {
+        enum ir_op op = seen_through(g, ir_at(g, g->effects[i])->args[1]);
+        if (op == IR_state || op == IR_input)
+            return true;
+    }
+    return dim != -1;
 }
 
 /*
@@ -132,22 +143,30 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
     struct ir_graph *out;
     ir_val *moved;
 
-    if (dim == -1)
+    if (!needs_copies(in, dim))
         return in;
     out = ir_graph_like(in);
     moved = ir_moved(out, in);
     for (uint32_t v = 1; v < in->count; v++) {
         const struct ir_node *n = &in->nodes[v];
-        bool conv = is_conv(n->op);
+        bool conv = dim != -1 && is_conv(n->op);
         ir_val before[3] = { { 0 } };
         for (int i = 0; i < n->arity && conv; i++) {
             bool image =
                 ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight);
             before[i] = moved[n->args[i].id];
-            if (image && (all || handed_in(in, n->args[i])))
+            if (image && (all || seen_through(in, n->args[i]) == IR_input))
                 moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, before[i], n->loc);
         }
+        if (n->op == IR_assign) {
+            enum ir_op op = seen_through(in, n->args[1]);
+            before[1] = moved[n->args[1].id];
+            if (op == IR_state || op == IR_input)
+                moved[n->args[1].id] = ir_op1(out, IR_stop_gradient, before[1], n->loc);
+        }
         moved[v] = ir_copy(out, in, (ir_val){ v }, moved);
+        if (n->op == IR_assign)
+            moved[n->args[1].id] = before[1];
         for (int i = 0; i < n->arity && conv; i++)
             moved[n->args[i].id] = before[i];
         if (conv && all && n->op != IR_conv_weight)
@@ -251,11 +270,12 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
 {
     const struct ir_graph *g = c->program->graph;
     bool *stored = ir_alloc(c->arena, g->count * sizeof *stored);
+    int *seen = ir_alloc(c->arena, g->count * sizeof *seen);
     bool *dense = ir_alloc(c->arena, g->count * sizeof *dense);
 
     for (int k = 0; k < c->program->kernel_count; k++)
         for (int i = 0; i < c->program->kernels[k].count; i++)
-            walk_reads(c, k, c->program->kernels[k].nodes[i], stored);
+            walk_reads(c, k, c->program->kernels[k].nodes[i], stored, seen);
     for (int i = 0; i < g->output_count; i++)
         dense[g->outputs[i].value.id] = stored[g->outputs[i].value.id] = true;
     for (uint32_t v = 1; v < g->count; v++)

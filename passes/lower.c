@@ -549,6 +549,22 @@ static bool is_empty(const struct ir_shape *s)
     return false;
 }
 
+/* all values first, for a state that is assigned may be read by others; then the stores */
+static void store_all(struct lower *l, const struct ir_kernel *kernel, const loop_ix *index)
+{
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < kernel->count && !l->failed; i++) {
+            ir_val v = kernel->nodes[i];
+            l->at = v;
+            if (!is_output(l, v) || is_empty(&ir_at(l->g, v)->shape))
+                continue;
+            if (round == 0)
+                pass_lower_value(l, v, index);
+            else
+                store(l, v, index);
+        }
+}
+
 static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
 {
     const struct ir_shape *domain = l->row_domain;
@@ -578,12 +594,7 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
             flat = loop_div(l->k, flat, domain->dim[i]);
     }
     pass_lower_open(l, l->row_axis);
-    for (int i = 0; i < kernel->count && !l->failed; i++) {
-        ir_val v = kernel->nodes[i];
-        l->at = v;
-        if (is_output(l, v) && !is_empty(&ir_at(l->g, v)->shape))
-            store(l, v, index);
-    }
+    store_all(l, kernel, index);
     if (l->failed)
         return;
     pass_lower_close(l, l->row_axis, 0, NULL);
@@ -614,11 +625,7 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
         index[i] = loop_axis_ix(l->k, axis[i]);
         pass_lower_open(l, axis[i]);
     }
-    for (int i = 0; i < kernel->count && !l->failed; i++) {
-        l->at = kernel->nodes[i];
-        if (is_output(l, kernel->nodes[i]))
-            store(l, kernel->nodes[i], index);
-    }
+    store_all(l, kernel, index);
     if (l->failed)
         return;
     for (int i = domain->rank; i-- > 0;)

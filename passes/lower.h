@@ -33,7 +33,8 @@ struct lower {
     int scopes;
     uint8_t *home; /* by value: the scope it lives in */
     uint32_t homes;
-    struct loop_guard guard[LOWER_GUARDS]; /* conditions under which loads here may be done */
+    struct loop_guard
+        guard[LOWER_GUARDS + 2 * IR_RANK]; /* conditions under which loads here may be done */
     int guards;
     int row_axis; /* a kernel of rows: the flattened last axes; -1: none */
     int row_prefix;

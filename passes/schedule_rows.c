@@ -319,6 +319,8 @@ static void walk_stores(struct strips *s, struct loop_statement **list, int n)
     struct loop_statement *loop =
         loop_add(k, w.tile, (struct loop_statement){ .kind = LOOP_FOR, .axis = w.along });
     memset(s->now, 0, s->values * sizeof *s->now);
+    for (int i = 0; i < n; i++) /* all values before the first store */
+        remade(s, &loop->body, list[i]->args[0]);
     for (int i = 0; i < n; i++) {
         struct loop_statement store = *list[i];
         store.args[0] = remade(s, &loop->body, store.args[0]);

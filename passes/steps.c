@@ -251,7 +251,7 @@ static loop_ix both(struct flat *f, loop_ix ix)
 static void try_flat(struct loop_statement *s, void *with)
 {
     struct flat *f = with;
-    loop_ix all[14] = { s->ix, s->ix2 };
+    loop_ix all[2 + 2 * LOOP_GUARDS] = { s->ix, s->ix2 };
     int n = 2, before = 0, after = 0;
 
     for (int i = 0; i < s->guards; i++) {

@@ -18,7 +18,8 @@
 
 /*
  * A multiply-add is fused where the text says so and nowhere else; functions of libm may become
- * instructions; everything else is as the C standard has it.
+ * instructions; everything else is as the C standard has it, but that integers wrap and memory has
+ * no type.
  */
 static const char *const fixed_flags[] = {
     "-O2",
@@ -26,6 +27,8 @@ static const char *const fixed_flags[] = {
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-fwrapv",              /* whole numbers wrap */
+    "-fno-strict-aliasing", /* the arena holds now this type, now that */
     "-fvisibility=hidden",
     "-fPIC",
     "-w",
