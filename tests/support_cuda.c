@@ -106,32 +106,31 @@ static void run_thread(void)
     machine.fiber[machine.now].done = true;
 }
 
-static void start(long threads)
+static __attribute__((noinline)) void start(struct fiber *f, char *stack)
 {
-    for (long t = 0; t < threads; t++) {
-        struct fiber *f = &machine.fiber[t];
-        f->done = false;
-        getcontext(&f->context);
-        f->context.uc_stack.ss_sp = machine.stacks + t * STACK;
-        f->context.uc_stack.ss_size = STACK;
-        f->context.uc_link = &machine.scheduler;
-        makecontext(&f->context, run_thread, 0);
-    }
+    f->done = false;
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = stack;
+    f->context.uc_stack.ss_size = STACK;
+    f->context.uc_link = &machine.scheduler;
+    makecontext(&f->context, run_thread, 0);
 }
 
 /* thread t runs until it waits or ends; 1: it has ended */
-static __attribute__((noinline)) long resume(long t)
+static long resume(long t)
 {
     machine.now = t;
     swapcontext(&machine.scheduler, &machine.fiber[t].context);
-    return machine.fiber[t].done;
+    return machine.fiber[machine.now].done;
 }
 
 static bool run_block(long threads, void (*thread)(long), unsigned *order, struct ir_error *error)
 {
     long ended = 0;
 
-    for (start(threads); ended < threads;) { /* up to the next barrier */
+    for (long t = 0; t < threads; t++)
+        start(&machine.fiber[t], machine.stacks + t * STACK);
+    while (ended < threads) { /* up to the next barrier */
         ended = 0;
         *order = *order * 1103515245 + 12345;
         for (long i = 0; i < threads; i++) {
