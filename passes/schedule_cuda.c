@@ -59,8 +59,7 @@ static void spread(struct loop_kernel *k, const struct nest *n, int64_t blocks, 
             wide[wides++] = &k->axis[n->loop[i]->axis];
     while (k->body.at[at]->kind != LOOP_FOR)
         at++;
-    if (wides >
-        1) { /* one index for all, of which each takes its remainder and leaves the quotient */
+    if (wides > 1) { /* one index, of which each takes its remainder and leaves the quotient */
         int taken[2 * IR_RANK + 8], takes = 0;
         int64_t inside = 1;
         for (int i = 0; i < wides - 1; i++)
