@@ -36,7 +36,8 @@ bool gen_program(struct ir_text *out, const struct loop_program *, const struct 
                  struct ir_error *);
 /* on a GPU: blocks of how many threads run a kernel */
 void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
-/* the same in C, and entry_of_kernel_0, entry_of_kernel_1, ... of the entry's type, each one kernel */
+/* the same in C, and entry_of_kernel_0, entry_of_kernel_1, ... of the entry's type, each one kernel
+ */
 bool gen_profile(struct ir_text *out, const struct loop_program *, struct ir_error *);
 /* one kernel, without what it needs around it */
 void gen_kernel(struct ir_text *out, const struct loop_program *, const struct loop_kernel *,
@@ -45,7 +46,7 @@ void gen_kernel(struct ir_text *out, const struct loop_program *, const struct l
 /* ---- inside the folder ---- */
 
 #define GEN_UNROLLS 24 /* as deep as loops nest */
-struct gen_alias { /* this value, for these indices of the unrolled loops, is called so */
+struct gen_alias {     /* this value, for these indices of the unrolled loops, is called so */
     uint32_t value;
     int index[GEN_UNROLLS];
     const char *name;
@@ -64,9 +65,9 @@ struct gen { /* the emitter's state while it spells one kernel */
     const char **buffer; /* C names */
     const char **axis;
     int unrolled[GEN_UNROLLS], unrolls; /* axes of the unrolled loops around, outermost first */
-    int at[LOOP_AXES];        /* their index in the instance that is being spelled */
-    int vector;               /* the vector axis around, -1: none */
-    const char *lane;         /* spelled lane by lane: the name of the lane's index, else NULL */
+    int at[LOOP_AXES];                  /* their index in the instance that is being spelled */
+    int vector;                         /* the vector axis around, -1: none */
+    const char *lane; /* spelled lane by lane: the name of the lane's index, else NULL */
     struct gen_alias *alias;
     int *newest; /* by value: its latest alias, -1: none */
     int aliases, alias_room;

@@ -107,8 +107,8 @@ bool ir_read_number(const char *text, size_t size, double *value)
 {
     char copy[400], *end;
 
-    if (size == 0 || size >= sizeof copy || strspn(text, " \t\n\r\v\f"))
-        return false;
+    if (size == 0 || size >= sizeof copy || memchr(" \t\n\r\v\f", *text, 6))
+        return false; /* the text need not end with 0 */
     memcpy(copy, text, size);
     copy[size] = 0;
     locale_t before = plain();

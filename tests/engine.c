@@ -274,8 +274,7 @@ Test(engine, states_go_in_and_out_row_major)
 Test(engine, outputs_show_the_state_before_the_step)
 {
     tp_graph *g = tp_graph_new(1);
-    tp_tensor s = tp_param(g, "s", tp_dims(5, 21), TP_CONSTANT(2)),
-              turned = tp_transpose(s, 0, 1);
+    tp_tensor s = tp_param(g, "s", tp_dims(5, 21), TP_CONSTANT(2)), turned = tp_transpose(s, 0, 1);
     tp_program *p;
 
     tp_assign(s, tp_mul(s, 3));

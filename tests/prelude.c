@@ -411,7 +411,8 @@ Test(prelude, philox_gives_the_words_of_the_interpreter)
     symbol(code, "single", &single);
     cr_expect_eq(single(0, 0, 0, 0), 0x6627e8d5, "the known answer for zeros (Random123)");
     for (uint32_t i = 0; i < 2000; i += i < 40 ? 1 : 13) {
-        const int64_t key = (int64_t)i * INT64_C(0x123456789abcdef), counter = ~key * 3;
+        const uint64_t word = i * UINT64_C(0x123456789abcdef);
+        const int64_t key = (int64_t)word, counter = (int64_t)(~word * 3);
         uint32_t y[16], z[16];
         lanes(y, key, counter, i % 5, i);
         row(z, key, counter, i % 5, i / 4 * 4);
