@@ -5,9 +5,11 @@
  * little, bends, turns and places them, draws curves of varying width, blurs, and adds noise.
  * All of it is integer arithmetic on numbers drawn from (seed, row): the same bytes everywhere.
  */
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "frontend/data.h"
+#include "frontend/frontend.h"
 
 enum {
     SIDE = 28,
@@ -146,6 +148,10 @@ struct spot {
     int64_t x, y;
 };
 
+struct sheet { /* of ink, with a white border */
+    unsigned char pixel[SIDE + 2][SIDE + 2];
+};
+
 static struct spot place(const struct placing *p, int x, int y, struct chance *chance)
 {
     const int64_t from_x = (x - 50) * PIXEL + around(chance, 9 * PIXEL);
@@ -156,27 +162,29 @@ static struct spot place(const struct placing *p, int x, int y, struct chance *c
 }
 
 /* Inks the pixels around a spot; radius in 1/16 of a pixel, with a soft edge of one pixel. */
-static void dab(unsigned char *ink, const unsigned char *roots, struct spot at, int radius)
+static void dab(struct sheet *ink, const unsigned char *roots, struct spot at, int radius)
 {
-    const int64_t reach = (radius + 8) * (PIXEL / 16);
-    const int64_t top = (at.y - reach) / PIXEL, bottom = (at.y + reach) / PIXEL;
-    const int64_t left = (at.x - reach) / PIXEL, right = (at.x + reach) / PIXEL;
+    const int reach = (radius + 8) * (PIXEL / 16), x = (int)at.x, y = (int)at.y;
+    const int top = (y - reach) / PIXEL, bottom = (y + reach) / PIXEL;
+    const int left = (x - reach) / PIXEL, right = (x + reach) / PIXEL;
 
-    for (int64_t y = top < 0 ? 0 : top; y <= bottom && y < SIDE; y++)
-        for (int64_t x = left < 0 ? 0 : left; x <= right && x < SIDE; x++) {
-            const int64_t dx = (x * PIXEL + PIXEL / 2 - at.x) / 16;
-            const int64_t dy = (y * PIXEL + PIXEL / 2 - at.y) / 16;
-            const int64_t square = dx * dx + dy * dy;
+    for (int row = top < 0 ? 0 : top; row <= bottom && row < SIDE; row++) {
+        const int dy = (row * PIXEL + PIXEL / 2 - y) / 16;
+        unsigned char *pixel = ink->pixel[row + 1] + 1;
+
+        for (int column = left < 0 ? 0 : left; column <= right && column < SIDE; column++) {
+            const int dx = (column * PIXEL + PIXEL / 2 - x) / 16, square = dx * dx + dy * dy;
             const int cover = square < ROOTS ? (radius + 8 - roots[square]) * 16 : 0;
             const int value = cover > 255 ? 255 : cover;
 
-            if (value > ink[y * SIDE + x])
-                ink[y * SIDE + x] = (unsigned char)value;
+            if (value > pixel[column])
+                pixel[column] = (unsigned char)value;
         }
+    }
 }
 
 /* A smooth curve (Catmull-Rom) through the points, width changing from one end to the other. */
-static void stroke(unsigned char *ink, const unsigned char *roots, const struct spot *point,
+static void stroke(struct sheet *ink, const unsigned char *roots, const struct spot *point,
                    int points, int radius_from, int radius_to)
 {
     enum { STEPS = 12 };
@@ -204,30 +212,35 @@ static void stroke(unsigned char *ink, const unsigned char *roots, const struct 
 }
 
 /* Pen to camera: a 3x3 blur, then what the sensor adds. */
-static void photograph(const unsigned char *ink, unsigned char *image, struct chance *chance)
+static void photograph(const struct sheet *ink, unsigned char *image, struct chance from)
 {
+    struct chance own = from, *chance = &own; /* whose address no pixel can have */
     const int centre = between(chance, 6, 24), brightness = between(chance, 190, 256);
     const int grain = between(chance, 0, 60);
+    /* Division by 256 * (centre + 12) as a product: exact, as the sums have 22 bits. */
+    const uint64_t divisor = 256 * (uint64_t)(centre + 12);
+    const uint64_t inverse = ((UINT64_C(1) << 40) + divisor - 1) / divisor;
 
-    for (int y = 0; y < SIDE; y++)
+    for (int y = 0; y < SIDE; y++) {
+        const unsigned char *above = ink->pixel[y] + 1, *here = ink->pixel[y + 1] + 1,
+                            *below = ink->pixel[y + 2] + 1;
+
         for (int x = 0; x < SIDE; x++) {
-            int sum = 0;
+            const int sum = centre * here[x] +
+                            2 * (here[x - 1] + here[x + 1] + above[x] + below[x]) + above[x - 1] +
+                            above[x + 1] + below[x - 1] + below[x + 1];
+            const int value =
+                (int)((uint64_t)(sum * brightness) * inverse >> 40) + around(chance, grain);
 
-            for (int dy = -1; dy <= 1; dy++)
-                for (int dx = -1; dx <= 1; dx++)
-                    if (y + dy >= 0 && y + dy < SIDE && x + dx >= 0 && x + dx < SIDE)
-                        sum += ink[(y + dy) * SIDE + x + dx] * (dy == 0 && dx == 0   ? centre
-                                                                : dy == 0 || dx == 0 ? 2
-                                                                                     : 1);
-            sum = sum * brightness / (256 * (centre + 12)) + around(chance, grain);
-            image[y * SIDE + x] = (unsigned char)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+            image[y * SIDE + x] = (unsigned char)(value < 0 ? 0 : value > 255 ? 255 : value);
         }
+    }
 }
 
 static void draw_digit(int digit, unsigned char *image, const unsigned char *roots,
                        struct chance *chance)
 {
-    unsigned char ink[SIDE * SIDE] = { 0 };
+    struct sheet ink = { 0 };
     const signed char *from = ways[digit][between(chance, 0, 3)];
     const struct placing placing = draw_placing(chance);
     const int radius = between(chance, 10, 26);
@@ -238,7 +251,7 @@ static void draw_digit(int digit, unsigned char *image, const unsigned char *roo
             const int from_radius = radius + between(chance, -3, 3);
             const int to_radius = radius + between(chance, -3, 3);
 
-            stroke(ink, roots, point, points, from_radius, to_radius);
+            stroke(&ink, roots, point, points, from_radius, to_radius);
             points = 0;
             if (*from++ == END)
                 break;
@@ -247,7 +260,7 @@ static void draw_digit(int digit, unsigned char *image, const unsigned char *roo
             from += 2;
         }
     }
-    photograph(ink, image, chance);
+    photograph(&ink, image, *chance);
 }
 
 /* Whole square roots of 0, 1, 2, ...: no maths library is asked. */
@@ -258,6 +271,51 @@ static void fill_roots(unsigned char *roots)
             root++;
         roots[square] = (unsigned char)root;
     }
+}
+
+/* Rows [first, end) of a set; any thread may draw any row. */
+struct share {
+    unsigned char *x;
+    int32_t *y;
+    const unsigned char *roots;
+    uint64_t seed;
+    int64_t first, end;
+};
+
+static void *draw_share(void *share)
+{
+    const struct share *s = share;
+
+    for (int64_t row = s->first; row < s->end; row++) {
+        struct chance chance = { .key = data_mix(data_mix(s->seed + 1) + (uint64_t)row) };
+
+        s->y[row] = between(&chance, 0, 9);
+        draw_digit(s->y[row], s->x + row * SIDE * SIDE, s->roots, &chance);
+    }
+    return NULL;
+}
+
+/* On all processors, when it takes long enough to be worth a thread. */
+static void draw_all(const struct share *all)
+{
+    enum { MOST = 16, LEAST_ROWS = 100 };
+    struct share share[MOST];
+    pthread_t thread[MOST];
+    bool running[MOST] = { false };
+    const int64_t rows = all->end - all->first;
+    int count = tp_thread_count(rows / LEAST_ROWS < MOST ? (int)(rows / LEAST_ROWS) + 1 : MOST);
+
+    for (int i = count; i-- > 0;) {
+        share[i] = *all;
+        share[i].first = all->first + rows * i / count;
+        share[i].end = all->first + rows * (i + 1) / count;
+        running[i] = i > 0 && pthread_create(&thread[i], NULL, draw_share, &share[i]) == 0;
+        if (!running[i])
+            draw_share(&share[i]);
+    }
+    for (int i = 0; i < count; i++)
+        if (running[i])
+            pthread_join(thread[i], NULL);
 }
 
 struct data_set *tp_data_digits(int64_t rows, uint64_t seed, struct ir_error *error)
@@ -280,11 +338,6 @@ struct data_set *tp_data_digits(int64_t rows, uint64_t seed, struct ir_error *er
     }
     set->classes = 10;
     fill_roots(roots);
-    for (int64_t row = 0; row < rows; row++) {
-        struct chance chance = { .key = data_mix(data_mix(seed + 1) + (uint64_t)row) };
-
-        y[row] = between(&chance, 0, 9);
-        draw_digit(y[row], x + row * SIDE * SIDE, roots, &chance);
-    }
+    draw_all(&(struct share){ x, y, roots, seed, 0, rows });
     return set;
 }
