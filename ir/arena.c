@@ -22,6 +22,7 @@ struct chunk {
 struct ir_arena {
     struct chunk *first; /* the one that has room */
     size_t grow;
+    struct ir_arena *adopted, *sibling; /* freed with this one; the next that its owner adopted */
 };
 
 struct ir_arena *ir_arena_new(void)
@@ -42,7 +43,17 @@ void ir_arena_free(struct ir_arena *arena)
         next = c->next;
         free(c);
     }
+    for (struct ir_arena *a = arena->adopted, *next; a; a = next) {
+        next = a->sibling;
+        ir_arena_free(a);
+    }
     free(arena);
+}
+
+void ir_arena_adopt(struct ir_arena *arena, struct ir_arena *child)
+{
+    child->sibling = arena->adopted;
+    arena->adopted = child;
 }
 
 static struct chunk *chunk_new(size_t size)

@@ -42,6 +42,7 @@ _Noreturn void ir_bug(const char *format, ...) __attribute__((format(printf, 1, 
 struct ir_arena;
 struct ir_arena *ir_arena_new(void);
 void ir_arena_free(struct ir_arena *);
+void ir_arena_adopt(struct ir_arena *, struct ir_arena *child); /* child is freed with it */
 void *ir_alloc(struct ir_arena *, size_t bytes); /* zeroed, 16-byte aligned; never NULL */
 char *ir_format(struct ir_arena *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

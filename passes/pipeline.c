@@ -26,8 +26,12 @@ struct pass_compiled *pass_pipeline(const struct ir_program *program,
     const struct ir_graph *g = narrowed(program->graph, options, arena);
 
     c->arena = arena;
-    if (!program->kernel_count)
-        g = pass_relayout(g, options->external);
+    if (!program->kernel_count) {
+        const struct ir_graph *laid = pass_relayout(g, options->external);
+        if (laid != g)
+            ir_arena_adopt(arena, laid->arena);
+        g = laid;
+    }
     if (program->kernel_count) {
         c->program = ir_alloc(arena, sizeof *c->program);
         *c->program = *program;
