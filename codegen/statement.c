@@ -718,11 +718,12 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         e->held[e->helds++] = (struct loop_guard){ gen_instance(e, s->guard[g].ix),
                                                    gen_instance(e, s->guard[g].limit) };
     if (a->role == LOOP_PARALLEL) {
-        line(e, "const long %s_count = %s;", i, to);
-        line(e,
-             "for (long %s = %s_count * thread / threads; %s < %s_count * (thread + 1) / threads; "
-             "%s++) {",
-             i, i, i, i, i);
+        /* two loops of a name may stand side by side, two numbers of a name may not */
+        const char *count = e->crowded ? ir_format(e->arena, "%s_count_%d", i, s->axis)
+                                       : ir_format(e->arena, "%s_count", i);
+        line(e, "const long %s = %s;", count, to);
+        line(e, "for (long %s = %s * thread / threads; %s < %s * (thread + 1) / threads; %s++) {",
+             i, count, i, count, i);
     } else if (a->step > 1) {
         brace = put_steps(e, a, i, from, to);
     } else if (a->hi - a->lo == 1 &&

@@ -62,3 +62,32 @@ Test(compiled, fused_equals_eager_equals_interpreter)
                                &(struct random_options){ .symbolic = seed % 3 == 0 }),
                   "seed %lu", (unsigned long)seed);
 }
+
+/* Tiles of two heights, side by side on two threads: random graphs are too small to be shared. */
+Test(compiled, products_of_odd_extents_are_shared)
+{
+    static const char text[] = "step(a: f32[131 40], b: f32[70 40]) {\n"
+                               "  %1 = dot a, b mk,nk->mn : f32[131 70]\n"
+                               "  return y=%1\n}\n";
+    struct random_case c = { .arena = ir_arena_new(), .bindings = 2 };
+    struct ir_module *m = ir_parse("odd.tp", text, sizeof text - 1, &c.error);
+    static float a[131 * 40], b[70 * 40];
+
+    cr_assert(m, "%s", c.error.text);
+    for (int i = 0; i < 131 * 40; i++)
+        a[i] = (float)(i % 17 - 8) / 8;
+    for (int i = 0; i < 70 * 40; i++)
+        b[i] = (float)(i % 13 - 6) / 4;
+    c.graph = m->program[0]->graph;
+    c.binding[0] = (struct ir_binding){ "a", { IR_F32, { 2, { 131, 40 } }, a } };
+    c.binding[1] = (struct ir_binding){ "b", { IR_F32, { 2, { 70, 40 } }, b } };
+    struct ir_array *want = random_values(&c);
+    struct ir_array *got =
+        compiled_values(&c, &(struct compiled_how){ .fuse = true, .threads = 2 });
+    struct ir_text why = { 0 };
+    cr_assert(want && got, "%s", c.error.text);
+    cr_expect(random_equal(want, got, 1e-6, 1e-6, &why), "%s", why.data);
+    ir_text_free(&why);
+    ir_module_free(m);
+    ir_arena_free(c.arena);
+}
