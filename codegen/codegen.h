@@ -13,6 +13,12 @@
 #include "codegen/maths_select.h"
 
 struct gen;
+struct gen_unit { /* a program of a text that may hold several */
+    const struct loop_program *program;
+    const char *entry;  /* what the function that runs it is called */
+    const char *prefix; /* of its other functions' names: "step_", or "" where it stands alone */
+    bool exported;      /* the entry can be seen outside of its file */
+};
 /* what differs between the languages */
 struct gen_target {
     enum gen_language language;
@@ -26,14 +32,16 @@ struct gen_target {
     void (*close)(struct gen *);      /* .. and its end */
     const char *(*base)(struct gen *,
                         int base); /* the pointer that buffers of this base count from */
-    void (*run)(struct ir_text *, const struct loop_program *,
-                const char *name); /* what runs the kernels in order */
+    void (*run)(struct ir_text *, const struct gen_unit *); /* what runs the kernels in order */
 };
 extern const struct gen_target gen_target_c, gen_target_cuda;
 
 /* the text of a planned program: kernels and the function NAME that runs them */
 bool gen_program(struct ir_text *out, const struct loop_program *, const struct gen_target *,
                  struct ir_error *);
+/* several, in C, one after the other, with the maths that they share once; no two names clash while
+ * prefixes differ */
+bool gen_programs(struct ir_text *out, const struct gen_unit *, int units, struct ir_error *);
 /* on a GPU: blocks of how many threads run a kernel */
 void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
 /* the same in C, and entry_of_kernel_0, entry_of_kernel_1, ... of the entry's type, each one kernel
@@ -60,7 +68,8 @@ struct gen { /* the emitter's state while it spells one kernel */
     struct ir_text *out;
     struct loop_kernel *k; /* index expressions are made while printing */
     const struct gen_target *target;
-    const char *body; /* the statements, spelled before the head, which declares what they name */
+    const char *prefix; /* before the kernel's name */
+    const char *body;   /* the statements, spelled before the head, which declares what they name */
     struct ir_arena *arena;
     const char **buffer; /* C names */
     const char **axis;

@@ -8,7 +8,7 @@
  * and chosen by select.
  */
 
-/// C, CUDA
+/// CUDA
 
 typedef float f32;
 
@@ -26,30 +26,45 @@ typedef unsigned char u8;
 
 /// C
 
+/* memory of one type later holds another */
+typedef float f32 __attribute__((may_alias));
+
+typedef double f64 __attribute__((may_alias));
+
+typedef int i32 __attribute__((may_alias));
+
+typedef unsigned u32 __attribute__((may_alias));
+
+typedef long long i64 __attribute__((may_alias));
+
+typedef unsigned long long u64 __attribute__((may_alias));
+
+typedef unsigned char u8 __attribute__((may_alias));
+
 /* lanes stay inside this file, so it does not matter how a vector_size would be handed to others */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-typedef float f32x16 __attribute__((vector_size(64), aligned(4)));
+typedef float f32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 
-typedef int i32x16 __attribute__((vector_size(64), aligned(4)));
+typedef int i32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 
-typedef unsigned u32x16 __attribute__((vector_size(64), aligned(4)));
+typedef unsigned u32x16 __attribute__((vector_size(64), aligned(4), may_alias));
 
-typedef unsigned char u8x16 __attribute__((vector_size(16), aligned(1)));
+typedef unsigned char u8x16 __attribute__((vector_size(16), aligned(1), may_alias));
 
-typedef signed char i8x16 __attribute__((vector_size(16), aligned(1)));
+typedef signed char i8x16 __attribute__((vector_size(16), aligned(1), may_alias));
 
-typedef double f64x8 __attribute__((vector_size(64), aligned(8)));
+typedef double f64x8 __attribute__((vector_size(64), aligned(8), may_alias));
 
-typedef long long i64x8 __attribute__((vector_size(64), aligned(8)));
+typedef long long i64x8 __attribute__((vector_size(64), aligned(8), may_alias));
 
-typedef unsigned long long u64x8 __attribute__((vector_size(64), aligned(8)));
+typedef unsigned long long u64x8 __attribute__((vector_size(64), aligned(8), may_alias));
 
-typedef double f64x16 __attribute__((vector_size(128), aligned(8)));
+typedef double f64x16 __attribute__((vector_size(128), aligned(8), may_alias));
 
-typedef long long i64x16 __attribute__((vector_size(128), aligned(8)));
+typedef long long i64x16 __attribute__((vector_size(128), aligned(8), may_alias));
 
-typedef unsigned long long u64x16 __attribute__((vector_size(128), aligned(8)));
+typedef unsigned long long u64x16 __attribute__((vector_size(128), aligned(8), may_alias));
 
 /// C: f32x16 i32x16 u32x16 u8x16 f64x8 i64x8 f64x16 i64x16 u64x16
 

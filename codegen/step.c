@@ -62,12 +62,14 @@ void gen_open_axis(struct gen *e, int axis)
     e->open[e->opened++] = axis;
 }
 
-void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k,
-                const struct gen_target *target)
+static void put_kernel(struct ir_text *out, const struct loop_program *p,
+                       const struct loop_kernel *k, const struct gen_target *target,
+                       const char *prefix)
 {
     struct gen e = { .out = out,
                      .k = (struct loop_kernel *)k,
                      .target = target,
+                     .prefix = prefix,
                      .arena = p->arena,
                      .vector = -1,
                      .depth = 1 };
@@ -105,13 +107,19 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
     target->close(&e);
 }
 
-static void put_head(struct ir_text *out, const struct loop_program *p,
-                     const struct gen_target *target)
+void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k,
+                const struct gen_target *target)
 {
+    put_kernel(out, p, k, target, "");
+}
+
+static void put_head(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target)
+{
+    const struct loop_program *p = u->program;
+
     ir_put(out,
            "/*\n * %s: %d kernels; arena %" PRId64 " bytes, states %" PRId64 " bytes.\n *\n * %s:",
-           gen_identifier(p->arena, p->name, "step"), p->kernels, p->arena_bytes, p->state_bytes,
-           target->called);
+           u->entry, p->kernels, p->arena_bytes, p->state_bytes, target->called);
     for (int s = 0; s < p->graph->symbols; s++)
         ir_put(out, " %s in %" PRId64 "..%" PRId64, gen_symbol(p->arena, p->graph, s),
                p->graph->symbol[s].lo, p->graph->symbol[s].hi);
@@ -134,24 +142,59 @@ static bool put_maths(struct ir_text *out, const char *program, enum gen_languag
     return good;
 }
 
-bool gen_program(struct ir_text *out, const struct loop_program *p, const struct gen_target *target,
-                 struct ir_error *error)
+static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target,
+                     struct ir_error *error)
 {
-    struct ir_text body = { 0 };
-    bool gpu = p->target->processors > 0;
+    const struct loop_program *p = u->program;
+    const bool gpu = p->target->processors > 0;
 
     if (gpu != (target->language == GEN_CUDA))
         return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
                         gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
     for (int i = 0; i < p->kernels; i++)
-        gen_kernel(&body, p, p->kernel[i], target);
-    target->run(&body, p, gen_identifier(p->arena, p->name, "step"));
-    put_head(out, p, target);
-    if (!put_maths(out, body.data, target->language)) {
-        ir_text_free(&body);
-        return ir_error(error, IR_FAILED, "no memory for the program's text");
-    }
-    ir_put(out, "%s%s", target->offered, body.data);
-    ir_text_free(&body);
+        put_kernel(out, p, p->kernel[i], target, u->prefix);
+    target->run(out, u);
     return true;
+}
+
+/* What the text of programs needs, and the text. */
+static bool put_all(struct ir_text *out, const struct ir_text *body,
+                    const struct gen_target *target, struct ir_error *error)
+{
+    if (!put_maths(out, body->data, target->language))
+        return ir_error(error, IR_FAILED, "no memory for the program's text");
+    ir_put(out, "%s", target->offered);
+    ir_put_bytes(out, body->data, body->size);
+    return true;
+}
+
+bool gen_program(struct ir_text *out, const struct loop_program *p, const struct gen_target *target,
+                 struct ir_error *error)
+{
+    const struct gen_unit unit = { p, gen_identifier(p->arena, p->name, "step"), "", true };
+    struct ir_text body = { 0 };
+    bool fine = put_unit(&body, &unit, target, error);
+
+    if (fine)
+        put_head(out, &unit, target);
+    fine = fine && put_all(out, &body, target, error);
+    ir_text_free(&body);
+    return fine;
+}
+
+bool gen_programs(struct ir_text *out, const struct gen_unit *unit, int units,
+                  struct ir_error *error)
+{
+    struct ir_text body = { 0 };
+    bool fine = true;
+
+    for (int i = 0; i < units && fine; i++) {
+        put_head(&body, &unit[i], &gen_target_c);
+        ir_put(&body, "\n");
+        fine = put_unit(&body, &unit[i], &gen_target_c, error);
+        ir_put(&body, "\n");
+    }
+    fine = fine && put_all(out, &body, &gen_target_c, error);
+    ir_text_free(&body);
+    return fine;
 }

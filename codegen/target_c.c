@@ -24,9 +24,9 @@ static bool names(const char *text, const char *word)
 static void open_kernel(struct gen *e, const struct loop_program *p)
 {
     ir_put(e->out,
-           "static void %s(const int thread, const int threads, char *const *base, const long "
+           "static void %s%s(const int thread, const int threads, char *const *base, const long "
            "*dims)\n{\n",
-           e->k->name);
+           e->prefix, e->k->name);
     for (int s = 0; s < p->graph->symbols; s++)
         if (names(e->body, gen_symbol(e->arena, p->graph, s)))
             ir_put(e->out, "    const long %s = dims[%d];\n", gen_symbol(e->arena, p->graph, s), s);
@@ -43,14 +43,17 @@ static const char *base(struct gen *e, int number)
 }
 
 /* thread 0 alone runs what is too small to share */
-static void put_run(struct ir_text *out, const struct loop_program *p, const char *name)
+static void put_run(struct ir_text *out, const struct gen_unit *u)
 {
+    const struct loop_program *p = u->program;
     bool gates = false;
 
     for (int i = 0; i < p->kernels; i++)
         gates |= p->kernel[i]->barrier;
-    ir_put(out, "static void run(const int thread, const int threads, char *const *base, const "
-                "long *dims)\n{\n");
+    ir_put(out,
+           "static void %srun(const int thread, const int threads, char *const *base, const "
+           "long *dims)\n{\n",
+           u->prefix);
     if (gates)
         ir_put(out, "    u32 *gate = (u32 *)base[0];\n");
     for (int i = 0; i < p->kernels; i++) {
@@ -58,20 +61,20 @@ static void put_run(struct ir_text *out, const struct loop_program *p, const cha
         if (k->barrier)
             ir_put(out, "    %s;\n", gen_target_c.barrier);
         if (k->shared)
-            ir_put(out, "    %s(thread, threads, base, dims);\n", k->name);
+            ir_put(out, "    %s%s(thread, threads, base, dims);\n", u->prefix, k->name);
         else
-            ir_put(out, "    if (thread == 0)\n        %s(0, 1, base, dims);\n", k->name);
+            ir_put(out, "    if (thread == 0)\n        %s%s(0, 1, base, dims);\n", u->prefix,
+                   k->name);
     }
     ir_put(out, "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
-    ir_put(out,
-           "__attribute__((visibility(\"default\"))) void %s(char *const *base, const long *dims, "
-           "const int threads)\n{\n",
-           name);
+    ir_put(out, "%s void %s(char *const *base, const long *dims, const int threads)\n{\n",
+           u->exported ? "__attribute__((visibility(\"default\")))" : "static", u->entry);
     ir_put(out,
            "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel num_threads(threads)\n"
-           "        run(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        "
+           "        %srun(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        "
            "return;\n    }\n#endif\n"
-           "    run(0, 1, base, dims);\n    (void)threads;\n}\n");
+           "    %srun(0, 1, base, dims);\n    (void)threads;\n}\n",
+           u->prefix, u->prefix);
 }
 
 const struct gen_target gen_target_c = {

@@ -33,8 +33,8 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
     gen_launch(e->k, &blocks, &threads);
     ir_put(e->out,
            "extern \"C\" __global__ void __launch_bounds__(%" PRId64
-           ") %s(char *arena, char *state",
-           threads, e->k->name);
+           ") %s%s(char *arena, char *state",
+           threads, e->prefix, e->k->name);
     for (int i = 2; i < p->bases; i++)
         ir_put(e->out, ", char *%s", base(e, i));
     for (int s = 0; s < p->graph->symbols; s++)
@@ -51,17 +51,19 @@ static void close_kernel(struct gen *e)
     ir_put(e->out, "}\n\n");
 }
 
-static void put_launches(struct ir_text *out, const struct loop_program *p, const char *name)
+static void put_launches(struct ir_text *out, const struct gen_unit *u)
 {
+    const struct loop_program *p = u->program;
+
     ir_put(out, "/* kernel, blocks, threads, whether it waits for those before it; those between "
                 "two that wait may run at once */\n");
-    ir_put(out, "#define %s_launches(LAUNCH)", name);
+    ir_put(out, "#define %s_launches(LAUNCH)", u->entry);
     for (int i = 0; i < p->kernels; i++) {
         const struct loop_kernel *k = p->kernel[i];
         int64_t blocks, threads;
         gen_launch(k, &blocks, &threads);
-        ir_put(out, " \\\n    LAUNCH(%s, %" PRId64 ", %" PRId64 ", %d)", k->name, blocks, threads,
-               k->barrier);
+        ir_put(out, " \\\n    LAUNCH(%s%s, %" PRId64 ", %" PRId64 ", %d)", u->prefix, k->name,
+               blocks, threads, k->barrier);
     }
     ir_put(out, "\n");
 }
