@@ -34,7 +34,7 @@ static inline f64x8 exp_part_f64x8(const f64x8 x, i64x8 *n)
     return fma_f64x8(p, r * r, r);
 }
 
-/* 1 ulp */
+/* 1.1 ulp */
 static inline f64x8 exp_f64x8(const f64x8 x)
 {
     i64x8 n;

@@ -100,7 +100,7 @@ static const struct wide {
     long double (*exact)(long double);
     double limit;
 } wide[] = {
-    { "exp", expl, 1 },     { "log", logl, 1 },
+    { "exp", expl, 1.1 },   { "log", logl, 1 },
     { "tanh", tanhl, 3 },   { "erfinv", erf_inverse_wide, 4 },
     { "sqrt", sqrtl, 0.5 }, { "round", rintl, 0 },
 };
