@@ -86,7 +86,7 @@ static ir_val evaluated(struct ir_graph *to, const struct ir_region *r, const ir
     double eps;
 
     if (strcmp(r->name, "dropout") == 0)
-        return n.x;
+        return moved[r->args[r->arity - 1].id];
     if (r->arity == 5) {
         n.scale = moved[r->args[1].id];
         n.offset = moved[r->args[2].id];

@@ -123,12 +123,36 @@ ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype 
 ir_val tp_counter(struct ir_graph *g, struct ir_loc at); /* the state that counts steps, i64 */
 ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at); /* new u32 bits a run */
 
-/* formulas.def, by tensor.c */
-ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b, double c,
-                        struct ir_loc at); /* a row of formulas.def */
+/* formula.c: a row of formulas.def */
+struct tp_formula_row {
+    const char *name, *numbers, *inner, *text;
+    double otherwise[3]; /* NAN: the number must be given */
+    int tensors;
+};
+const struct tp_formula_row *tp_formula_rows(int *count);
+ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, struct ir_loc at);
 
 /* movement.c */
 bool tp_axis(tp_tensor x, int64_t *axis, int count, const char *what, tp_loc at);
+/* A vector as [1 .. n .. 1] of so many axes, along one of them. */
+tp_tensor tp_along(tp_tensor vector, int axis, int rank, tp_loc at);
+/* x's shape with another extent along one axis */
+tp_shape tp_with(tp_tensor x, int axis, int64_t extent);
+/* start <= i < stop, of one axis */
+tp_tensor tp_cut(tp_tensor x, int axis, int64_t start, int64_t stop, tp_loc at);
+/* i64: the index along an axis */
+tp_tensor tp_index_along(tp_graph *g, tp_shape shape, int axis, tp_loc at);
+/* One axis to another place, the others keep their order; axes are not negative. */
+tp_tensor tp_moved(tp_tensor x, int from, int to, tp_loc at);
+/* Is x a tensor of a floating type? Else an error. */
+bool tp_floating(tp_tensor x, const char *what, tp_loc at);
+/* Maths as text: letters a.. are tensors, p.. numbers of their type. All checks are done. */
+tp_tensor tp_maths(const char *text, int n, const tp_tensor *x, int numbers, const double *p,
+                   tp_loc at);
+#define tp_maths1(text, x, at, ...)                                                                \
+    tp_maths((text), 1, (tp_tensor[]){ x },                                                        \
+             (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)), (double[]){ __VA_ARGS__ }, \
+             (at))
 
 /* nn.c: what layers share */
 struct layer {

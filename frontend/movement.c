@@ -20,6 +20,43 @@ bool tp_axis(tp_tensor x, int64_t *axis, int count, const char *what, tp_loc at)
     return false;
 }
 
+tp_tensor tp_along(tp_tensor vector, int axis, int rank, tp_loc at)
+{
+    tp_shape shape = { .rank = rank };
+
+    for (int i = 0; i < rank; i++)
+        shape.dim[i] = i == axis ? tp_dim(vector, 0) : 1;
+    return tp_reshape_at(vector, shape, at);
+}
+
+tp_shape tp_with(tp_tensor x, int axis, int64_t extent)
+{
+    tp_shape shape = tp_shape_of(x);
+
+    shape.dim[axis] = extent;
+    return shape;
+}
+
+tp_tensor tp_index_along(tp_graph *g, tp_shape shape, int axis, tp_loc at)
+{
+    if (!tp_ready(g, at, "tp_arange", 0, NULL))
+        return POISON(g);
+    return tp_give(g, ir_iota(g->ir, IR_I64, tp_ir_shape(shape), axis, tp_place(g, at)));
+}
+
+tp_tensor tp_moved(tp_tensor x, int from, int to, tp_loc at)
+{
+    tp_shape axes = { .rank = tp_rank(x) };
+    int next = 0;
+
+    for (int i = 0; i < axes.rank; i++) {
+        if (next == from)
+            next++;
+        axes.dim[i] = i == to ? from : next++;
+    }
+    return tp_permute_at(x, axes, at);
+}
+
 static tp_tensor attr_op(tp_tensor x, enum ir_op op, int lists, const int64_t *const list[],
                          const int count[], tp_loc at)
 {
@@ -142,6 +179,11 @@ static int64_t bound(int64_t i, int64_t extent)
 {
     i += i < 0 ? extent : 0;
     return i < 0 ? 0 : i > extent ? extent : i;
+}
+
+tp_tensor tp_cut(tp_tensor x, int axis, int64_t start, int64_t stop, tp_loc at)
+{
+    return tp_slice_at(x, axis, start, (tp_slice_args){ .stop = stop }, at);
 }
 
 static tp_tensor slice(tp_tensor x, int64_t axis, int64_t start, int64_t stop, int64_t step,

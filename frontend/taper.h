@@ -249,28 +249,104 @@ TP_API tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc a
 TP_API tp_tensor tp_where_at(tp_tensor condition, tp_tensor a, tp_tensor b, tp_loc at);
 TP_API tp_tensor tp_cast_at(tp_tensor x, tp_dtype dtype, tp_loc at);
 
-/* Composed of them, rows of frontend/formulas.def. */
-#define tp_formula(name, x, b, c) tp_formula_at((name), (x), (b), (c), TP_HERE)
-#define tp_square(x)              tp_formula("square", x, 0, 0)
-#define tp_reciprocal(x)          tp_formula("reciprocal", x, 0, 0)
-#define tp_log2(x)                tp_formula("log2", x, 0, 0)
-#define tp_log10(x)               tp_formula("log10", x, 0, 0)
-#define tp_sigmoid(x)             tp_formula("sigmoid", x, 0, 0)
-#define tp_log_sigmoid(x)         tp_formula("log_sigmoid", x, 0, 0)
-#define tp_silu(x)                tp_formula("silu", x, 0, 0)
-#define tp_gelu(x)                tp_formula("gelu", x, 0, 0)
-#define tp_gelu_tanh(x)           tp_formula("gelu_tanh", x, 0, 0)
-#define tp_relu6(x)               tp_formula("relu6", x, 0, 0)
-#define tp_softplus(x)            tp_formula("softplus", x, 0, 0)
-#define tp_softsign(x)            tp_formula("softsign", x, 0, 0)
-#define tp_mish(x)                tp_formula("mish", x, 0, 0)
-#define tp_hardsigmoid(x)         tp_formula("hardsigmoid", x, 0, 0)
-#define tp_hardswish(x)           tp_formula("hardswish", x, 0, 0)
-#define tp_selu(x)                tp_formula("selu", x, 0, 0)
-#define tp_leaky_relu(x, slope)   tp_formula("leaky_relu", x, slope, 0)
-#define tp_elu(x, alpha)          tp_formula("elu", x, alpha, 0)
-#define tp_clamp(x, lo, hi)       tp_formula("clamp", x, lo, hi)
-TP_API tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c, tp_loc at);
+/*
+ * Composed of them: rows of frontend/formulas.def, which has the maths, the sources and PyTorch's
+ * defaults of the numbers that may follow x: tp_elu(x), tp_elu(x, 0.5), tp_softplus(x, beta,
+ * threshold), tp_threshold(x, threshold, value), tp_clamp(x, min, max) with -INFINITY or INFINITY
+ * for none. A number too many, or of a fraction for integers, is refused.
+ */
+typedef struct tp_numbers {
+    int count;
+    double at[3];
+} tp_numbers;
+#define tp_numbers(...) \
+    ((tp_numbers){ (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)), { __VA_ARGS__ } })
+#define TP_NONE                           ((tp_numbers){ 0, { 0 } })
+#define TP_NTH_(a, b, c, d, e, f, n, ...) n
+#define TP_MORE_(...)                     TP_NTH_(__VA_ARGS__, 1, 1, 1, 1, 1, 0, 0)
+#define TP_JOIN_(a, b)                    a##b
+#define TP_JOIN(a, b)                     TP_JOIN_(a, b)
+#define tp_formula_0(name, x)             tp_formula_at((name), tp_list(x), TP_NONE, TP_HERE)
+#define tp_formula_1(name, x, ...) \
+    tp_formula_at((name), tp_list(x), tp_numbers(__VA_ARGS__), TP_HERE)
+#define tp_formula(name, ...) TP_JOIN(tp_formula_, TP_MORE_(__VA_ARGS__))(name, __VA_ARGS__)
+#define tp_formula2(name, a, b) \
+    tp_formula_at((name), tp_list(TP_ARG(a), TP_ARG(b)), TP_NONE, TP_HERE)
+#define tp_formula3(name, a, b, c, numbers) \
+    tp_formula_at((name), tp_list(TP_ARG(a), TP_ARG(b), TP_ARG(c)), numbers, TP_HERE)
+
+#define tp_sigmoid(...)     tp_formula("sigmoid", __VA_ARGS__)
+#define tp_log_sigmoid(...) tp_formula("log_sigmoid", __VA_ARGS__)
+#define tp_silu(...)        tp_formula("silu", __VA_ARGS__)
+#define tp_gelu(...)        tp_formula("gelu", __VA_ARGS__)
+#define tp_gelu_tanh(...)   tp_formula("gelu_tanh", __VA_ARGS__)
+#define tp_gelu_quick(...)  tp_formula("gelu_quick", __VA_ARGS__)
+#define tp_relu6(...)       tp_formula("relu6", __VA_ARGS__)
+#define tp_softplus(...)    tp_formula("softplus", __VA_ARGS__)
+#define tp_softsign(...)    tp_formula("softsign", __VA_ARGS__)
+#define tp_mish(...)        tp_formula("mish", __VA_ARGS__)
+#define tp_hardsigmoid(...) tp_formula("hardsigmoid", __VA_ARGS__)
+#define tp_hardswish(...)   tp_formula("hardswish", __VA_ARGS__)
+#define tp_hardtanh(...)    tp_formula("hardtanh", __VA_ARGS__)
+#define tp_selu(...)        tp_formula("selu", __VA_ARGS__)
+#define tp_leaky_relu(...)  tp_formula("leaky_relu", __VA_ARGS__)
+#define tp_elu(...)         tp_formula("elu", __VA_ARGS__)
+#define tp_celu(...)        tp_formula("celu", __VA_ARGS__)
+#define tp_tanhshrink(...)  tp_formula("tanhshrink", __VA_ARGS__)
+#define tp_softshrink(...)  tp_formula("softshrink", __VA_ARGS__)
+#define tp_hardshrink(...)  tp_formula("hardshrink", __VA_ARGS__)
+#define tp_threshold(...)   tp_formula("threshold", __VA_ARGS__)
+#define tp_squareplus(...)  tp_formula("squareplus", __VA_ARGS__)
+
+#define tp_square(...)      tp_formula("square", __VA_ARGS__)
+#define tp_cube(...)        tp_formula("cube", __VA_ARGS__)
+#define tp_reciprocal(...)  tp_formula("reciprocal", __VA_ARGS__)
+#define tp_log2(...)        tp_formula("log2", __VA_ARGS__)
+#define tp_log10(...)       tp_formula("log10", __VA_ARGS__)
+#define tp_deg2rad(...)     tp_formula("deg2rad", __VA_ARGS__)
+#define tp_rad2deg(...)     tp_formula("rad2deg", __VA_ARGS__)
+#define tp_frac(...)        tp_formula("frac", __VA_ARGS__)
+#define tp_sinc(...)        tp_formula("sinc", __VA_ARGS__)
+#define tp_logit(...)       tp_formula("logit", __VA_ARGS__)
+#define tp_isinf(...)       tp_formula("isinf", __VA_ARGS__)
+#define tp_isfinite(...)    tp_formula("isfinite", __VA_ARGS__)
+#define tp_logical_not(...) tp_formula("logical_not", __VA_ARGS__)
+#define tp_clamp(...)       tp_formula("clamp", __VA_ARGS__)
+
+#define tp_hypot(a, b)        tp_formula2("hypot", a, b)
+#define tp_logaddexp(a, b)    tp_formula2("logaddexp", a, b)
+#define tp_copysign(a, b)     tp_formula2("copysign", a, b)
+#define tp_xlogy(a, b)        tp_formula2("xlogy", a, b)
+#define tp_logical_and(a, b)  tp_formula2("logical_and", a, b)
+#define tp_logical_or(a, b)   tp_formula2("logical_or", a, b)
+#define tp_logical_xor(a, b)  tp_formula2("logical_xor", a, b)
+#define tp_isclose(a, b)      tp_formula2("isclose", a, b) /* rtol 1e-5, atol 1e-8 */
+#define tp_floor_divide(a, b) tp_floor_divide_at(TP_ARG(a), TP_ARG(b), TP_HERE)
+#define tp_lerp(a, b, weight) tp_formula3("lerp", a, b, weight, TP_NONE)
+/* a + value b c; a + value b / c */
+#define tp_addcmul(a, b, c, value) tp_formula3("addcmul", a, b, c, tp_numbers(value))
+#define tp_addcdiv(a, b, c, value) tp_formula3("addcdiv", a, b, c, tp_numbers(value))
+/* NaN, inf and -inf become 0, the greatest and the least of the type. */
+#define tp_nan_to_num(x) tp_nan_to_num_at((x), TP_HERE)
+TP_API tp_tensor tp_formula_at(const char *name, tp_list tensors, tp_numbers numbers, tp_loc at);
+TP_API tp_tensor tp_floor_divide_at(tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_nan_to_num_at(tp_tensor x, tp_loc at);
+
+/* Activations that are more than a formula. Weight of prelu: one number, or one a channel, axis 1
+ * of x: [C]. rrelu (arXiv:1505.00853): the slope left of 0 is drawn between lower and upper (1/8
+ * and 1/3) in training, and is their mean in evaluation. */
+#define tp_prelu(x, weight) tp_prelu_at((x), (weight), TP_HERE)
+#define tp_rrelu(x)         tp_rrelu_at((x), 1.0 / 8, 1.0 / 3, TP_HERE)
+/* f(first half of axis) times the other half (arXiv:2002.05202). glu gates by the second half,
+ * sigmoid; reglu, geglu, swiglu by relu, gelu, silu of the first. */
+#define tp_glu(x, axis)     tp_glu_at("glu", (x), (axis), TP_HERE)
+#define tp_reglu(x, axis)   tp_glu_at("reglu", (x), (axis), TP_HERE)
+#define tp_geglu(x, axis)   tp_glu_at("geglu", (x), (axis), TP_HERE)
+#define tp_swiglu(x, axis)  tp_glu_at("swiglu", (x), (axis), TP_HERE)
+#define tp_softmin(x, axis) tp_softmax_at("softmax", tp_neg(x), (axis), TP_HERE)
+TP_API tp_tensor tp_prelu_at(tp_tensor x, tp_tensor weight, tp_loc at);
+TP_API tp_tensor tp_rrelu_at(tp_tensor x, double lower, double upper, tp_loc at);
+TP_API tp_tensor tp_glu_at(const char *name, tp_tensor x, int axis, tp_loc at);
 
 /* ---- one element from many ------------------------------------------------------------------- */
 /*
@@ -292,11 +368,7 @@ static inline int64_t tp_axes_of(tp_shape axes) /* four bits an axis, their numb
         packed |= (axes.dim[i] & 15) << 4 * i;
     return packed;
 }
-#define TP_NTH_(a, b, c, d, e, f, n, ...) n
-#define TP_MORE_(...)                     TP_NTH_(__VA_ARGS__, 1, 1, 1, 1, 1, 0, 0)
-#define TP_JOIN_(a, b)                    a##b
-#define TP_JOIN(a, b)                     TP_JOIN_(a, b)
-#define tp_reduce_0(op, x)                tp_reduce_at((op), (x), (tp_reduce_args){ .dim = TP_ALL }, TP_HERE)
+#define tp_reduce_0(op, x) tp_reduce_at((op), (x), (tp_reduce_args){ .dim = TP_ALL }, TP_HERE)
 #define tp_reduce_1(op, x, ...) \
     tp_reduce_at((op), (x), (tp_reduce_args){ .dim = __VA_ARGS__ }, TP_HERE)
 #define tp_reduce(op, ...) TP_JOIN(tp_reduce_, TP_MORE_(__VA_ARGS__))(op, __VA_ARGS__)

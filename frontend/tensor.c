@@ -122,60 +122,26 @@ tp_tensor tp_cast_at(tp_tensor x, tp_dtype dtype, tp_loc at)
     return tp_give(g, ir_cast(g->ir, tp_val(x), tp_ir_dtype(dtype), tp_place(g, at)));
 }
 
-/* --- formulas ----------------------------------------------------------------------------------
- */
-
-static const struct formula {
-    const char *name, *inner, *text;
-} formulas[] = {
-#define FORMULA(name, inner, text) { #name, inner, text },
-#include "frontend/formulas.def"
-#undef FORMULA
-};
-
-static const struct formula *find_formula(const char *name)
+bool tp_floating(tp_tensor x, const char *what, tp_loc at)
 {
-    for (size_t i = 0; i < sizeof formulas / sizeof *formulas; i++)
-        if (strcmp(formulas[i].name, name) == 0)
-            return &formulas[i];
-    return NULL;
+    if (x.g && is_real(tp_node(x)->dtype))
+        return true;
+    tp_fail(x.g, at, what, "%s; expected a floating type, tp_cast() changes it",
+            x.g ? tp_describe(x) : "a number");
+    return false;
 }
 
-ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, double b, double c,
-                        struct ir_loc at)
+tp_tensor tp_maths(const char *text, int n, const tp_tensor *x, int numbers, const double *p,
+                   tp_loc at)
 {
-    const struct formula *f = find_formula(name);
-    enum ir_dtype dtype = ir_at(g, a)->dtype;
-    const bool region = ir_region_kind(name) >= 0; /* with a derivative of its own */
-    ir_val letter[26] = { [0] = a }, y;
-    uint32_t opened = 0;
+    tp_graph *g = x[0].g;
+    ir_val letter[26] = { 0 };
 
-    if (*f->inner)
-        letter['s' - 'a'] = tp_formula_value(g, f->inner, a, b, c, at);
-    if (is_real(dtype)) {
-        letter[1] = ir_number(g, dtype, b, at);
-        letter[2] = ir_number(g, dtype, c, at);
-    } else {
-        letter[1] = ir_integer(g, dtype, (int64_t)b, at);
-        letter[2] = ir_integer(g, dtype, (int64_t)c, at);
-    }
-    if (region)
-        opened = ir_region_open(g, name, NULL, 1, &a, (struct ir_list){ 0 }, at);
-    y = ir_formula(g, f->text, letter, at);
-    return region ? ir_region_close(g, opened, y) : y;
-}
-
-tp_tensor tp_formula_at(const char *name, tp_tensor x, double b, double c, tp_loc at)
-{
-    tp_graph *g = x.g;
-
-    if (!tp_ready(g, at, name, 1, &x))
+    if (!tp_ready(g, at, "maths", n, x))
         return POISON(g);
-    if (!find_formula(name))
-        return tp_fail(g, at, name, "there is no such formula");
-    if (!is_real(tp_node(x)->dtype) && (b != floor(b) || c != floor(c)))
-        return tp_fail(g, at, name,
-                       "%s with %g, %g; expected a floating type, tp_cast() changes it",
-                       tp_describe(x), b, c);
-    return tp_give(g, tp_formula_value(g->ir, name, tp_val(x), b, c, tp_place(g, at)));
+    for (int i = 0; i < n; i++)
+        letter[i] = tp_val(x[i]);
+    for (int i = 0; i < numbers; i++)
+        letter['p' - 'a' + i] = ir_number(g->ir, tp_node(x[0])->dtype, p[i], tp_place(g, at));
+    return tp_give(g, ir_formula(g->ir, text, letter, tp_place(g, at)));
 }

@@ -119,7 +119,7 @@ bool golden_formula(struct golden_work *w)
         }
     for (size_t i = 0; i < sizeof rows_of_formulas / sizeof *rows_of_formulas; i++)
         if (strcmp(rows_of_formulas[i].op, w->c->op) == 0) {
-            golden_out(w, tp_formula(rows_of_formulas[i].formula, golden_in(w, "input"), 0, 0));
+            golden_out(w, tp_formula(rows_of_formulas[i].formula, golden_in(w, "input")));
             return true;
         }
     return false;

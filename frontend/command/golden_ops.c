@@ -12,7 +12,7 @@ void golden_op_gelu(struct golden_work *w)
 {
     const bool tanh = strcmp(golden_text(w, "approximate", "none"), "tanh") == 0;
     const tp_tensor x = golden_in(w, "input");
-    tp_tensor y = tp_formula(tanh ? "gelu_tanh" : "gelu", x, 0, 0);
+    tp_tensor y = tp_formula(tanh ? "gelu_tanh" : "gelu", x);
 
     if (!tanh && tp_dtype_of(x) == TP_F32) /* PyTorch's vector code has NaN for infinity there */
         y = golden_maths(w, "a + (b - b)", y, x, x, 0, 0, 0);

@@ -1,0 +1,1 @@
+# What torch.def calls and PyTorch does not have, in its words.
