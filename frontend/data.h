@@ -21,9 +21,10 @@ struct data_column {
     const char *name;
     enum ir_dtype dtype;
     int rank;
-    int64_t dim[IR_RANK]; /* of one row */
-    size_t row_bytes;
+    int64_t dim[IR_RANK];     /* of one row */
+    size_t row_bytes, stride; /* from a row to the next; windows of a text overlap */
     void *rows;
+    void *memory; /* that the set frees; NULL: another column's */
 };
 
 struct data_set {
@@ -41,6 +42,10 @@ void *tp_data_add_column(struct data_set *set, const char *name, enum ir_dtype d
                          struct ir_error *error); /* the column's zeroed rows */
 void tp_data_free(struct data_set *set);
 
+/* What a part has read (runtime/parts/columns.h) becomes the set's, or is freed. */
+struct columns;
+struct data_set *tp_data_take(const char *name, struct columns *from, struct ir_error *error);
+
 /* A copy of the caller's arrays; each description's `rows` is read, its `row_bytes` is not. */
 struct data_set *tp_data_from_arrays(const char *name, int64_t rows, int columns,
                                      const struct data_column described[], struct ir_error *error);
@@ -48,14 +53,6 @@ struct data_set *tp_data_from_arrays(const char *name, int64_t rows, int columns
 /* "first:end" of a set's rows, either side may be missing, "80%:" counts in hundredths. */
 bool tp_data_split(const char *split, int64_t rows, int64_t *first_row, int64_t *split_rows,
                    struct ir_error *error);
-
-/* The one source of chance of this part: a bijection on 64 bits that leaves no pattern. */
-static inline uint64_t data_mix(uint64_t x)
-{
-    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
-    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
-    return x ^ x >> 32;
-}
 
 /* loader.c: batches of a set, in an order that (seed, epoch) alone decides. */
 struct data_batches_options {
@@ -88,14 +85,6 @@ bool tp_batches_seek(struct data_batches *batches, int64_t position, struct ir_e
 /* The set's row that an epoch shows at index, 0 <= index < tp_batches_rows. */
 int64_t tp_batches_row(const struct data_batches *batches, int64_t epoch, int64_t index);
 
-/* Where a keyed permutation of 0 <= index < count sends index. */
-struct data_shuffle {
-    uint64_t count, key[6];
-    int low_bits, high_bits;
-};
-struct data_shuffle tp_data_shuffle(uint64_t count, uint64_t seed, uint64_t epoch);
-uint64_t tp_data_shuffled(const struct data_shuffle *shuffle, uint64_t index);
-
 /* file_idx.c: MNIST and its kin: x u8 [1 height width], y i32 []. */
 struct data_set *tp_data_load_idx(const char *directory, const char *split, struct ir_error *error);
 bool tp_data_verify_idx(const char *path, struct ir_error *error); /* one file, nothing kept */
@@ -109,15 +98,12 @@ struct data_set *tp_data_planar(const char *set, int64_t points, double noise, u
 extern const char tp_data_planar_names[]; /* for help and messages */
 
 /* file_aside.c: a file that appears whole or not at all. */
-struct file_aside {
-    int descriptor;
-    char *path, *aside; /* the final name, and the one it is written under */
-};
-bool tp_aside_open(struct file_aside *file, const char *path, struct ir_error *error);
+struct file_aside;
+struct file_aside *tp_aside_open(const char *path, struct ir_error *error);
 bool tp_aside_write(struct file_aside *file, const void *bytes, size_t size,
                     struct ir_error *error);
-bool tp_aside_commit(struct file_aside *file, struct ir_error *error); /* fsync, rename */
-void tp_aside_abandon(struct file_aside *file);                        /* after any failure */
+/* To the disk and renamed, or forgotten; false where it is not there now. NULL is false. */
+bool tp_aside_close(struct file_aside *file, bool commit, struct ir_error *error);
 
 /* file_safetensors.c: named arrays, checked on opening, read one by one on demand. */
 struct file_tensor {
@@ -128,7 +114,6 @@ struct file_tensor {
     size_t bytes;     /* of the values */
     const void *data; /* to write; NULL in an opened file */
     uint64_t offset;  /* in the file */
-    int stored;       /* the row of the reader's table of types */
 };
 
 struct file_pair {
@@ -137,10 +122,9 @@ struct file_pair {
 
 struct file_safetensors {
     char *path;
-    int descriptor;
     int64_t count, pairs;
-    struct file_tensor *tensor; /* in the file's order */
-    struct file_pair *pair;     /* __metadata__ */
+    struct file_tensor *tensor;   /* in the file's order */
+    const struct file_pair *pair; /* __metadata__, by key */
 };
 
 struct file_safetensors *tp_safetensors_open(const char *path, struct ir_error *error);
@@ -149,8 +133,7 @@ const struct file_tensor *tp_safetensors_find(const struct file_safetensors *fil
 bool tp_safetensors_read(const struct file_safetensors *file, const struct file_tensor *tensor,
                          void *destination, struct ir_error *error);
 void tp_safetensors_close(struct file_safetensors *file);
-
-/* file_safetensors_write.c: name, dtype, rank, dim, bytes and data of each tensor are read. */
+/* Name, dtype, rank, dim, bytes and data of each tensor are read. */
 bool tp_safetensors_write(const char *path, int64_t count, const struct file_tensor tensor[],
                           int64_t pairs, const struct file_pair pair[], struct ir_error *error);
 

@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "frontend/parts.h"
+#include "runtime/parts/shuffle.h"
+
 #include "frontend/data.h"
 #include "frontend/frontend.h"
 
@@ -102,7 +105,7 @@ struct chance {
 
 static int between(struct chance *chance, int low, int high)
 {
-    uint64_t bits = data_mix(chance->key + chance->drawn++) >> 32;
+    uint64_t bits = shuffle_mix(chance->key + chance->drawn++) >> 32;
 
     return low + (int)(bits * (uint64_t)(high - low + 1) >> 32);
 }
@@ -287,7 +290,7 @@ static void *draw_share(void *share)
     const struct share *s = share;
 
     for (int64_t row = s->first; row < s->end; row++) {
-        struct chance chance = { .key = data_mix(data_mix(s->seed + 1) + (uint64_t)row) };
+        struct chance chance = { .key = shuffle_mix(shuffle_mix(s->seed + 1) + (uint64_t)row) };
 
         s->y[row] = between(&chance, 0, 9);
         draw_digit(s->y[row], s->x + row * SIDE * SIDE, s->roots, &chance);

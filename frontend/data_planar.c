@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "frontend/parts.h"
+#include "runtime/parts/shuffle.h"
+
 #include "frontend/data.h"
 
 #define UNIT (1 << 24)
@@ -23,7 +26,7 @@ struct point {
 
 static uint64_t draw(uint64_t seed, uint64_t point, uint64_t number)
 {
-    return data_mix(data_mix(data_mix(seed + 1) + point) + number);
+    return shuffle_mix(shuffle_mix(shuffle_mix(seed + 1) + point) + number);
 }
 
 /* A point of the unit square; the sum of two 24-bit fractions is exact. */
@@ -148,11 +151,11 @@ struct data_set *tp_data_planar(const char *name, int64_t points, double noise, 
     set->classes = 2;
 
     /* Shuffled, so that any part of the set has both classes, as split wants it. */
-    struct data_shuffle shuffle = tp_data_shuffle((uint64_t)points, seed, 0);
+    struct shuffle shuffle = shuffle_of((uint64_t)points, seed, 0);
     int64_t deviation = (int64_t)(noise * UNIT);
 
     for (int64_t row = 0; row < points; row++) {
-        int64_t i = (int64_t)tp_data_shuffled(&shuffle, (uint64_t)row);
+        int64_t i = (int64_t)shuffle_place(&shuffle, (uint64_t)row);
         struct point p = sets[which].place ? sets[which].place(i, points) : uniform(seed, i);
 
         if (sets[which].label)

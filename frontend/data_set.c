@@ -3,9 +3,8 @@
  *
  * Sizes come from files and users, so every product is checked before memory is asked for.
  */
-#define _POSIX_C_SOURCE 200809L
-#include <stdlib.h>
-#include <string.h>
+#include "frontend/parts.h"
+#include "runtime/parts/columns.h"
 
 #include "frontend/data.h"
 
@@ -34,7 +33,7 @@ void tp_data_free(struct data_set *set)
         return;
     for (int c = 0; c < set->columns; c++) {
         free((char *)set->column[c].name);
-        free(set->column[c].rows);
+        free(set->column[c].memory);
     }
     free((char *)set->name);
     free(set);
@@ -71,7 +70,9 @@ void *tp_data_add_column(struct data_set *set, const char *name, enum ir_dtype d
                                     .dtype = dtype,
                                     .rank = rank,
                                     .row_bytes = row_bytes,
-                                    .rows = calloc(bytes ? bytes : 1, 1) };
+                                    .stride = row_bytes,
+                                    .memory = calloc(bytes ? bytes : 1, 1) };
+    column->rows = column->memory;
     if (rank)
         memcpy(column->dim, dim, (size_t)rank * sizeof *dim);
     set->columns++; /* data_free now frees whichever of the two was got */
@@ -80,6 +81,38 @@ void *tp_data_add_column(struct data_set *set, const char *name, enum ir_dtype d
         return NULL;
     }
     return column->rows;
+}
+
+struct data_set *tp_data_take(const char *name, struct columns *from, struct ir_error *error)
+{
+    struct data_set *set = tp_data_new(name, from->rows, error);
+
+    for (int c = 0; set && c < from->count; c++) {
+        const struct column *column = &from->column[c];
+        struct data_column *to = &set->column[c];
+
+        *to = (struct data_column){ .name = strdup(column->name),
+                                    .rank = column->rank,
+                                    .row_bytes = column->row_bytes,
+                                    .stride = column->stride,
+                                    .rows = column->rows };
+        memcpy(to->dim, column->dim, sizeof to->dim);
+        set->columns++;
+        if (to->name && tp_type_of_part(column->type, &to->dtype))
+            continue;
+        ir_error(error, IR_UNSUPPORTED, "data %.200s: column \"%.60s\" is %s; no input can be",
+                 name, column->name, part_types[column->type].name);
+        tp_data_free(set);
+        set = NULL;
+    }
+    if (!set) {
+        columns_free(from);
+        return NULL;
+    }
+    set->classes = from->classes;
+    for (int c = 0; c < from->count; c++)
+        set->column[c].memory = from->column[c].memory;
+    return set;
 }
 
 struct data_set *tp_data_from_arrays(const char *name, int64_t rows, int columns,

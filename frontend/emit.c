@@ -9,14 +9,9 @@
 /* Whole or not at all: a file that is there already stays when this fails. */
 bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error *error)
 {
-    struct file_aside file;
+    struct file_aside *file = tp_aside_open(path, error);
 
-    if (!tp_aside_open(&file, path, error))
-        return false;
-    if (tp_aside_write(&file, text->data, text->size, error) && tp_aside_commit(&file, error))
-        return true;
-    tp_aside_abandon(&file);
-    return false;
+    return tp_aside_close(file, file && tp_aside_write(file, text->data, text->size, error), error);
 }
 
 static bool emit(const tp_program *p, const char *path,

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/parts.h"
+#include "runtime/parts/shuffle.h"
+
 #include "frontend/data.h"
 #include "support.h"
 
@@ -30,8 +33,8 @@ static struct data_set *counted(int64_t rows)
     return set;
 }
 
-static struct data_batches *batches_of(const struct data_set *set,
-                                       struct data_batches_options options)
+static struct data_batches *loader_of(const struct data_set *set,
+                                      struct data_batches_options options)
 {
     struct ir_error error = { 0 };
     struct data_batches *batches = tp_batches_new(set, &options, &error);
@@ -46,11 +49,11 @@ Test(shuffle, sends_each_index_to_another_place)
 
     for (int64_t k = 1; k < 300 + 7; k++) {
         uint64_t count = (uint64_t)(k < 300 ? k : counts[k - 300]);
-        struct data_shuffle shuffle = tp_data_shuffle(count, 7, (uint64_t)k);
+        struct shuffle shuffle = shuffle_of(count, 7, (uint64_t)k);
         bool *seen = calloc(count, sizeof *seen);
 
         for (uint64_t i = 0; i < count; i++) {
-            uint64_t to = tp_data_shuffled(&shuffle, i);
+            uint64_t to = shuffle_place(&shuffle, i);
 
             cr_assert(to < count && !seen[to], "%llu of %llu", (unsigned long long)i,
                       (unsigned long long)count);
@@ -63,12 +66,12 @@ Test(shuffle, sends_each_index_to_another_place)
 /* Checkpoints and trainers of older builds rely on it. */
 Test(shuffle, order_is_the_one_it_always_was)
 {
-    struct data_shuffle shuffle = tp_data_shuffle(60000, 1, 0);
+    struct shuffle shuffle = shuffle_of(60000, 1, 0);
     static const uint64_t first[] = { 16191, 2017, 9813, 11888, 46399 };
 
     for (uint64_t i = 0; i < 5; i++)
-        cr_expect_eq(tp_data_shuffled(&shuffle, i), first[i], "place %d: %llu", (int)i,
-                     (unsigned long long)tp_data_shuffled(&shuffle, i));
+        cr_expect_eq(shuffle_place(&shuffle, i), first[i], "place %d: %llu", (int)i,
+                     (unsigned long long)shuffle_place(&shuffle, i));
 }
 
 /* Each index must come to each place equally often, and neighbours must part. */
@@ -81,11 +84,11 @@ Test(shuffle, shows_no_preference)
         double chi = 0, want = (double)SEEDS / count;
 
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            struct data_shuffle shuffle = tp_data_shuffle((uint64_t)count, seed / 4, seed % 4);
+            struct shuffle shuffle = shuffle_of((uint64_t)count, seed / 4, seed % 4);
             uint64_t before = 0;
 
             for (uint64_t i = 0; i < (uint64_t)count; i++) {
-                uint64_t to = tp_data_shuffled(&shuffle, i);
+                uint64_t to = shuffle_place(&shuffle, i);
 
                 places[i * (uint64_t)count + to]++;
                 neighbours += i > 0 && to == before + 1;
@@ -112,8 +115,8 @@ Test(batches, an_epoch_shows_each_row_once)
 
     for (int ahead = 0; ahead <= 5; ahead += 5) {
         struct data_batches *batches =
-            batches_of(set, (struct data_batches_options){
-                                .batch = 10, .shuffle = true, .seed = 3, .ahead = ahead });
+            loader_of(set, (struct data_batches_options){
+                               .batch = 10, .shuffle = true, .seed = 3, .ahead = ahead });
         int64_t row[10], order[2][103];
         float half[20];
 
@@ -143,8 +146,8 @@ Test(batches, an_epoch_shows_each_row_once)
 Test(batches, drop_last_leaves_out_the_partial_batch)
 {
     struct data_set *set = counted(103);
-    struct data_batches *batches = batches_of(
-        set, (struct data_batches_options){ .batch = 10, .drop_last = true, .ahead = 2 });
+    struct data_batches *batches =
+        loader_of(set, (struct data_batches_options){ .batch = 10, .drop_last = true, .ahead = 2 });
     int64_t row[10], count, seen = 0;
 
     cr_expect_eq(tp_batches_count(batches), 10);
@@ -169,7 +172,7 @@ Test(batches, a_part_of_the_rows_is_all_that_is_shown)
 
     cr_assert(tp_data_split("30:80%", 100, &options.first_row, &options.rows, &error));
     cr_expect(options.first_row == 30 && options.rows == 50);
-    struct data_batches *batches = batches_of(set, options);
+    struct data_batches *batches = loader_of(set, options);
     while ((count = tp_batches_next(batches, (void *[]){ row, NULL })) > 0)
         for (int64_t i = 0; i < count; i++) {
             cr_assert(row[i] >= 30 && row[i] < 80);
@@ -185,7 +188,7 @@ Test(batches, go_on_from_one_integer)
 {
     struct data_set *set = counted(47);
     const struct data_batches_options options = { .batch = 5, .shuffle = true, .seed = 9 };
-    struct data_batches *whole = batches_of(set, options);
+    struct data_batches *whole = loader_of(set, options);
     int64_t row[5], again[5], count, position;
     struct ir_error error = { 0 };
 
@@ -196,7 +199,7 @@ Test(batches, go_on_from_one_integer)
         position = tp_batches_position(whole);
         while ((count = tp_batches_next(whole, (void *[]){ row, NULL })) == 0)
             ;
-        struct data_batches *resumed = batches_of(set, ahead);
+        struct data_batches *resumed = loader_of(set, ahead);
         for (int turn = 0; turn < 2; turn++) { /* a second seek undoes what the first began */
             cr_assert(tp_batches_seek(resumed, position, &error), "%s", error.text);
             cr_assert_eq(tp_batches_next(resumed, (void *[]){ again, NULL }), count);

@@ -327,13 +327,9 @@ void golden_put(struct golden_answers *a, const char *kind, const char *name,
 
 static bool write_all(const char *path, const void *bytes, size_t size, struct ir_error *error)
 {
-    struct file_aside file;
+    struct file_aside *file = tp_aside_open(path, error);
 
-    if (tp_aside_open(&file, path, error) && tp_aside_write(&file, bytes, size, error) &&
-        tp_aside_commit(&file, error))
-        return true;
-    tp_aside_abandon(&file);
-    return false;
+    return tp_aside_close(file, file && tp_aside_write(file, bytes, size, error), error);
 }
 
 bool golden_write(const struct golden_answers *a, const char *stem, struct ir_error *error)

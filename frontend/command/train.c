@@ -265,14 +265,10 @@ static bool draw(struct train *t)
 /* Better to hear of a name that cannot be written before an hour of training than after it. */
 static bool writable(const char *path, struct ir_error *error)
 {
-    struct file_aside file;
+    struct file_aside *file = path ? tp_aside_open(path, error) : NULL;
 
-    if (!path)
-        return true;
-    if (!tp_aside_open(&file, path, error))
-        return false;
-    tp_aside_abandon(&file);
-    return true;
+    tp_aside_close(file, false, error);
+    return !path || file;
 }
 
 static bool prepare(struct train *t, const char *model, const struct settings *wanted)

@@ -1,0 +1,29 @@
+/*
+ * Parts: text that the library and a generated trainer share, to the letter.
+ *
+ * The library includes a part in the file that wraps it (frontend/file_idx.c: idx.h), so that what
+ * is tested there is what a trainer runs. codegen/trainer.c prints the parts that a trainer needs,
+ * each in whole and once, from gen_text_part_NAME (cmake/embed.cmake). Hence the rules:
+ *
+ * - A part includes nothing of ours. It stands on the parts above it in this list, which whoever
+ *   includes or prints it puts before it. Only error.h includes the system's headers.
+ * - Every function is PART: static, and no warning where it is not used. Nothing is global but
+ *   constants. Names begin with the part's name, as in idx_open(), and never with an operation's.
+ * - No exit, no abort, nothing printed: false and one line in the error.
+ * - What a file says is compared with its length before memory is asked for.
+ * - gzip is read where USE_ZLIB is defined (then link -lz), else refused in one line.
+ * - No warning from gcc 12, clang 14 and clang 19 with -std=gnu17 -Wall -Wextra.
+ *
+ * | part        | stands on              | gives                                               |
+ * | ----------- | ---------------------- | --------------------------------------------------- |
+ * | error       |                        | struct part_error, part_fail, types of elements     |
+ * | file        | error                  | a plain or gzip file, read from its beginning       |
+ * | columns     | error                  | rows in memory: what readers of data make           |
+ * | shuffle     | error                  | the keyed permutation of an epoch                   |
+ * | batches     | error columns shuffle  | the rows of each step, as `taper train` takes them  |
+ * | idx         | error file columns     | MNIST and its kin                                   |
+ * | aside       | error                  | a file that appears whole or not at all             |
+ * | safetensors | error aside            | weights, in and out                                 |
+ *
+ * This header is for who wants all of them.
+ */
