@@ -53,9 +53,8 @@ static bool fused_eager_interpreter(struct random_case *c, void *user, struct ir
 Test(compiled, fused_equals_eager_equals_interpreter)
 {
     const char *only = getenv("SEED");
-    uint64_t from = only ? strtoull(only, NULL, 10) : 1, count = only             ? 1
-                                                                 : support_long() ? 2000
-                                                                                  : 500;
+    const uint64_t from = only ? strtoull(only, NULL, 10) : 1,
+                   count = only ? 1 : (uint64_t)support_cases(500, 2000);
 
     for (uint64_t seed = from; seed < from + count; seed++)
         cr_expect(random_holds(fused_eager_interpreter, NULL, seed,

@@ -72,9 +72,8 @@ static bool random_is_c(struct random_case *c, void *user, struct ir_text *why)
 Test(cuda, random_graphs_have_the_bits_of_c)
 {
     const char *only = getenv("SEED");
-    uint64_t from = only ? strtoull(only, NULL, 10) : 1, count = only             ? 1
-                                                                 : support_long() ? 2000
-                                                                                  : 60;
+    const uint64_t from = only ? strtoull(only, NULL, 10) : 1,
+                   count = only ? 1 : (uint64_t)support_cases(60, 500);
 
     for (uint64_t seed = from; seed < from + count; seed++)
         cr_expect(random_holds(random_is_c, NULL, seed,
@@ -326,7 +325,7 @@ static bool compiles(const struct random_case *c, bool fuse)
 Test(cuda, nvrtc_compiles_every_operation)
 {
     bool seen[IR_OPS] = { false };
-    uint64_t last = support_long() ? 3000 : 600;
+    const uint64_t last = (uint64_t)support_cases(600, 3000);
     int missing = 0;
 
     for (uint64_t seed = 1; seed <= last; seed++) {

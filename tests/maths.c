@@ -294,7 +294,7 @@ static double error_of(const float got, const double want)
 /* every 577th float, which visits all exponents and low bits; in the long tier every 31st */
 static uint32_t stride(void)
 {
-    return support_long() ? 31 : 577;
+    return (uint32_t)support_cases(577, 31);
 }
 
 Test(maths, functions_of_one_argument_keep_their_limits)
@@ -391,7 +391,7 @@ Test(maths, functions_in_double_keep_their_limits)
 
         for (int k = 0; k < 3; k++)
             loop_of(program, wide[f].name, kinds[k], &loop[k]);
-        for (int block = 0; block < (support_long() ? 300 : 10); block++) {
+        for (int block = 0; block < support_cases(10, 300); block++) {
             doubles(a, &state, &points);
             loop[0](a, lanes, BLOCK);
             loop[1](a, eight, BLOCK);
@@ -438,7 +438,7 @@ Test(maths, functions_of_two_arguments_keep_their_limits)
 {
     static float a[BLOCK], b[BLOCK], lanes[BLOCK], single[BLOCK];
     void *program = open_any();
-    const int blocks = support_long() ? 2000 : 40;
+    const int blocks = support_cases(40, 2000);
 
     for (size_t f = 0; f < BINARY; f++) {
         binary_loop *over_lanes, *over_single;

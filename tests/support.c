@@ -17,6 +17,17 @@ bool support_shared(const char *name, char *path, size_t size)
     return length > 0 && (size_t)length < size && access(path, R_OK) == 0;
 }
 
+/* A sanitizer sees the compiler, not what it compiles: it needs no second long tier of that. */
+int support_cases(int quick, int many)
+{
+#ifdef __SANITIZE_ADDRESS__
+    (void)many;
+    return quick;
+#else
+    return support_long() ? many : quick;
+#endif
+}
+
 bool support_long(void)
 {
     const char *tier = getenv("TAPER_LONG");

@@ -14,6 +14,9 @@ bool support_shared(const char *name, char *path, size_t size);
 /* True under `./dev test --all`: thousands of random cases instead of some, big models too. */
 bool support_long(void);
 
+/* How many programs to compile: `many` in the long tier, but not with sanitizers. */
+int support_cases(int quick, int many);
+
 /* `char path[N]; SHARED_OR_SKIP("mnist/train-images-idx3-ubyte", path);` inside a test. */
 #define SHARED_OR_SKIP(name, path)                    \
     do {                                              \
