@@ -132,6 +132,13 @@ struct tp_formula_row {
 const struct tp_formula_row *tp_formula_rows(int *count);
 ir_val tp_formula_value(struct ir_graph *g, const char *name, ir_val a, struct ir_loc at);
 
+/* reduce.c: the axes that tp_axes() packed, or one, or all of them */
+struct tp_axes {
+    int count;
+    int64_t at[IR_RANK]; /* ascending */
+};
+bool tp_choose(tp_tensor x, const char *what, int64_t dim, struct tp_axes *axes, tp_loc at);
+
 /* movement.c */
 bool tp_axis(tp_tensor x, int64_t *axis, int count, const char *what, tp_loc at);
 /* A vector as [1 .. n .. 1] of so many axes, along one of them. */

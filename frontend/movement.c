@@ -79,58 +79,6 @@ tp_tensor tp_reshape_at(tp_tensor x, tp_shape shape, tp_loc at)
     return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
 }
 
-tp_tensor tp_flatten_at(tp_tensor x, int from, tp_loc at)
-{
-    struct ir_shape to = { 0 };
-    int64_t axis = from, size = 1;
-
-    if (!tp_ready(x.g, at, "tp_flatten", 1, &x))
-        return POISON(x.g);
-    to = tp_node(x)->shape;
-    if (to.rank == 0) /* PyTorch makes it one element */
-        return tp_give(
-            x.g, ir_reshape(x.g->ir, tp_val(x), (struct ir_shape){ 1, { 1 } }, tp_place(x.g, at)));
-    if (!tp_axis(x, &axis, to.rank, "tp_flatten", at))
-        return POISON(x.g);
-    for (int i = (int)axis; i < to.rank; i++)
-        size = ir_dim_mul(x.g->ir, size, to.dim[i]);
-    to.rank = (int)axis + 1;
-    to.dim[axis] = size;
-    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
-}
-
-tp_tensor tp_squeeze_at(tp_tensor x, int axis, tp_loc at)
-{
-    struct ir_shape to;
-    int64_t a = axis;
-
-    if (!tp_ready(x.g, at, "tp_squeeze", 1, &x) || !tp_axis(x, &a, tp_rank(x), "tp_squeeze", at))
-        return POISON(x.g);
-    to = tp_node(x)->shape;
-    if (to.dim[a] != 1)
-        return x;
-    memmove(to.dim + a, to.dim + a + 1, (size_t)(to.rank - a - 1) * sizeof *to.dim);
-    to.rank--;
-    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
-}
-
-tp_tensor tp_unsqueeze_at(tp_tensor x, int axis, tp_loc at)
-{
-    struct ir_shape to;
-    int64_t a = axis;
-
-    if (!tp_ready(x.g, at, "tp_unsqueeze", 1, &x) ||
-        !tp_axis(x, &a, tp_rank(x) + 1, "tp_unsqueeze", at))
-        return POISON(x.g);
-    to = tp_node(x)->shape;
-    if (to.rank == IR_RANK)
-        return tp_fail(x.g, at, "tp_unsqueeze", "%s has %d axes already", tp_describe(x), to.rank);
-    memmove(to.dim + a + 1, to.dim + a, (size_t)(to.rank - a) * sizeof *to.dim);
-    to.dim[a] = 1;
-    to.rank++;
-    return tp_give(x.g, ir_reshape(x.g->ir, tp_val(x), to, tp_place(x.g, at)));
-}
-
 tp_tensor tp_permute_at(tp_tensor x, tp_shape axes, tp_loc at)
 {
     if (!tp_ready(x.g, at, "tp_permute", 1, &x))
@@ -202,6 +150,30 @@ static tp_tensor slice(tp_tensor x, int64_t axis, int64_t start, int64_t stop, i
     return attr_op(x, IR_slice, 3, lists, counts, at);
 }
 
+/* Python's x[start:stop:-n]; TP_ALL: from the last one, through the first. */
+static tp_tensor backwards(tp_tensor x, int64_t axis, int64_t start, int64_t stop, int64_t step,
+                           tp_loc at)
+{
+    const int64_t extent = tp_node(x)->shape.dim[axis];
+    int64_t count, last;
+
+    if (!ir_dim_fixed(extent) || step < -extent - 1) {
+        if (ir_dim_fixed(extent) && step > INT64_MIN / 2)
+            step = -extent - 1; /* picks the first only, as any longer one */
+        else
+            return tp_fail(x.g, at, "tp_slice",
+                           "step %lld along axis %d of %s; expected a known extent",
+                           (long long)step, (int)axis, tp_describe(x));
+    }
+    start = start == TP_ALL ? extent - 1 : start < 0 ? start + extent : start;
+    stop = stop == TP_ALL ? -1 : stop < 0 ? stop + extent : stop;
+    start = start < -1 ? -1 : start > extent - 1 ? extent - 1 : start;
+    stop = stop < -1 ? -1 : stop > extent - 1 ? extent - 1 : stop;
+    count = start > stop ? (start - stop - step - 1) / -step : 0;
+    last = count ? start + (count - 1) * step : 0;
+    return tp_flip_at(slice(x, axis, last, count ? start + 1 : 0, -step, at), tp_dims(axis), at);
+}
+
 tp_tensor tp_slice_at(tp_tensor x, int axis, int64_t start, tp_slice_args args, tp_loc at)
 {
     int64_t a = axis, stop = args.stop, extent;
@@ -210,8 +182,7 @@ tp_tensor tp_slice_at(tp_tensor x, int axis, int64_t start, tp_slice_args args, 
         return POISON(x.g);
     extent = tp_node(x)->shape.dim[a];
     if (args.step < 0)
-        return tp_fail(x.g, at, "tp_slice", "step %lld; expected 1 or more, tp_flip() reverses",
-                       (long long)args.step);
+        return backwards(x, a, start, stop, args.step, at);
     if (ir_dim_fixed(extent)) {
         start = bound(start, extent);
         stop = bound(stop, extent);
@@ -234,6 +205,7 @@ tp_tensor tp_narrow_at(tp_tensor x, int axis, int64_t start, int64_t length, tp_
 tp_tensor tp_index_at(tp_tensor x, int axis, int64_t i, tp_loc at)
 {
     int64_t a = axis, extent;
+    tp_shape to;
 
     if (!tp_ready(x.g, at, "tp_index", 1, &x) || !tp_axis(x, &a, tp_rank(x), "tp_index", at))
         return POISON(x.g);
@@ -245,7 +217,10 @@ tp_tensor tp_index_at(tp_tensor x, int axis, int64_t i, tp_loc at)
                            (long long)extent - 1);
         i += i < 0 ? extent : 0;
     }
-    return tp_squeeze_at(slice(x, a, i, i + 1, 1, at), (int)a, at);
+    to = tp_shape_of(x);
+    to.rank--;
+    memmove(to.dim + a, to.dim + a + 1, (size_t)(to.rank - a) * sizeof *to.dim);
+    return tp_reshape_at(slice(x, a, i, i + 1, 1, at), to, at);
 }
 
 tp_tensor tp_flip_at(tp_tensor x, tp_shape axes, tp_loc at)
@@ -266,23 +241,6 @@ tp_tensor tp_flip_at(tp_tensor x, tp_shape axes, tp_loc at)
         if (chosen[i])
             sorted[count++] = i;
     return attr_op(x, IR_flip, 1, lists, &count, at);
-}
-
-tp_tensor tp_pad_at(tp_tensor x, tp_shape lo, tp_shape hi, double value, tp_loc at)
-{
-    struct ir_list attr[IR_ATTRS] = { { lo.rank, lo.dim }, { hi.rank, hi.dim } };
-    tp_tensor number;
-    ir_val args[2];
-
-    if (!tp_ready(x.g, at, "tp_pad", 1, &x))
-        return POISON(x.g);
-    if (lo.rank != tp_rank(x) || hi.rank != tp_rank(x))
-        return tp_fail(x.g, at, "tp_pad", "%d and %d numbers for %s; expected one an axis in each",
-                       lo.rank, hi.rank, tp_describe(x));
-    number = tp_full_at(x.g, tp_dtype_of(x), TP_SCALAR, value, at);
-    args[0] = tp_val(x);
-    args[1] = tp_val(number);
-    return tp_give(x.g, ir_op_attr(x.g->ir, IR_pad, 2, args, attr, tp_place(x.g, at)));
 }
 
 tp_tensor tp_concat_at(int axis, tp_list list, tp_loc at)
@@ -317,53 +275,4 @@ tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at)
     for (int i = 0; i < list.count; i++)
         wide[i] = tp_unsqueeze_at(list.at[i], axis, at);
     return tp_concat_at(axis, (tp_list){ list.count, wide }, at);
-}
-
-/* --- by indices --------------------------------------------------------------------------------
- */
-
-static tp_tensor pick(enum ir_op op, const char *what, tp_tensor x, int axis, tp_tensor index,
-                      tp_loc at)
-{
-    const tp_tensor both[] = { x, index };
-    struct ir_list attr[IR_ATTRS] = { { 0 } };
-    int64_t a = axis;
-    ir_val args[2] = { tp_val(x), tp_val(index) };
-
-    if (!tp_ready(x.g, at, what, 2, both) || !tp_axis(x, &a, tp_rank(x), what, at))
-        return POISON(x.g);
-    attr[0] = (struct ir_list){ .count = 1, .at = &a };
-    return tp_give(x.g, ir_op_attr(x.g->ir, op, 2, args, attr, tp_place(x.g, at)));
-}
-
-tp_tensor tp_take_at(tp_tensor x, int axis, tp_tensor index, tp_loc at)
-{
-    return pick(IR_take, "tp_take", x, axis, index, at);
-}
-
-tp_tensor tp_gather_at(tp_tensor x, int axis, tp_tensor index, tp_loc at)
-{
-    return pick(IR_gather, "tp_gather", x, axis, index, at);
-}
-
-tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype, tp_loc at)
-{
-    tp_graph *g = index.g;
-    struct ir_loc loc;
-    struct ir_shape s;
-    tp_tensor wide;
-    ir_val number, equal;
-
-    if (!tp_ready(g, at, "tp_one_hot", 1, &index))
-        return POISON(g);
-    if (classes < 1)
-        return tp_fail(g, at, "tp_one_hot", "%lld classes; expected 1 or more", (long long)classes);
-    wide = tp_unsqueeze_at(index, -1, at);
-    if (!wide.id)
-        return wide;
-    loc = tp_place(g, at);
-    s = (struct ir_shape){ .rank = 1, .dim = { classes } };
-    number = ir_iota(g->ir, tp_node(wide)->dtype, s, 0, loc);
-    equal = ir_op2(g->ir, IR_eq, tp_val(wide), number, loc);
-    return tp_give(g, ir_cast(g->ir, equal, tp_ir_dtype(dtype), loc));
 }

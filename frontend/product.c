@@ -111,3 +111,70 @@ tp_tensor tp_matmul_nt_at(tp_tensor a, tp_tensor b, tp_loc at)
 {
     return matmul(a, b, true, at);
 }
+
+tp_tensor tp_bmm_at(tp_tensor a, tp_tensor b, tp_loc at)
+{
+    const tp_tensor x[] = { a, b };
+
+    if (!tp_ready(a.g, at, "tp_bmm", 2, x))
+        return POISON(a.g);
+    if (!b.g || tp_rank(a) != 3 || tp_rank(b) != 3 || tp_dim(a, 0) != tp_dim(b, 0))
+        return tp_fail(a.g, at, "tp_bmm", "a = %s and b = %s; expected [batch m k] and [batch k n]",
+                       tp_describe(a), b.g ? tp_describe(b) : "a number");
+    return matmul(a, b, false, at);
+}
+
+tp_tensor tp_outer_at(tp_tensor a, tp_tensor b, tp_loc at)
+{
+    const tp_tensor x[] = { a, b };
+
+    if (!tp_ready(a.g, at, "tp_outer", 2, x))
+        return POISON(a.g);
+    if (!b.g || tp_rank(a) != 1 || tp_rank(b) != 1)
+        return tp_fail(a.g, at, "tp_outer", "a = %s and b = %s; expected two vectors",
+                       tp_describe(a), b.g ? tp_describe(b) : "a number");
+    return tp_dot_at("m,n->mn", a, b, at);
+}
+
+/* With beta 0 even a NaN of x does not count. */
+tp_tensor tp_addmm_at(tp_tensor x, tp_tensor a, tp_tensor b, double beta, double alpha, tp_loc at)
+{
+    const tp_tensor all[] = { x, a, b };
+    tp_tensor y;
+
+    if (!tp_ready(x.g, at, "tp_addmm", 3, all))
+        return POISON(x.g);
+    y = matmul(a, b, false, at);
+    y = alpha == 1 ? y : tp_binary_at("mul", y, tp_as_number(alpha), at);
+    if (beta == 0)
+        return y;
+    x = beta == 1 ? x : tp_binary_at("mul", x, tp_as_number(beta), at);
+    return tp_binary_at("add", x, y, at);
+}
+
+tp_tensor tp_kron_at(tp_tensor a, tp_tensor b, tp_loc at)
+{
+    const tp_tensor x[] = { a, b };
+    tp_shape wide[2] = { { 0 }, { 0 } }, final = { 0 };
+    int rank;
+
+    if (!tp_ready(a.g, at, "tp_kron", 2, x))
+        return POISON(a.g);
+    rank = tp_rank(a) > tp_rank(b) ? tp_rank(a) : tp_rank(b);
+    if (!b.g || 2 * rank > IR_RANK)
+        return tp_fail(a.g, at, "tp_kron", "a = %s and b = %s; expected at most %d axes",
+                       tp_describe(a), b.g ? tp_describe(b) : "a number", IR_RANK / 2);
+    final.rank = rank;
+    wide[0].rank = wide[1].rank = 2 * rank;
+    for (int i = 0; i < rank; i++) {
+        const int64_t n = i < rank - tp_rank(a) ? 1 : tp_dim(a, i - rank + tp_rank(a)),
+                      m = i < rank - tp_rank(b) ? 1 : tp_dim(b, i - rank + tp_rank(b));
+        wide[0].dim[2 * i] = n;
+        wide[0].dim[2 * i + 1] = wide[1].dim[2 * i] = 1;
+        wide[1].dim[2 * i + 1] = m;
+        final.dim[i] = ir_dim_mul(a.g->ir, n, m);
+    }
+    return tp_reshape_at(
+        tp_binary_at("mul", tp_reshape_at(a, wide[0], at), tp_reshape_at(b, wide[1], at), at),
+        final, at);
+}

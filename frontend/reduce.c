@@ -4,16 +4,12 @@
  * mean, var, std and logsumexp are composed here; softmax and its logarithm are regions, whose
  * derivative is a rule of their own (ir/regions.def).
  */
+#include <math.h>
 #include <string.h>
 
 #include "frontend/frontend.h"
 
-struct axes {
-    int count;
-    int64_t at[IR_RANK]; /* ascending */
-};
-
-static bool choose(tp_tensor x, const char *what, int64_t dim, struct axes *axes, tp_loc at)
+bool tp_choose(tp_tensor x, const char *what, int64_t dim, struct tp_axes *axes, tp_loc at)
 {
     const int rank = tp_rank(x);
     bool chosen[IR_RANK] = { false };
@@ -33,7 +29,7 @@ static bool choose(tp_tensor x, const char *what, int64_t dim, struct axes *axes
     return true;
 }
 
-static ir_val keep(struct ir_graph *g, ir_val v, struct ir_shape from, const struct axes *axes,
+static ir_val keep(struct ir_graph *g, ir_val v, struct ir_shape from, const struct tp_axes *axes,
                    struct ir_loc loc)
 {
     for (int i = 0; i < axes->count; i++)
@@ -42,7 +38,7 @@ static ir_val keep(struct ir_graph *g, ir_val v, struct ir_shape from, const str
 }
 
 /* How many elements make one of the result. */
-static ir_val share(struct ir_graph *g, const struct ir_shape *s, const struct axes *axes,
+static ir_val share(struct ir_graph *g, const struct ir_shape *s, const struct tp_axes *axes,
                     enum ir_dtype dtype, struct ir_loc loc)
 {
     int64_t count = 1;
@@ -52,7 +48,7 @@ static ir_val share(struct ir_graph *g, const struct ir_shape *s, const struct a
     return ir_size(g, count, dtype, loc);
 }
 
-static ir_val mean(struct ir_graph *g, ir_val x, const struct axes *axes, struct ir_loc loc)
+static ir_val mean(struct ir_graph *g, ir_val x, const struct tp_axes *axes, struct ir_loc loc)
 {
     const struct ir_node n = *ir_at(g, x);
     ir_val sum = ir_reduce(g, IR_sum, x, axes->count, axes->at, loc);
@@ -60,7 +56,8 @@ static ir_val mean(struct ir_graph *g, ir_val x, const struct axes *axes, struct
     return ir_op2(g, IR_div, sum, share(g, &n.shape, axes, n.dtype, loc), loc);
 }
 
-static ir_val variance(struct ir_graph *g, ir_val x, const struct axes *axes, bool biased,
+/* Divided by n - correction, which is not below 0. */
+static ir_val variance(struct ir_graph *g, ir_val x, const struct tp_axes *axes, double correction,
                        struct ir_loc loc)
 {
     const struct ir_node n = *ir_at(g, x);
@@ -69,13 +66,15 @@ static ir_val variance(struct ir_graph *g, ir_val x, const struct axes *axes, bo
     ir_val square = ir_op2(g, IR_mul, off, off, loc);
     ir_val count = share(g, &n.shape, axes, n.dtype, loc);
 
-    if (!biased)
-        count = ir_op2(g, IR_sub, count, ir_number(g, n.dtype, 1, loc), loc);
+    if (correction != 0)
+        count =
+            ir_op2(g, IR_max, ir_op2(g, IR_sub, count, ir_number(g, n.dtype, correction, loc), loc),
+                   ir_number(g, n.dtype, 0, loc), loc);
     return ir_op2(g, IR_div, ir_reduce(g, IR_sum, square, axes->count, axes->at, loc), count, loc);
 }
 
 /* The greatest is taken off, unless it is no number to subtract. */
-static ir_val logsumexp(struct ir_graph *g, ir_val x, const struct axes *axes, struct ir_loc loc)
+static ir_val logsumexp(struct ir_graph *g, ir_val x, const struct tp_axes *axes, struct ir_loc loc)
 {
     const struct ir_shape shape = ir_at(g, x)->shape;
     ir_val most = ir_reduce(g, IR_amax, x, axes->count, axes->at, loc);
@@ -91,13 +90,14 @@ tp_tensor tp_reduce_at(const char *op, tp_tensor x, tp_reduce_args args, tp_loc 
 {
     tp_graph *g = x.g;
     enum ir_op row = ir_op_by_name(op, strlen(op));
-    struct axes axes;
+    struct tp_axes axes;
     struct ir_loc loc;
     ir_val v = tp_val(x), y;
     struct ir_shape shape;
+    const double correction = args.biased ? 0 : args.correction != 0 ? args.correction : 1;
     char kind;
 
-    if (!tp_ready(g, at, op, 1, &x) || !choose(x, op, args.dim, &axes, at))
+    if (!tp_ready(g, at, op, 1, &x) || !tp_choose(x, op, args.dim, &axes, at))
         return POISON(g);
     loc = tp_place(g, at);
     shape = tp_node(x)->shape;
@@ -112,15 +112,61 @@ tp_tensor tp_reduce_at(const char *op, tp_tensor x, tp_reduce_args args, tp_loc 
     } else if (strcmp(op, "mean") == 0) {
         y = mean(g->ir, kind == 'f' ? v : ir_cast(g->ir, v, IR_F32, loc), &axes, loc);
     } else if (strcmp(op, "var") == 0) {
-        y = variance(g->ir, v, &axes, args.biased, loc);
-    } else if (strcmp(op, "std") == 0) {
-        y = ir_op1(g->ir, IR_sqrt, variance(g->ir, v, &axes, args.biased, loc), loc);
+        y = variance(g->ir, v, &axes, correction, loc);
+    } else if (strcmp(op, "std") == 0) { /* where nothing varies its slope is 0 */
+        y = tp_formula_value(g->ir, "root", variance(g->ir, v, &axes, correction, loc), loc);
+    } else if (strcmp(op, "count_nonzero") == 0) {
+        y = ir_op2(g->ir, IR_ne, v, tp_number_as(g, op, 0, tp_node(x)->dtype, at), loc);
+        y = ir_reduce(g->ir, IR_sum, ir_cast(g->ir, y, IR_I64, loc), axes.count, axes.at, loc);
+    } else if (strcmp(op, "logmeanexp") == 0) {
+        y = logsumexp(g->ir, v, &axes, loc);
+        y = ir_op2(g->ir, IR_sub, y,
+                   ir_op1(g->ir, IR_log, share(g->ir, &shape, &axes, tp_node(x)->dtype, loc), loc),
+                   loc);
     } else if (strcmp(op, "logsumexp") == 0) {
         y = logsumexp(g->ir, v, &axes, loc);
     } else {
         return tp_fail(g, at, op, "there is no such reduction");
     }
     return tp_give(g, args.keepdim && y.id ? keep(g->ir, y, shape, &axes, loc) : y);
+}
+
+/* PyTorch's slopes: that of abs at 0 is 0, so is that of a norm which is 0. */
+tp_tensor tp_norm_at(tp_tensor x, double p, tp_reduce_args args, tp_loc at)
+{
+    tp_tensor size, y;
+
+    if (!tp_ready(x.g, at, "tp_norm", 1, &x) || !tp_floating(x, "tp_norm", at))
+        return POISON(x.g);
+    size = tp_unary_at("abs", x, at);
+    if (isnan(p))
+        return tp_fail(x.g, at, "tp_norm", "p is NaN; expected a number");
+    if (isinf(p))
+        return tp_reduce_at(p > 0 ? "amax" : "amin", size, args, at);
+    if (p == 1)
+        return tp_reduce_at("sum", size, args, at);
+    if (p == 0)
+        return tp_cast_at(tp_reduce_at("count_nonzero", x, args, at), tp_dtype_of(x), at);
+    if (p == 2)
+        y = tp_reduce_at("sum", tp_binary_at("mul", x, x, at), args, at);
+    else
+        y = tp_reduce_at("sum",
+                         tp_maths1("select(a == 0, 0, pow(select(a == 0, 1, a), p))", size, at, p),
+                         args, at);
+    if (p == 2)
+        return tp_formula_at("root", (tp_list){ 1, &y }, TP_NONE, at);
+    return tp_maths1("select(a == 0, 0, pow(select(a == 0, 1, a), p))", y, at, 1 / p);
+}
+
+tp_tensor tp_normalize_at(tp_tensor x, double p, int axis, double eps, tp_loc at)
+{
+    const tp_reduce_args args = { .dim = axis, .keepdim = true };
+    tp_tensor both[2] = { x };
+
+    if (!tp_ready(x.g, at, "tp_normalize", 1, &x))
+        return POISON(x.g);
+    both[1] = tp_norm_at(x, p, args, at);
+    return tp_maths("a / select(b < p, p, b)", 2, both, 1, &eps, at);
 }
 
 tp_tensor tp_softmax_at(const char *op, tp_tensor x, int axis, tp_loc at)

@@ -158,9 +158,41 @@ typedef struct tp_param_args {
 #define tp_ones(g, dtype, shape)        tp_full_at((g), (dtype), (shape), 1, TP_HERE)
 #define tp_arange(g, dtype, count)      tp_arange_at((g), (dtype), (count), TP_HERE)
 #define tp_full_like(x, value)          tp_full_like_at((x), (value), TP_HERE)
+#define tp_zeros_like(x)                tp_full_like_at((x), 0, TP_HERE)
+#define tp_ones_like(x)                 tp_full_like_at((x), 1, TP_HERE)
+/* start, start + step, .. before end; `count` numbers from start to end, both included */
+#define tp_range(g, dtype, start, end, step) \
+    tp_range_at((g), (dtype), (start), (end), (step), TP_HERE)
+#define tp_linspace(g, dtype, start, end, count) \
+    tp_linspace_at((g), (dtype), (start), (end), (count), TP_HERE)
+/* [rows columns]: ones on the diagonal; ones on and below a diagonal */
+#define tp_eye(g, dtype, rows, columns) tp_eye_at((g), (dtype), (rows), (columns), TP_HERE)
+#define tp_tri(g, dtype, rows, columns, diagonal) \
+    tp_tri_at((g), (dtype), (rows), (columns), (diagonal), TP_HERE)
+/* tp_meshgrid(out, a, b): out[0] [a b] repeats a along b, out[1] repeats b ("ij" of PyTorch) */
+#define tp_meshgrid(out, ...) tp_meshgrid_at(tp_list(__VA_ARGS__), (out), TP_HERE)
 /* Chance, new at every run: counter-based, so the same on every machine. */
 #define tp_rand(g, dtype, shape)  tp_rand_at((g), (dtype), (shape), TP_HERE) /* in [0, 1) */
 #define tp_randn(g, dtype, shape) tp_randn_at((g), (dtype), (shape), TP_HERE)
+#define tp_rand_like(x)           tp_rand_at((x).g, tp_dtype_of(x), tp_shape_of(x), TP_HERE)
+#define tp_randn_like(x)          tp_randn_at((x).g, tp_dtype_of(x), tp_shape_of(x), TP_HERE)
+/* low <= integer < high, at most 2^32 of them */
+#define tp_randint(g, dtype, shape, low, high) \
+    tp_randint_at((g), (dtype), (shape), (low), (high), TP_HERE)
+/* 1 with probability p, else 0, an element for each of p */
+#define tp_bernoulli(p) tp_bernoulli_at((p), TP_HERE)
+#define tp_uniform(g, dtype, shape, lo, hi) \
+    tp_draw_at((g), "uniform", (dtype), (shape), (lo), (hi), TP_HERE)
+#define tp_normal(g, dtype, shape, mean, deviation) \
+    tp_draw_at((g), "normal", (dtype), (shape), (mean), (deviation), TP_HERE)
+/* cut off at two deviations from the mean */
+#define tp_trunc_normal(g, dtype, shape, mean, deviation) \
+    tp_draw_at((g), "trunc_normal", (dtype), (shape), (mean), (deviation), TP_HERE)
+#define tp_exponential(g, dtype, shape, rate) \
+    tp_draw_at((g), "exponential", (dtype), (shape), (rate), 0, TP_HERE)
+#define tp_gumbel(g, dtype, shape) tp_draw_at((g), "gumbel", (dtype), (shape), 0, 1, TP_HERE)
+/* i64 [..]: a class drawn for each row of logits [.. classes], as softmax says */
+#define tp_categorical(logits) tp_categorical_at((logits), TP_HERE)
 
 TP_API tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape shape,
                              tp_loc at);
@@ -175,6 +207,20 @@ TP_API tp_tensor tp_arange_at(tp_graph *g, tp_dtype dtype, int64_t count, tp_loc
 TP_API tp_tensor tp_full_like_at(tp_tensor x, double value, tp_loc at);
 TP_API tp_tensor tp_rand_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at);
 TP_API tp_tensor tp_randn_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at);
+TP_API tp_tensor tp_range_at(tp_graph *g, tp_dtype dtype, double start, double end, double step,
+                             tp_loc at);
+TP_API tp_tensor tp_linspace_at(tp_graph *g, tp_dtype dtype, double start, double end,
+                                int64_t count, tp_loc at);
+TP_API tp_tensor tp_eye_at(tp_graph *g, tp_dtype dtype, int64_t rows, int64_t columns, tp_loc at);
+TP_API tp_tensor tp_tri_at(tp_graph *g, tp_dtype dtype, int64_t rows, int64_t columns,
+                           int64_t diagonal, tp_loc at);
+TP_API bool tp_meshgrid_at(tp_list vectors, tp_tensor out[], tp_loc at);
+TP_API tp_tensor tp_randint_at(tp_graph *g, tp_dtype dtype, tp_shape shape, int64_t low,
+                               int64_t high, tp_loc at);
+TP_API tp_tensor tp_bernoulli_at(tp_tensor p, tp_loc at);
+TP_API tp_tensor tp_draw_at(tp_graph *g, const char *kind, tp_dtype dtype, tp_shape shape, double a,
+                            double b, tp_loc at);
+TP_API tp_tensor tp_categorical_at(tp_tensor logits, tp_loc at);
 
 /* ---- one element from one element ------------------------------------------------------------ */
 /*
@@ -358,7 +404,8 @@ TP_API tp_tensor tp_glu_at(const char *name, tp_tensor x, int axis, tp_loc at);
 typedef struct tp_reduce_args {
     int64_t dim; /* an axis, tp_axes(..) or TP_ALL */
     bool keepdim;
-    bool biased; /* var, std: divide by n, not by n - 1 */
+    bool biased;       /* var, std: divide by n */
+    double correction; /* var, std: divide by n - correction; 1 */
 } tp_reduce_args;
 
 static inline int64_t tp_axes_of(tp_shape axes) /* four bits an axis, their number above */
@@ -373,58 +420,126 @@ static inline int64_t tp_axes_of(tp_shape axes) /* four bits an axis, their numb
     tp_reduce_at((op), (x), (tp_reduce_args){ .dim = __VA_ARGS__ }, TP_HERE)
 #define tp_reduce(op, ...) TP_JOIN(tp_reduce_, TP_MORE_(__VA_ARGS__))(op, __VA_ARGS__)
 
-#define tp_sum(...)       tp_reduce("sum", __VA_ARGS__)
-#define tp_mean(...)      tp_reduce("mean", __VA_ARGS__)
-#define tp_prod(...)      tp_reduce("prod", __VA_ARGS__)
-#define tp_amax(...)      tp_reduce("amax", __VA_ARGS__)
-#define tp_amin(...)      tp_reduce("amin", __VA_ARGS__)
-#define tp_all(...)       tp_reduce("all", __VA_ARGS__)
-#define tp_any(...)       tp_reduce("any", __VA_ARGS__)
-#define tp_argmax(...)    tp_reduce("argmax", __VA_ARGS__) /* one axis or all; i64 */
-#define tp_argmin(...)    tp_reduce("argmin", __VA_ARGS__)
-#define tp_var(...)       tp_reduce("var", __VA_ARGS__)
-#define tp_std(...)       tp_reduce("std", __VA_ARGS__)
-#define tp_logsumexp(...) tp_reduce("logsumexp", __VA_ARGS__)
+#define tp_sum(...)           tp_reduce("sum", __VA_ARGS__)
+#define tp_mean(...)          tp_reduce("mean", __VA_ARGS__)
+#define tp_prod(...)          tp_reduce("prod", __VA_ARGS__)
+#define tp_amax(...)          tp_reduce("amax", __VA_ARGS__)
+#define tp_amin(...)          tp_reduce("amin", __VA_ARGS__)
+#define tp_all(...)           tp_reduce("all", __VA_ARGS__)
+#define tp_any(...)           tp_reduce("any", __VA_ARGS__)
+#define tp_argmax(...)        tp_reduce("argmax", __VA_ARGS__) /* one axis or all; i64 */
+#define tp_argmin(...)        tp_reduce("argmin", __VA_ARGS__)
+#define tp_var(...)           tp_reduce("var", __VA_ARGS__)
+#define tp_std(...)           tp_reduce("std", __VA_ARGS__)
+#define tp_logsumexp(...)     tp_reduce("logsumexp", __VA_ARGS__)
+#define tp_logmeanexp(...)    tp_reduce("logmeanexp", __VA_ARGS__)
+#define tp_count_nonzero(...) tp_reduce("count_nonzero", __VA_ARGS__) /* i64 */
+/* The p-norm over all of x, or tp_norm(x, p, axes): (sum |x|^p)^(1/p); INFINITY, -INFINITY: the
+ * greatest, the least; 0: how many are not 0. */
+#define tp_norm_2(x, p)      tp_norm_at((x), (p), (tp_reduce_args){ .dim = TP_ALL }, TP_HERE)
+#define tp_norm_3(x, p, ...) tp_norm_at((x), (p), (tp_reduce_args){ .dim = __VA_ARGS__ }, TP_HERE)
+#define TP_MORE3_(...)       TP_NTH_(__VA_ARGS__, 3, 3, 3, 3, 2, 2, 2)
+#define tp_norm(...)         TP_JOIN(tp_norm_, TP_MORE3_(__VA_ARGS__))(__VA_ARGS__)
+/* x / max(p-norm along axis, 1e-12): PyTorch's normalize; l2_normalize is p = 2 */
+#define tp_normalize(x, p, axis) tp_normalize_at((x), (p), (axis), 1e-12, TP_HERE)
+#define tp_l2_normalize(x, axis) tp_normalize_at((x), 2, (axis), 1e-12, TP_HERE)
 
 #define tp_softmax(x, axis)     tp_softmax_at("softmax", (x), (axis), TP_HERE)
 #define tp_log_softmax(x, axis) tp_softmax_at("log_softmax", (x), (axis), TP_HERE)
 
 TP_API tp_tensor tp_reduce_at(const char *op, tp_tensor x, tp_reduce_args args, tp_loc at);
+TP_API tp_tensor tp_norm_at(tp_tensor x, double p, tp_reduce_args args, tp_loc at);
+TP_API tp_tensor tp_normalize_at(tp_tensor x, double p, int axis, double eps, tp_loc at);
 TP_API tp_tensor tp_softmax_at(const char *op, tp_tensor x, int axis, tp_loc at);
 
 /* ---- the same elements in another place ------------------------------------------------------ */
 
 typedef struct tp_slice_args {
-    int64_t stop, step; /* negative: from the end; step 0 means 1 */
+    int64_t stop, step; /* negative: from the end; step 0 means 1, below 0 backwards */
 } tp_slice_args;
+typedef struct tp_flatten_args {
+    int from, to; /* to 0 means the last axis */
+} tp_flatten_args;
 
 /* One extent may be -1. */
 #define tp_reshape(x, ...) tp_reshape_at((x), tp_dims(__VA_ARGS__), TP_HERE)
-/* The axes from `from` on become one. */
-#define tp_flatten(x, from)   tp_flatten_at((x), (from), TP_HERE)
-#define tp_squeeze(x, axis)   tp_squeeze_at((x), (axis), TP_HERE)
-#define tp_unsqueeze(x, axis) tp_unsqueeze_at((x), (axis), TP_HERE)
-#define tp_permute(x, ...)    tp_permute_at((x), tp_dims(__VA_ARGS__), TP_HERE)
-#define tp_transpose(x, a, b) tp_transpose_at((x), (a), (b), TP_HERE)
-#define tp_expand(x, ...)     tp_expand_at((x), tp_dims(__VA_ARGS__), TP_HERE) /* -1 keeps */
+/* The axes from `from` on become one; tp_flatten(x, 1, 2): up to that one. */
+#define tp_flatten(x, ...) tp_flatten_at((x), (tp_flatten_args){ .from = __VA_ARGS__ }, TP_HERE)
+/* The other way: tp_unflatten(x, 1, 3, -1) makes axis 1 two axes. */
+#define tp_unflatten(x, axis, ...) tp_unflatten_at((x), (axis), tp_dims(__VA_ARGS__), TP_HERE)
+/* Takes away axes of extent 1: tp_squeeze(x, 0), tp_squeeze(x, tp_axes(0, 2)), (x, TP_ALL); an axis
+ * of another extent stays. */
+#define tp_squeeze(x, axes)     tp_squeeze_at((x), (axes), TP_HERE)
+#define tp_unsqueeze(x, axis)   tp_unsqueeze_at((x), (axis), TP_HERE)
+#define tp_movedim(x, from, to) tp_movedim_at((x), (from), (to), TP_HERE)
+#define tp_swapaxes(x, a, b)    tp_transpose_at((x), (a), (b), TP_HERE)
+/* Parts along axis: of these extents (all of it), at most `count` equal ones (fewer where it does
+ * not divide; returns how many), each index by itself without the axis (returns how many). */
+#define tp_split(x, sizes, axis, out) tp_split_at((x), (sizes), (axis), (out), TP_HERE)
+#define tp_chunk(x, count, axis, out) tp_chunk_at((x), (count), (axis), (out), TP_HERE)
+#define tp_unbind(x, axis, room, out) tp_unbind_at((x), (axis), (room), (out), TP_HERE)
+#define tp_permute(x, ...)            tp_permute_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_transpose(x, a, b)         tp_transpose_at((x), (a), (b), TP_HERE)
+#define tp_expand(x, ...)             tp_expand_at((x), tp_dims(__VA_ARGS__), TP_HERE) /* -1 keeps */
+/* Python's x[start:stop:step] of one axis; TP_ALL: its end. With a step below 0, from start down to
+ * before stop, TP_ALL being the last and past the first. */
 #define tp_slice(x, axis, start, ...) \
     tp_slice_at((x), (axis), (start), (tp_slice_args){ .stop = __VA_ARGS__ }, TP_HERE)
 #define tp_narrow(x, axis, start, length) tp_narrow_at((x), (axis), (start), (length), TP_HERE)
 #define tp_index(x, i)                    tp_index_at((x), 0, (i), TP_HERE) /* x[i] */
-#define tp_flip(x, ...)                   tp_flip_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_select(x, axis, i)             tp_index_at((x), (axis), (i), TP_HERE)
+/* Python's brackets: tp_pick(x, "0, 1:-1, ..., ::-1, None") */
+#define tp_pick(x, text) tp_pick_at((x), (text), TP_HERE)
+#define tp_flip(x, ...)  tp_flip_at((x), tp_dims(__VA_ARGS__), TP_HERE)
 /* How many before and after: tp_pad(x, tp_dims(0, 1), tp_dims(0, 1), 0) */
 #define tp_pad(x, lo, hi, value) tp_pad_at((x), (lo), (hi), (value), TP_HERE)
-#define tp_concat(axis, ...)     tp_concat_at((axis), tp_list(__VA_ARGS__), TP_HERE)
-#define tp_stack(axis, ...)      tp_stack_at((axis), tp_list(__VA_ARGS__), TP_HERE)
+/* mode "reflect" (without the border), "replicate" (the border), "circular" */
+#define tp_pad_mode(x, lo, hi, mode) tp_pad_mode_at((x), (lo), (hi), (mode), TP_HERE)
+/* [a b] with dims 2, 3 becomes [2a 3b], x side by side; each index `times` times in a row */
+#define tp_tile(x, ...)                      tp_tile_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_repeat(x, ...)                    tp_tile_at((x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_repeat_interleave(x, times, axis) tp_repeat_interleave_at((x), (times), (axis), TP_HERE)
+/* Index i goes to i + shift, around; a quarter turn from axis a to axis b, `times` times */
+#define tp_roll(x, shift, axis)  tp_roll_at((x), (shift), (axis), TP_HERE)
+#define tp_rot90(x, times, a, b) tp_rot90_at((x), (times), (a), (b), TP_HERE)
+/* The diagonal of axes a and b as the last axis; a vector as a matrix, or a matrix's diagonal; the
+ * sum of a matrix's diagonal; the rest of the last two axes set to 0 */
+#define tp_diagonal(x, offset, a, b) tp_diagonal_at((x), (offset), (a), (b), TP_HERE)
+#define tp_diag(x, offset)           tp_diag_at((x), (offset), TP_HERE)
+#define tp_trace(x)                  tp_trace_at((x), TP_HERE)
+#define tp_tril(x, diagonal)         tp_triangle_at("tp_tril", (x), (diagonal), TP_HERE)
+#define tp_triu(x, diagonal)         tp_triangle_at("tp_triu", (x), (diagonal), TP_HERE)
+/* [.. c r r, h, w] <-> [.. c, h r, w r] (arXiv:1609.05158); groups x channels <-> channels x groups
+ * (arXiv:1707.01083) */
+#define tp_pixel_shuffle(x, r)        tp_pixel_shuffle_at((x), (r), TP_HERE)
+#define tp_pixel_unshuffle(x, r)      tp_pixel_unshuffle_at((x), (r), TP_HERE)
+#define tp_space_to_depth(x, r)       tp_pixel_unshuffle_at((x), (r), TP_HERE)
+#define tp_channel_shuffle(x, groups) tp_channel_shuffle_at((x), (groups), TP_HERE)
+#define tp_concat(axis, ...)          tp_concat_at((axis), tp_list(__VA_ARGS__), TP_HERE)
+#define tp_stack(axis, ...)           tp_stack_at((axis), tp_list(__VA_ARGS__), TP_HERE)
 /* The slices of x that index picks: the axis becomes index's shape. */
-#define tp_take(x, axis, index) tp_take_at((x), (axis), (index), TP_HERE)
-/* An element for each of index, which has x's rank. */
-#define tp_gather(x, axis, index)  tp_gather_at((x), (axis), (index), TP_HERE)
-#define tp_one_hot(index, classes) tp_one_hot_at((index), (classes), TP_F32, TP_HERE)
+#define tp_take(x, axis, index)         tp_take_at((x), (axis), (index), TP_HERE)
+#define tp_index_select(x, axis, index) tp_take_at((x), (axis), (index), TP_HERE)
+/* An element for each of index, which has x's rank; along other axes it may be shorter. */
+#define tp_gather(x, axis, index)          tp_gather_at((x), (axis), (index), TP_HERE)
+#define tp_take_along_axis(x, index, axis) tp_gather_at((x), (axis), (index), TP_HERE)
+/* x plus alpha times slices of source at the places of the vector index; plus the elements of
+ * source at the places of index, which has its rank. Places named twice add up. */
+#define tp_index_add(x, axis, index, source) \
+    tp_index_add_at((x), (axis), (index), (source), 1, TP_HERE)
+#define tp_scatter_add(x, axis, index, source) \
+    tp_scatter_add_at((x), (axis), (index), (source), TP_HERE)
+#define tp_masked_fill(x, mask, value) tp_masked_fill_at((x), (mask), (value), TP_HERE)
+#define tp_one_hot(index, classes)     tp_one_hot_at((index), (classes), TP_F32, TP_HERE)
 
 TP_API tp_tensor tp_reshape_at(tp_tensor x, tp_shape shape, tp_loc at);
-TP_API tp_tensor tp_flatten_at(tp_tensor x, int from, tp_loc at);
-TP_API tp_tensor tp_squeeze_at(tp_tensor x, int axis, tp_loc at);
+TP_API tp_tensor tp_flatten_at(tp_tensor x, tp_flatten_args args, tp_loc at);
+TP_API tp_tensor tp_unflatten_at(tp_tensor x, int axis, tp_shape dims, tp_loc at);
+TP_API tp_tensor tp_squeeze_at(tp_tensor x, int64_t axes, tp_loc at);
+TP_API tp_tensor tp_movedim_at(tp_tensor x, int from, int to, tp_loc at);
+TP_API bool tp_split_at(tp_tensor x, tp_shape sizes, int axis, tp_tensor out[], tp_loc at);
+TP_API int tp_chunk_at(tp_tensor x, int count, int axis, tp_tensor out[], tp_loc at);
+TP_API int tp_unbind_at(tp_tensor x, int axis, int room, tp_tensor out[], tp_loc at);
 TP_API tp_tensor tp_unsqueeze_at(tp_tensor x, int axis, tp_loc at);
 TP_API tp_tensor tp_permute_at(tp_tensor x, tp_shape axes, tp_loc at);
 TP_API tp_tensor tp_transpose_at(tp_tensor x, int a, int b, tp_loc at);
@@ -434,6 +549,24 @@ TP_API tp_tensor tp_narrow_at(tp_tensor x, int axis, int64_t start, int64_t leng
 TP_API tp_tensor tp_index_at(tp_tensor x, int axis, int64_t i, tp_loc at);
 TP_API tp_tensor tp_flip_at(tp_tensor x, tp_shape axes, tp_loc at);
 TP_API tp_tensor tp_pad_at(tp_tensor x, tp_shape lo, tp_shape hi, double value, tp_loc at);
+TP_API tp_tensor tp_pick_at(tp_tensor x, const char *text, tp_loc at);
+TP_API tp_tensor tp_pad_mode_at(tp_tensor x, tp_shape lo, tp_shape hi, const char *mode, tp_loc at);
+TP_API tp_tensor tp_tile_at(tp_tensor x, tp_shape times, tp_loc at);
+TP_API tp_tensor tp_repeat_interleave_at(tp_tensor x, int64_t times, int axis, tp_loc at);
+TP_API tp_tensor tp_roll_at(tp_tensor x, int64_t shift, int axis, tp_loc at);
+TP_API tp_tensor tp_rot90_at(tp_tensor x, int times, int a, int b, tp_loc at);
+TP_API tp_tensor tp_diagonal_at(tp_tensor x, int64_t offset, int a, int b, tp_loc at);
+TP_API tp_tensor tp_diag_at(tp_tensor x, int64_t offset, tp_loc at);
+TP_API tp_tensor tp_trace_at(tp_tensor x, tp_loc at);
+TP_API tp_tensor tp_triangle_at(const char *what, tp_tensor x, int64_t diagonal, tp_loc at);
+TP_API tp_tensor tp_pixel_shuffle_at(tp_tensor x, int64_t r, tp_loc at);
+TP_API tp_tensor tp_pixel_unshuffle_at(tp_tensor x, int64_t r, tp_loc at);
+TP_API tp_tensor tp_channel_shuffle_at(tp_tensor x, int64_t groups, tp_loc at);
+TP_API tp_tensor tp_index_add_at(tp_tensor x, int axis, tp_tensor index, tp_tensor source,
+                                 double alpha, tp_loc at);
+TP_API tp_tensor tp_scatter_add_at(tp_tensor x, int axis, tp_tensor index, tp_tensor source,
+                                   tp_loc at);
+TP_API tp_tensor tp_masked_fill_at(tp_tensor x, tp_tensor mask, double value, tp_loc at);
 TP_API tp_tensor tp_concat_at(int axis, tp_list list, tp_loc at);
 TP_API tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at);
 TP_API tp_tensor tp_take_at(tp_tensor x, int axis, tp_tensor index, tp_loc at);
@@ -446,6 +579,21 @@ TP_API tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype,
 #define tp_matmul(a, b)       tp_matmul_at((a), (b), TP_HERE)
 #define tp_matmul_nt(a, b)    tp_matmul_nt_at((a), (b), TP_HERE)
 #define tp_dot(letters, a, b) tp_dot_at((letters), (a), (b), TP_HERE) /* "bhqd,bhkd->bhqk" */
+#define tp_bmm(a, b)          tp_bmm_at((a), (b), TP_HERE)            /* [n m k] [n k p] */
+#define tp_outer(a, b)        tp_outer_at((a), (b), TP_HERE)
+#define tp_kron(a, b)         tp_kron_at((a), (b), TP_HERE)
+/* beta x + alpha a b */
+#define tp_addmm(x, a, b)                     tp_addmm_at((x), (a), (b), 1, 1, TP_HERE)
+#define tp_addmm_scaled(x, a, b, beta, alpha) tp_addmm_at((x), (a), (b), (beta), (alpha), TP_HERE)
+/* tp_einsum("bij,jk,k->bi", x, y, z): any number of tensors, a letter for each axis; a letter twice
+ * in a term takes the diagonal; without an arrow the letters that stand once, by the alphabet */
+#define tp_einsum(equation, ...) tp_einsum_at((equation), tp_list(__VA_ARGS__), TP_HERE)
+TP_API tp_tensor tp_bmm_at(tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_outer_at(tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_kron_at(tp_tensor a, tp_tensor b, tp_loc at);
+TP_API tp_tensor tp_addmm_at(tp_tensor x, tp_tensor a, tp_tensor b, double beta, double alpha,
+                             tp_loc at);
+TP_API tp_tensor tp_einsum_at(const char *equation, tp_list list, tp_loc at);
 TP_API tp_tensor tp_matmul_at(tp_tensor a, tp_tensor b, tp_loc at);
 TP_API tp_tensor tp_matmul_nt_at(tp_tensor a, tp_tensor b, tp_loc at);
 TP_API tp_tensor tp_dot_at(const char *letters, tp_tensor a, tp_tensor b, tp_loc at);

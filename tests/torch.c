@@ -19,19 +19,54 @@ struct inputs {
 };
 enum { GRADIENTS = 24 };
 
+/* What rows call where one expression does not say it. */
+static tp_tensor mesh(tp_tensor x, tp_tensor y)
+{
+    tp_tensor out[2];
+
+    tp_meshgrid(out, x, y);
+    return tp_mul(out[0], tp_square(out[1]));
+}
+
+static tp_tensor split3(tp_tensor x)
+{
+    tp_tensor out[3];
+
+    cr_expect(tp_split(x, tp_dims(2, 3, 2), 1, out));
+    out[2] = tp_concat(1, tp_narrow(out[1], 1, 2, 1), out[2]);
+    return tp_sub(tp_add(tp_sum(out[0]), tp_mul(out[1], 2)), tp_mul(out[2], 3));
+}
+
+static tp_tensor chunk3(tp_tensor x)
+{
+    tp_tensor out[3];
+
+    cr_expect_eq(tp_chunk(x, 3, 0, out), 3);
+    return tp_add(tp_sub(tp_mul(out[0], 2), out[1]), out[2]);
+}
+
+static tp_tensor unbind3(tp_tensor x)
+{
+    tp_tensor out[3];
+
+    cr_expect_eq(tp_unbind(x, 0, 3, out), 3);
+    return tp_sub(tp_add(out[0], tp_mul(out[1], 2)), tp_square(out[2]));
+}
+
 #define LETTER(c) const tp_tensor c = in->of[#c[0] - 'a'];
-#define CASE(name, text, ours, ...)                                                            \
-    static tp_tensor case_##name(tp_graph *g, const struct inputs *in)                         \
-    {                                                                                          \
-        LETTER(x)                                                                              \
-        LETTER(y)                                                                              \
-        LETTER(z)                                                                              \
-        LETTER(w)                                                                              \
-        LETTER(p)                                                                              \
-        LETTER(q) LETTER(u) LETTER(v) LETTER(i) LETTER(j) LETTER(b)(void) g, (void)x, (void)y, \
-            (void)z, (void)w, (void)p, (void)q, (void)u, (void)v;                              \
-        (void)i, (void)j, (void)b;                                                             \
-        return ours;                                                                           \
+#define CASE(name, text, ours, ...)                                                           \
+    static tp_tensor case_##name(tp_graph *g, const struct inputs *in)                        \
+    {                                                                                         \
+        LETTER(x)                                                                             \
+        LETTER(y)                                                                             \
+        LETTER(z)                                                                             \
+        LETTER(w)                                                                             \
+        LETTER(p)                                                                             \
+        LETTER(q)                                                                             \
+        LETTER(u) LETTER(v) LETTER(i) LETTER(j) LETTER(b)(void) g, (void)x, (void)y, (void)z, \
+            (void)w, (void)p, (void)q, (void)u, (void)v;                                      \
+        (void)i, (void)j, (void)b;                                                            \
+        return ours;                                                                          \
     }
 #include "torch.def"
 #undef CASE

@@ -76,7 +76,8 @@ const struct golden_attr *golden_attr(const struct golden_case *, const char *na
 int64_t golden_int(struct golden_work *, const char *name, int64_t otherwise);
 double golden_real(struct golden_work *, const char *name, double otherwise);
 const char *golden_text(struct golden_work *, const char *name, const char *otherwise);
-tp_shape golden_ints(struct golden_work *, const char *name);  /* it must be there */
+tp_shape golden_ints(struct golden_work *, const char *name); /* it must be there */
+int64_t golden_axes(struct golden_work *, tp_tensor x); /* `dim`, as tp_axes() packs it; or all */
 int golden_axis(struct golden_work *, int64_t axis, int rank); /* 0..rank-1, or an error and 0 */
 void golden_out(struct golden_work *, tp_tensor y);
 /* Maths as text: a b c are tensors, p q r numbers of a's type. */
@@ -123,9 +124,6 @@ tp_tensor golden_cut(tp_tensor x, int axis, int64_t start, int64_t stop, int64_t
 tp_tensor golden_shaped(tp_tensor x, tp_shape shape);
 tp_tensor golden_last(tp_tensor x, int axis); /* with that axis as the last one */
 tp_tensor golden_back(tp_tensor x, int axis); /* the last axis back to its place */
-tp_tensor golden_diagonal(struct golden_work *, tp_tensor x, int64_t offset, int a, int b);
-tp_tensor golden_index(tp_tensor like, tp_shape shape, int axis); /* i64: the index along an axis */
-tp_shape golden_with(tp_tensor x, int axis, int64_t extent); /* x's shape with another extent */
 
 /* golden_layers.c, for training as well */
 tp_tensor golden_normed(tp_tensor x, tp_shape axes, double eps, tp_tensor *mean, tp_tensor *var);

@@ -202,7 +202,8 @@ static tp_tensor resampled(tp_tensor x, tp_tensor rows, tp_tensor columns)
 static tp_tensor averages(tp_tensor x, int64_t n, int64_t out)
 {
     const tp_shape shape = tp_dims(out, n);
-    const tp_tensor i = golden_index(x, shape, 0), j = golden_index(x, shape, 1);
+    const tp_tensor i = tp_index_along(x.g, shape, 0, TP_HERE),
+                    j = tp_index_along(x.g, shape, 1, TP_HERE);
     const tp_tensor numbers[] = { i, j };
     ir_val letter[26] = { [0] = tp_val(numbers[0]), [1] = tp_val(numbers[1]) };
     const struct ir_loc at = tp_place(x.g, TP_HERE);
@@ -235,8 +236,8 @@ void golden_op_adaptive_pool(struct golden_work *w)
 static tp_tensor between(struct golden_work *w, tp_tensor x, int64_t n, int64_t out, bool corners)
 {
     const tp_shape shape = tp_dims(out, n);
-    const tp_tensor i = tp_cast(golden_index(x, shape, 0), tp_dtype_of(x)),
-                    j = tp_cast(golden_index(x, shape, 1), tp_dtype_of(x));
+    const tp_tensor i = tp_cast(tp_index_along(x.g, shape, 0, TP_HERE), tp_dtype_of(x)),
+                    j = tp_cast(tp_index_along(x.g, shape, 1, TP_HERE), tp_dtype_of(x));
     const double scale =
         corners ? out > 1 ? (double)(n - 1) / (double)(out - 1) : 0 : (double)n / (double)out;
     const tp_tensor source =
@@ -271,24 +272,13 @@ void golden_op_nearest(struct golden_work *w)
         const int axis = rank - scale.rank + i;
         tp_tensor wide = tp_unsqueeze(x, axis + 1);
 
-        wide = tp_expand_at(wide, golden_with(wide, axis + 1, scale.dim[i]), TP_HERE);
-        x = golden_shaped(wide, golden_with(x, axis, tp_dim(x, axis) * scale.dim[i]));
+        wide = tp_expand_at(wide, tp_with(wide, axis + 1, scale.dim[i]), TP_HERE);
+        x = golden_shaped(wide, tp_with(x, axis, tp_dim(x, axis) * scale.dim[i]));
     }
     golden_out(w, x);
 }
 
 void golden_op_pixel_shuffle(struct golden_work *w)
 {
-    const tp_tensor x = golden_in(w, "input");
-    const int64_t r = golden_int(w, "upscale_factor", 1);
-    const int64_t c = r > 0 && tp_rank(x) == 4 ? tp_dim(x, 1) / (r * r) : 0;
-
-    if (c < 1 || c * r * r != tp_dim(x, 1)) {
-        golden_cannot(w, "%lld channels by %lld squared", (long long)tp_dim(x, 1), (long long)r);
-        return;
-    }
-    golden_out(
-        w, tp_reshape(tp_permute(tp_reshape(x, tp_dim(x, 0), c, r, r, tp_dim(x, 2), tp_dim(x, 3)),
-                                 0, 1, 4, 2, 5, 3),
-                      tp_dim(x, 0), c, tp_dim(x, 2) * r, tp_dim(x, 3) * r));
+    golden_out(w, tp_pixel_shuffle(golden_in(w, "input"), golden_int(w, "upscale_factor", 1)));
 }

@@ -10,45 +10,22 @@ static tp_tensor vector_of(tp_tensor x) /* a scalar is a vector of one here */
     return tp_rank(x) ? x : tp_reshape(x, 1);
 }
 
-/* The part of x that has index's extents, but for one axis (-1: for none). */
-static tp_tensor corner(tp_tensor x, tp_tensor index, int but)
-{
-    for (int i = 0; i < tp_rank(x); i++)
-        if (i != but && tp_dim(x, i) != tp_dim(index, i))
-            x = golden_cut(x, i, 0, tp_dim(index, i), 1);
-    return x;
-}
-
 void golden_op_gather(struct golden_work *w)
 {
-    const tp_tensor x = vector_of(golden_in(w, "input")), index = golden_in(w, "index"),
-                    i = vector_of(index);
-    const int axis = golden_axis(w, golden_int(w, "dim", 0), tp_rank(x));
+    const tp_tensor x = vector_of(golden_in(w, "input")), index = golden_in(w, "index");
 
-    golden_out(w, golden_shaped(tp_gather(corner(x, i, axis), axis, i), tp_shape_of(index)));
-}
-
-static tp_tensor add_at(enum ir_op op, tp_tensor updates, tp_tensor index, int axis, int64_t size)
-{
-    const int64_t a = axis;
-    const struct ir_list attr[] = { { 1, &a }, { 1, &size } };
-
-    return tp_give(updates.g,
-                   ir_op_attr(updates.g->ir, op, 2, (ir_val[]){ tp_val(updates), tp_val(index) },
-                              attr, tp_place(updates.g, TP_HERE)));
+    golden_out(w, golden_shaped(tp_gather(x, (int)golden_int(w, "dim", 0), vector_of(index)),
+                                tp_shape_of(index)));
 }
 
 void golden_op_scatter_add(struct golden_work *w)
 {
-    const tp_tensor input = golden_in(w, "input"), x = vector_of(input),
-                    index = vector_of(golden_in(w, "index")), src = vector_of(golden_in(w, "src"));
-    const int axis = golden_axis(w, golden_int(w, "dim", 0), tp_rank(x));
-    tp_shape lo = { .rank = tp_rank(x) }, hi = lo;
-    tp_tensor sum = add_at(IR_scatter_add, corner(src, index, -1), index, axis, tp_dim(x, axis));
+    const tp_tensor input = golden_in(w, "input");
 
-    for (int i = 0; i < tp_rank(x); i++)
-        hi.dim[i] = tp_dim(x, i) - tp_dim(sum, i);
-    golden_out(w, golden_shaped(tp_add(x, tp_pad(sum, lo, hi, 0)), tp_shape_of(input)));
+    golden_out(w, golden_shaped(tp_scatter_add(vector_of(input), (int)golden_int(w, "dim", 0),
+                                               vector_of(golden_in(w, "index")),
+                                               vector_of(golden_in(w, "src"))),
+                                tp_shape_of(input)));
 }
 
 void golden_op_index_select(struct golden_work *w)
@@ -62,13 +39,9 @@ void golden_op_index_select(struct golden_work *w)
 
 void golden_op_index_add(struct golden_work *w)
 {
-    const tp_tensor x = golden_in(w, "input");
-    const int axis = golden_axis(w, golden_int(w, "dim", 0), tp_rank(x));
-    const double alpha = golden_real(w, "alpha", 1);
-    const tp_tensor sum =
-        add_at(IR_put_add, golden_in(w, "source"), golden_in(w, "index"), axis, tp_dim(x, axis));
-
-    golden_out(w, alpha == 1 ? tp_add(x, sum) : tp_add(x, tp_mul(sum, alpha)));
+    golden_out(w, tp_index_add_at(golden_in(w, "input"), (int)golden_int(w, "dim", 0),
+                                  golden_in(w, "index"), golden_in(w, "source"),
+                                  golden_real(w, "alpha", 1), TP_HERE));
 }
 
 void golden_op_embedding(struct golden_work *w)
@@ -107,13 +80,14 @@ void golden_op_sort(struct golden_work *w)
         other, other, 0, 0, 0);
     before = tp_or(before, tp_and(golden_maths(w, "(a == b) | (isnan(a) & isnan(b))", mine, other,
                                                other, 0, 0, 0),
-                                  tp_lt(golden_index(x, square, 1), golden_index(x, square, 0))));
+                                  tp_lt(tp_index_along(x.g, square, 1, TP_HERE),
+                                        tp_index_along(x.g, square, 0, TP_HERE))));
     rank = tp_sum(before, -1); /* i64 [.. i] */
-    index = tp_where(tp_eq(tp_unsqueeze(rank, -1), golden_index(x, tp_dims(n), 0)),
-                     golden_index(x, tp_dims(n, 1), 0), 0); /* [.. i r] */
+    index = tp_where(tp_eq(tp_unsqueeze(rank, -1), tp_index_along(x.g, tp_dims(n), 0, TP_HERE)),
+                     tp_index_along(x.g, tp_dims(n, 1), 0, TP_HERE), 0); /* [.. i r] */
     index = golden_cut(tp_sum(index, -2), tp_rank(last) - 1, 0, k, 1);
     golden_out(w, golden_shaped(golden_back(tp_gather(last, -1, index), axis),
-                                tp_rank(input) ? golden_with(x, axis, k) : TP_SCALAR));
+                                tp_rank(input) ? tp_with(x, axis, k) : TP_SCALAR));
     golden_out(w, golden_shaped(golden_back(index, axis),
-                                tp_rank(input) ? golden_with(x, axis, k) : TP_SCALAR));
+                                tp_rank(input) ? tp_with(x, axis, k) : TP_SCALAR));
 }

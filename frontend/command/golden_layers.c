@@ -136,8 +136,9 @@ void golden_op_attention(struct golden_work *w)
 
     if (golden_int(w, "is_causal", 0)) {
         const tp_shape square = tp_dims(tp_dim(q, -2), tp_dim(k, -2));
-        score = tp_where(tp_le(golden_index(q, square, 1), golden_index(q, square, 0)), score,
-                         -(double)INFINITY);
+        score = tp_where(
+            tp_le(tp_index_along(q.g, square, 1, TP_HERE), tp_index_along(q.g, square, 0, TP_HERE)),
+            score, -(double)INFINITY);
     }
     if (golden_has(w, "attn_mask")) {
         const tp_tensor mask = golden_in(w, "attn_mask");

@@ -90,8 +90,8 @@ static tp_tensor attention(tp_tensor x, int64_t d, int64_t heads)
     const int64_t batch = tp_dim(x, 0), time = tp_dim(x, 1);
     const tp_tensor qkv = tp_permute(
         tp_reshape(linear(x, "qkv", 3 * d, true), batch, time, 3, heads, d / heads), 2, 0, 3, 1, 4);
-    const tp_tensor square = golden_index(x, tp_dims(time, time), 0),
-                    before = tp_le(golden_index(x, tp_dims(time, time), 1), square);
+    const tp_tensor square = tp_index_along(x.g, tp_dims(time, time), 0, TP_HERE),
+                    before = tp_le(tp_index_along(x.g, tp_dims(time, time), 1, TP_HERE), square);
     tp_tensor score =
         tp_mul(tp_matmul_nt(tp_index(qkv, 0), tp_index(qkv, 1)), 1 / sqrt((double)(d / heads)));
 
