@@ -93,6 +93,17 @@ void *ir_alloc(struct ir_arena *arena, size_t bytes)
     return at;
 }
 
+/* A copy of the array with room for more. The old one stays in the arena: all old ones together are
+ * as large as the new one. */
+void *ir_enlarge(struct ir_arena *arena, const void *array, size_t count, size_t room, size_t size)
+{
+    void *larger = ir_alloc(arena, room * size);
+
+    if (count)
+        memcpy(larger, array, count * size);
+    return larger;
+}
+
 char *ir_format(struct ir_arena *arena, const char *format, ...)
 {
     struct ir_text text = { 0 };

@@ -45,6 +45,13 @@ void ir_arena_free(struct ir_arena *);
 void ir_arena_adopt(struct ir_arena *, struct ir_arena *child); /* child is freed with it */
 void *ir_alloc(struct ir_arena *, size_t bytes); /* zeroed, 16-byte aligned; never NULL */
 char *ir_format(struct ir_arena *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void *ir_enlarge(struct ir_arena *, const void *array, size_t count, size_t room, size_t size);
+/* a growing array: makes room for one element behind the `count` that it has */
+#define ir_grow(arena, array, count, room)                                             \
+    ((count) < (room) ? (void)0                                                        \
+                      : (void)((room) = 2 * (room) + 16,                               \
+                               (array) = ir_enlarge((arena), (array), (size_t)(count), \
+                                                    (size_t)(room), sizeof *(array))))
 
 /* text.c: a growing text, the target of every printer */
 struct ir_text {
@@ -355,7 +362,8 @@ ir_val ir_formula(struct ir_graph *g, const char *text, const ir_val name[26], s
 struct ir_kernel { /* a group of nodes that the fuse stage computes in one kernel */
     const char *name;
     int count;
-    ir_val *nodes; /* ascending */
+    ir_val *nodes;      /* ascending */
+    const char *reason; /* why its first node is in no earlier kernel; NULL: as a text says */
 };
 struct ir_program { /* a graph, and the kernels that a later stage has split it into */
     struct ir_graph *graph;
