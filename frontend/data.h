@@ -80,7 +80,10 @@ int64_t tp_batches_most(const struct data_batches *batches);  /* rows of the gre
 
 /* Epochs * rows + rows taken of this epoch: all that is needed to go on at the same row. */
 int64_t tp_batches_position(const struct data_batches *batches);
-bool tp_batches_seek(struct data_batches *batches, int64_t position, struct ir_error *error);
+bool tp_batches_ended(const struct data_batches *batches); /* the next call says 0 */
+bool tp_batches_seek(struct data_batches *batches, int64_t position, bool ended,
+                     struct ir_error *error);
+const struct data_batches_options *tp_batches_options(const struct data_batches *batches);
 
 /* The set's row that an epoch shows at index, 0 <= index < tp_batches_rows. */
 int64_t tp_batches_row(const struct data_batches *batches, int64_t epoch, int64_t index);

@@ -74,6 +74,11 @@ const struct data_set *tp_loader_set(const tp_loader *l)
     return l->set;
 }
 
+struct data_batches *tp_loader_walk(const tp_loader *l)
+{
+    return l->batches;
+}
+
 /* --- where sets come from ------------------------------------------------------------------------
  */
 

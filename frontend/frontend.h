@@ -281,12 +281,27 @@ int tp_thread_count(int most); /* processors that this process may use, at most 
 struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
                                const uint32_t *wanted, ir_val *moved, bool effects);
 
+/* checkpoint.c: where a run is, besides its states and data: the numbers of `taper train`. */
+struct progress {
+    int64_t step, epoch, batches;    /* steps taken; the epoch under way, from 1, and its steps */
+    double loss, seen;               /* of this epoch: sums of loss * rows and of rows */
+    double last_loss, last_accuracy; /* of the epoch before */
+};
+/* False with an error in g. `said` is empty, or one line about a newer file that is damaged. */
+bool tp_checkpoint_write(tp_graph *g, const tp_checkpoint_args *args, const struct progress *p);
+bool tp_checkpoint_read(tp_graph *g, const tp_checkpoint_args *args, struct progress *p,
+                        char said[400]);
+bool tp_checkpoint_verify(const char *path, int64_t *states, int64_t *bytes,
+                          struct ir_error *error);
+
 /* emit.c */
 bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error *error);
 
 /* feed.c */
 struct data_set;
+struct data_batches;
 const struct data_set *tp_loader_set(const tp_loader *l);
+struct data_batches *tp_loader_walk(const tp_loader *l); /* NULL when it could not be made */
 bool tp_loader_bind(tp_loader *l, tp_program *p); /* columns to inputs; tp_next does it at need */
 
 #endif

@@ -254,10 +254,21 @@ int64_t tp_batches_position(const struct data_batches *batches)
     return batches->walk.position;
 }
 
-bool tp_batches_seek(struct data_batches *batches, int64_t position, struct ir_error *error)
+bool tp_batches_ended(const struct data_batches *batches)
+{
+    return batches->walk.ended;
+}
+
+const struct data_batches_options *tp_batches_options(const struct data_batches *batches)
+{
+    return &batches->options;
+}
+
+bool tp_batches_seek(struct data_batches *batches, int64_t position, bool ended,
+                     struct ir_error *error)
 {
     maker_stop(batches); /* starts again, from there, with the next batch */
-    return batches_seek(&batches->walk, position) ||
+    return batches_seek(&batches->walk, position, ended) ||
            ir_error(error, IR_REFUSED, "data %s: position %lld is not one of a loader",
                     batches->set->name, (long long)position);
 }

@@ -842,6 +842,31 @@ TP_API int64_t tp_loader_batches(const tp_loader *loader);
 /* Fills p's inputs with the next batch; false once at the end of each epoch. */
 TP_API bool tp_next(tp_loader *loader, tp_program *p);
 
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+/*
+ * One file with everything that training goes on from: every state (parameters, moments, running
+ * statistics, counters of steps and of chance), where the loader is, and the caller's own numbers;
+ * with a checksum over all of it. tp_save_checkpoint writes aside, forces to the disk and renames,
+ * and leaves the file before it as PATH.1, so a run that is killed at any moment loses at most the
+ * work since the last one. tp_resume is called on the same graph after the same compiles; what it
+ * goes on to compute has the same bits as if it had never stopped. It takes the newest sound file
+ * of PATH and PATH.1, and changes nothing where a file is damaged or of another model, seed, number
+ * of rows or batch: then it is false, with the reason in tp_error(g).
+ *
+ *     if (!tp_resume(g, "run.ckpt", train, .numbers = 2, .number = sums)) ...
+ */
+typedef struct tp_checkpoint_args {
+    const char *path;
+    tp_loader *data; /* or NULL */
+    int numbers;     /* at most 64, of the caller: sums of an epoch, say */
+    double *number;
+} tp_checkpoint_args;
+#define tp_save_checkpoint(g, ...) \
+    tp_save_checkpoint_with((g), (tp_checkpoint_args){ .path = __VA_ARGS__ })
+#define tp_resume(g, ...) tp_resume_with((g), (tp_checkpoint_args){ .path = __VA_ARGS__ })
+TP_API bool tp_save_checkpoint_with(tp_graph *g, tp_checkpoint_args args);
+TP_API bool tp_resume_with(tp_graph *g, tp_checkpoint_args args);
+
 /* ---- eager: the same operations, run at once ------------------------------------------------- */
 /*
  * In a graph from tp_eager_new each operation is computed when it is recorded, so values can be

@@ -201,14 +201,14 @@ Test(batches, go_on_from_one_integer)
             ;
         struct data_batches *resumed = loader_of(set, ahead);
         for (int turn = 0; turn < 2; turn++) { /* a second seek undoes what the first began */
-            cr_assert(tp_batches_seek(resumed, position, &error), "%s", error.text);
+            cr_assert(tp_batches_seek(resumed, position, false, &error), "%s", error.text);
             cr_assert_eq(tp_batches_next(resumed, (void *[]){ again, NULL }), count);
             cr_assert(memcmp(row, again, (size_t)count * sizeof *row) == 0, "step %d", step);
         }
         cr_assert_eq(tp_batches_position(resumed), tp_batches_position(whole));
         tp_batches_free(resumed);
     }
-    cr_expect_not(tp_batches_seek(whole, -1, &error));
+    cr_expect_not(tp_batches_seek(whole, -1, false, &error));
     cr_expect(one_line(&error), "%s", error.text);
     tp_batches_free(whole);
     tp_data_free(set);

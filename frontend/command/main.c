@@ -3,6 +3,7 @@
  */
 #include "command.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
     struct ir_error error = { 0 };
     int status = 0;
 
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), not the end */
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0) {
         help(stdout);

@@ -18,11 +18,13 @@
 
 struct train {
     struct session session;
-    const char *save, *load, *svg;
-    int64_t log_every;
+    const char *save, *load, *svg, *checkpoint, *resume;
+    int64_t log_every, checkpoint_every;
+    struct progress at;
+    char said[400]; /* of the file that was resumed from */
     bool json, bar;
-    double begun, drawn; /* seconds */
-    int64_t step, steps; /* taken, in all */
+    double begun, drawn;  /* seconds */
+    int64_t steps, first; /* in all; taken before this run */
 };
 
 struct epoch { /* what one has come to */
@@ -84,7 +86,10 @@ static void tell_start(const struct train *t)
         printf(",\"parameters\":%lld,\"arena_bytes\":%zu", (long long)parameters,
                tp_program_bytes(s->step));
         put_field("compile_seconds", s->compile_seconds);
-        printf(",\"cached\":%s}\n", s->step->cached ? "true" : "false");
+        printf(",\"cached\":%s", s->step->cached ? "true" : "false");
+        if (t->resume)
+            printf(",\"resumed_step\":%lld", (long long)t->at.step);
+        printf("}\n");
     } else {
         printf(
             "%s on %s: %lld parameters, %lld rows in batches of %lld, arena %.0f KiB, compiled in "
@@ -92,30 +97,37 @@ static void tell_start(const struct train *t)
             s->model, s->data, (long long)parameters, (long long)tp_loader_rows(s->train),
             (long long)s->step->symbol[0], (double)tp_program_bytes(s->step) / 1024,
             s->compile_seconds, tp_program_engine(s->step));
+        if (t->resume)
+            printf("going on at epoch %lld, after %lld steps\n", (long long)t->at.epoch,
+                   (long long)t->at.step);
     }
     fflush(stdout);
+    if (t->said[0]) /* nothing was refused, so it is no error */
+        fprintf(stderr, "taper: %s\n", t->said);
 }
 
 static void tell_step(struct train *t, double loss)
 {
-    const double now = command_seconds(), spent = now - t->begun;
+    const double now = command_seconds(), spent = now - t->begun,
+                 taken = (double)(t->at.step - t->first);
 
-    if (t->log_every && t->step % t->log_every == 0) {
+    if (t->log_every && t->at.step % t->log_every == 0) {
         if (t->json) {
-            printf("{\"event\":\"step\",\"step\":%lld", (long long)t->step);
+            printf("{\"event\":\"step\",\"step\":%lld", (long long)t->at.step);
             put_field("loss", loss);
             printf("}\n");
         } else {
-            printf("%sstep %lld  loss %.5g\n", t->bar ? "\r\033[K" : "", (long long)t->step, loss);
+            printf("%sstep %lld  loss %.5g\n", t->bar ? "\r\033[K" : "", (long long)t->at.step,
+                   loss);
         }
     }
     if (t->bar && now - t->drawn > 0.1) {
-        const int width = 24, full = (int)((double)width * (double)t->step / (double)t->steps);
+        const int width = 24, full = (int)((double)width * (double)t->at.step / (double)t->steps);
         t->drawn = now;
         printf("\r%.*s%.*s %3.0f%%  loss %-8.4g %.0f steps/s  %.0f s left \033[K", full,
                "########################", width - full, "........................",
-               100.0 * (double)t->step / (double)t->steps, loss, (double)t->step / spent,
-               spent / (double)t->step * (double)(t->steps - t->step));
+               100.0 * (double)t->at.step / (double)t->steps, loss, taken / spent,
+               spent / taken * (double)(t->steps - t->at.step));
         fflush(stdout);
     }
 }
@@ -151,19 +163,19 @@ static void tell_epoch(const struct train *t, const struct epoch *e)
     fflush(stdout);
 }
 
-static void tell_done(const struct train *t, const struct epoch *last)
+static void tell_done(const struct train *t)
 {
     const double seconds = command_seconds() - t->begun;
 
     if (t->json) {
-        printf("{\"event\":\"done\",\"steps\":%lld", (long long)t->step);
-        put_field("loss", last->loss);
-        if (last->evaluated)
-            put_field("val_accuracy", last->val_accuracy);
+        printf("{\"event\":\"done\",\"steps\":%lld", (long long)t->at.step);
+        put_field("loss", t->at.last_loss);
+        if (!isnan(t->at.last_accuracy))
+            put_field("val_accuracy", t->at.last_accuracy);
         put_field("seconds", seconds);
         printf("}\n");
     } else {
-        printf("%lld steps in %.1f s%s%s%s%s\n", (long long)t->step, seconds,
+        printf("%lld steps in %.1f s%s%s%s%s\n", (long long)t->at.step, seconds,
                t->save ? ", weights in " : "", t->save ? t->save : "",
                t->svg ? ", picture in " : "", t->svg ? t->svg : "");
     }
@@ -205,23 +217,47 @@ static bool evaluate(struct session *s, struct epoch *e)
     return fine(s);
 }
 
+static bool save_checkpoint(struct train *t)
+{
+    struct session *s = &t->session;
+
+    fflush(stdout); /* what was told before it will not be told again */
+    return tp_checkpoint_write(s->graph,
+                               &(tp_checkpoint_args){ .path = t->checkpoint, .data = s->train },
+                               &t->at) ||
+           fine(s);
+}
+
+/* From where t->at says, which is in the middle of one after --resume. */
 static bool run_epoch(struct train *t, struct epoch *e)
 {
     struct session *s = &t->session;
     const double begun = command_seconds();
-    double rows = 0;
+    int64_t here = 0;
 
     while (tp_next(s->train, s->step) && tp_run(s->step)) {
-        const double loss = number_of(s->step, "loss"), here = (double)s->step->symbol[0];
-        e->loss += loss * here;
-        rows += here;
-        e->batches++;
-        t->step++;
+        const double loss = number_of(s->step, "loss"), rows = (double)s->step->symbol[0];
+        t->at.loss += loss * rows;
+        t->at.seen += rows;
+        t->at.batches++;
+        t->at.step++;
+        here++;
         tell_step(t, loss);
+        if (t->checkpoint && t->checkpoint_every && t->at.step % t->checkpoint_every == 0 &&
+            !save_checkpoint(t))
+            return false;
     }
-    e->loss /= rows;
+    e->number = t->at.epoch;
+    e->batches = here;
+    e->loss = t->at.loss / t->at.seen;
     e->seconds = command_seconds() - begun;
-    return fine(s) && evaluate(s, e);
+    if (!fine(s) || !evaluate(s, e))
+        return false;
+    t->at = (struct progress){ .step = t->at.step,
+                               .epoch = t->at.epoch + 1,
+                               .last_loss = e->loss,
+                               .last_accuracy = e->evaluated ? e->val_accuracy : (double)NAN };
+    return true;
 }
 
 /* The model's probabilities of class 1 at points of the plane. */
@@ -282,26 +318,40 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
                         "--svg: expected a model of points: planar or moons");
     if (t->load && !tp_load(s->graph, t->load))
         return fine(s);
-    return writable(t->save, &s->error) && writable(t->svg, &s->error);
+    if (!writable(t->save, &s->error) || !writable(t->svg, &s->error) ||
+        !writable(t->checkpoint, &s->error))
+        return false;
+    t->at.epoch = 1;
+    if (!t->resume)
+        return true;
+    if (!tp_checkpoint_read(s->graph, &(tp_checkpoint_args){ .path = t->resume, .data = s->train },
+                            &t->at, t->said))
+        return fine(s);
+    if (t->at.epoch < 1 || t->at.step < 0)
+        return ir_error(&s->error, IR_REFUSED,
+                        "%.200s: checkpoint: it is not of taper train: it has no epoch", t->resume);
+    return true;
 }
 
 static bool work(struct train *t)
 {
     struct session *s = &t->session;
-    struct epoch e = { 0 };
 
     t->begun = command_seconds();
     t->steps = s->settings.epochs * tp_loader_batches(s->train);
+    t->first = t->at.step;
     tell_start(t);
-    for (int64_t i = 1; i <= s->settings.epochs; i++) {
-        e = (struct epoch){ .number = i };
+    while (t->at.epoch <= s->settings.epochs) {
+        struct epoch e = { 0 };
         if (!run_epoch(t, &e))
             return false;
-        tell_epoch(t, &e);
+        tell_epoch(t, &e); /* rather told twice than not at all by a run that is killed */
+        if (t->checkpoint && !save_checkpoint(t))
+            return false;
     }
     if ((t->save && !tp_save(s->graph, t->save) && !fine(s)) || (t->svg && !draw(t)))
         return false;
-    tell_done(t, &e);
+    tell_done(t);
     return true;
 }
 
@@ -343,8 +393,12 @@ int command_train(int argc, char **argv, struct ir_error *error)
         { "--svg", 's', &t.svg, "F", "write a picture of what was learnt (planar, moons)" },
         { "--log-every", 'i', &t.log_every, "N", "tell the loss every N steps" },
         { "--json", 'b', &t.json, NULL, "a JSON object a line" },
-        { "--resume", '-', NULL, NULL, NULL },
-        { "--checkpoint", '-', NULL, NULL, NULL },
+        { "--checkpoint", 's', &t.checkpoint, "F",
+          "keep all that a run goes on from in F, and the one before it in F.1" },
+        { "--checkpoint-every", 'i', &t.checkpoint_every, "N",
+          "write it every N steps as well as at the end of each epoch" },
+        { "--resume", 's', &t.resume, "F",
+          "go on from a checkpoint, to the same bits as if never stopped" },
         { "--memory", '-', NULL, NULL, NULL },
         { "--probe", '-', NULL, NULL, NULL },
         { "--loss", '-', NULL, NULL, NULL },

@@ -125,15 +125,15 @@ PART int64_t batches_next(struct batches *b, void *const destination[])
     return s.count;
 }
 
-/* Goes on from a position that b->position said; false where it never was one. */
-PART bool batches_seek(struct batches *b, int64_t position)
+/* Goes on where b->position and b->ended said; false where they never did. */
+PART bool batches_seek(struct batches *b, int64_t position, bool ended)
 {
-    if (position < 0 || position > INT64_MAX / 2)
+    if (position < 0 || position > INT64_MAX / 2 || (ended && position % b->rows != 0))
         return false;
     if (b->drop_last && b->rows - position % b->rows < b->batch)
         position = (position / b->rows + 1) * b->rows; /* rows that are left out are no place */
     b->position = position;
-    b->ended = false;
+    b->ended = ended;
     return true;
 }
 

@@ -24,6 +24,7 @@
  * | idx         | error file columns     | MNIST and its kin                                   |
  * | aside       | error                  | a file that appears whole or not at all             |
  * | safetensors | error aside            | weights, in and out                                 |
+ * | checkpoint  | error aside            | everything that a run goes on from, with a checksum |
  *
  * This header is for who wants all of them.
  */
