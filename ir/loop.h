@@ -176,6 +176,8 @@ struct loop_place { /* where a value lives that outlasts its kernel */
     const char *name;
     int base;
     int64_t offset, bytes;
+    int first, last; /* in the arena: the kernels between which its bytes are its own */
+    int over;        /* the place whose bytes the kernel `first` turns into this one; -1: none */
 };
 struct loop_program {
     struct ir_arena *arena;
@@ -188,9 +190,10 @@ struct loop_program {
     int places;
     int bases;
     int64_t arena_bytes, state_bytes; /* all that base[0] and base[1] must have */
-    int64_t scratch, scratch_offset;  /* bytes a thread, at scratch_offset of the arena, one piece
-                                         after the other */
-    int threads;                      /* most threads that scratch has room for */
+    int64_t least; /* of the arena is alive at the fullest moment: no packing needs less */
+    int64_t scratch, scratch_offset; /* bytes a thread, at scratch_offset of the arena, one piece
+                                        after the other */
+    int threads;                     /* most threads that scratch has room for */
 };
 
 struct loop_kernel *loop_kernel_new(struct ir_arena *, const struct ir_graph *, const char *name);

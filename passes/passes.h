@@ -91,6 +91,8 @@ void pass_layout(struct pass_compiled *, const struct pass_options *);
 const struct ir_graph *
 pass_relayout(const struct ir_graph *in,
               bool all); /* copies where convolutions meet dense arrays; all: eager */
+/* order.c: the same kernels in an order that keeps little at once */
+struct ir_program *pass_order(const struct pass_compiled *, struct ir_arena *);
 /* lower.c: each kernel as a plain loop nest */
 struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *,
                                struct ir_error *);
@@ -104,6 +106,9 @@ bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_er
  * where it is NULL */
 void pass_print_layout(struct ir_text *, const struct pass_compiled *);
 void pass_print_plan(struct ir_text *, const struct loop_program *, const char *kernel);
+int64_t pass_alive(const struct loop_program *, int kernel); /* bytes of the arena that it finds or
+                                                                makes; its threads' scratch too */
+int pass_fullest(const struct loop_program *);               /* the kernel at which they are most */
 /* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL
  * with error. */
 struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *,

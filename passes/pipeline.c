@@ -18,6 +18,18 @@ static const struct ir_graph *narrowed(const struct ir_graph *g, const struct pa
     return copy;
 }
 
+static void number_kernels(struct pass_compiled *c)
+{
+    const uint32_t count = c->program->graph->count;
+
+    c->kernel_of = ir_alloc(c->arena, count * sizeof *c->kernel_of);
+    for (uint32_t v = 0; v < count; v++)
+        c->kernel_of[v] = -1;
+    for (int k = 0; k < c->program->kernel_count; k++)
+        for (int i = 0; i < c->program->kernels[k].count; i++)
+            c->kernel_of[c->program->kernels[k].nodes[i].id] = k;
+}
+
 struct pass_compiled *pass_pipeline(const struct ir_program *program,
                                     const struct pass_options *options, struct ir_arena *arena,
                                     struct ir_error *error)
@@ -39,13 +51,12 @@ struct pass_compiled *pass_pipeline(const struct ir_program *program,
     } else {
         c->program = pass_fuse(g, options, arena);
     }
-    c->kernel_of = ir_alloc(arena, g->count * sizeof *c->kernel_of);
-    for (uint32_t v = 0; v < g->count; v++)
-        c->kernel_of[v] = -1;
-    for (int k = 0; k < c->program->kernel_count; k++)
-        for (int i = 0; i < c->program->kernels[k].count; i++)
-            c->kernel_of[c->program->kernels[k].nodes[i].id] = k;
+    number_kernels(c);
     pass_layout(c, options);
+    if (!program->kernel_count && !options->external) {
+        c->program = pass_order(c, arena);
+        number_kernels(c);
+    }
     c->loops = ir_alloc(arena, sizeof *c->loops);
     *c->loops = (struct loop_program){
         .arena = arena, .graph = g, .target = options->target, .name = g->name

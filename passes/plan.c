@@ -2,11 +2,12 @@
  * plan: where every stored value lives, and where threads must wait.
  *
  * A value occupies its bytes from the kernel that stores it to the last one that reads it; two that
- * are never alive together may share. A barrier stands before a kernel that touches what a kernel
+ * are never alive together may share, and a kernel may turn the bytes of one that ends there into
+ * the next. A barrier stands before a kernel that touches what a kernel
  * since the last barrier wrote, or writes what one read: found by the addresses, so that sharing
  * memory is as safe as sharing values.
  */
-#include "passes.h"
+#include "plan.h"
 
 #include <string.h>
 
@@ -17,20 +18,16 @@ static int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-struct life {
-    ir_val v;
-    int first, last; /* kernels */
-    int64_t offset, bytes;
-};
-
 struct plan {
     struct pass_compiled *c;
     const struct ir_graph *g;
     const struct pass_options *options;
     struct loop_program *p;
-    struct life *life; /* of what lies in the arena */
-    int lives;
     int *place_of; /* by node: index of its place, -1: none */
+    /* of what lies in the arena, by place */
+    int *life_of; /* one life for all places that take over the same bytes, one from the other */
+    struct pass_life *life;
+    int lives;
 };
 
 static int64_t bytes_of(const struct plan *p, ir_val v)
@@ -43,7 +40,12 @@ static void add_place(struct plan *p, ir_val v, int base, int64_t offset, const 
     struct loop_program *lp = p->p;
 
     p->place_of[v.id] = lp->places;
-    lp->place[lp->places++] = (struct loop_place){ v, name, base, offset, bytes_of(p, v) };
+    lp->place[lp->places++] = (struct loop_place){ .value = v,
+                                                   .name = name,
+                                                   .base = base,
+                                                   .offset = offset,
+                                                   .bytes = bytes_of(p, v),
+                                                   .over = -1 };
 }
 
 static void place_states(struct plan *p)
@@ -67,28 +69,7 @@ static void place_states(struct plan *p)
     p->p->state_bytes = at;
 }
 
-/* lowest offset at which the bytes are free during the life */
-static int64_t fit(const struct plan *p, const struct life *new, int64_t start)
-{
-    int64_t at = start;
-    bool moved = true;
-
-    while (moved) {
-        moved = false;
-        for (int i = 0; i < p->lives; i++) {
-            const struct life *l = &p->life[i];
-            if (l->last < new->first || l->first > new->last)
-                continue;
-            if (at < l->offset + l->bytes && l->offset < at + new->bytes) {
-                at = l->offset + l->bytes;
-                moved = true;
-            }
-        }
-    }
-    return at;
-}
-
-static void find_lives(struct plan *p, int *first, int *last)
+static void find_lives(const struct plan *p, int *first, int *last)
 {
     for (uint32_t v = 0; v < p->g->count; v++) {
         first[v] = -1;
@@ -102,84 +83,194 @@ static void find_lives(struct plan *p, int *first, int *last)
         }
 }
 
-static void place_arena(struct plan *p)
+/* What the caller puts in stays for the next run, and what it takes out until then. */
+static void add_life(struct plan *p, ir_val v, bool output, int first, int last)
+{
+    struct loop_place *place = &p->p->place[p->place_of[v.id]];
+    const bool input = ir_at(p->g, v)->op == IR_input;
+    const int end = p->p->kernels > 0 ? p->p->kernels - 1 : 0;
+
+    place->first = input || first < 0 ? 0 : first;
+    place->last = input || output ? end : last;
+    p->life_of[p->place_of[v.id]] = p->lives;
+    p->life[p->lives++] =
+        (struct pass_life){ .first = place->first, .last = place->last, .bytes = place->bytes };
+}
+
+static void add_arena(struct plan *p)
 {
     int *first = ir_alloc(p->c->arena, p->g->count * sizeof *first);
     int *last = ir_alloc(p->c->arena, p->g->count * sizeof *last);
-    int64_t start = 2 * LINE, end = start; /* the barrier's words come first */
     int external = 2;
 
     find_lives(p, first, last);
-    p->life = ir_alloc(p->c->arena, p->g->count * sizeof *p->life);
-    for (int round = 0; round < 2; round++) /* what the caller touches lives all the time */
+    for (int round = 0; round < 2; round++) /* what the caller touches stands first */
         for (uint32_t v = 1; v < p->g->count; v++) {
             const struct ir_node *n = &p->g->nodes[v];
-            bool outside = n->op == IR_input;
+            bool output = false;
             const char *name = n->op == IR_input ? n->text : n->name;
             if (p->place_of[v] >= 0 || p->c->storage[v].parts < 0)
                 continue;
             for (int i = 0; i < p->g->output_count; i++)
                 if (p->g->outputs[i].value.id == v) {
-                    outside = true;
+                    output = true;
                     name = n->op == IR_input ? name : p->g->outputs[i].name;
                 }
-            if (outside != (round == 0))
+            if ((output || n->op == IR_input) != (round == 0))
                 continue;
-            if (outside && p->options->external) {
+            if (round == 0 && p->options->external) {
                 add_place(p, (ir_val){ v }, external++, 0, name);
                 continue;
             }
-            if (!outside && first[v] < 0)
+            if (round == 1 && first[v] < 0)
                 continue;
-            struct life life = {
-                { v }, outside ? 0 : first[v], outside ? p->p->kernels : last[v], 0, 0
-            };
-            life.bytes = bytes_of(p, life.v);
-            life.offset = fit(p, &life, start);
-            p->life[p->lives++] = life;
-            end = life.offset + life.bytes > end ? life.offset + life.bytes : end;
-            add_place(p, life.v, 0, life.offset, name);
+            add_place(p, (ir_val){ v }, 0, 0, name);
+            add_life(p, (ir_val){ v }, output, first[v], last[v]);
         }
     p->p->bases = external;
-    p->p->arena_bytes = end;
+}
+
+/* The buffer of kernel k that ends there and that buffer `written`, which begins there, may take
+ * over; -1: none. */
+static int taken_over(const struct plan *p, int k, int written)
+{
+    const struct loop_kernel *kernel = p->p->kernel[k];
+    const struct loop_place *to = &p->p->place[p->place_of[kernel->buffer[written].value.id]];
+
+    for (int b = 0; b < kernel->buffers; b++) {
+        const struct loop_buffer *from = &kernel->buffer[b];
+        const struct loop_place *place;
+        bool free = b != written && !from->scratch;
+        if (!free)
+            continue;
+        place = &p->p->place[p->place_of[from->value.id]];
+        free = place->base == 0 && place->last == k && place->first < k &&
+               place->bytes == to->bytes && ir_at(p->g, from->value)->op != IR_input;
+        for (int i = 0; i < p->p->places && free; i++) /* by somebody else already */
+            free = p->p->place[i].over != p->place_of[from->value.id];
+        for (int i = 0; i < p->g->output_count && free; i++)
+            free = p->g->outputs[i].value.id != from->value.id;
+        if (free && pass_in_place(kernel, b, written))
+            return b;
+    }
+    return -1;
+}
+
+static void share_bytes(struct plan *p)
+{
+    for (int k = 0; k < p->p->kernels; k++)
+        for (int b = 0; b < p->p->kernel[k]->buffers; b++) {
+            const struct loop_buffer *buffer = &p->p->kernel[k]->buffer[b];
+            int place = buffer->scratch ? -1 : p->place_of[buffer->value.id], from;
+            if (place < 0 || !buffer->written || p->p->place[place].base != 0 ||
+                p->p->place[place].first != k)
+                continue;
+            from = taken_over(p, k, b);
+            if (from < 0)
+                continue;
+            from = p->place_of[p->p->kernel[k]->buffer[from].value.id];
+            p->p->place[place].over = from;
+            p->life[p->life_of[place]].bytes = 0; /* it goes on in the other's */
+            p->life_of[place] = p->life_of[from];
+            p->life[p->life_of[from]].last = p->p->place[place].last;
+        }
+}
+
+/* Each thread has its piece, at the same place in every kernel that needs one. */
+static void add_scratch(struct plan *p)
+{
+    struct loop_program *lp = p->p;
+    int *uses = ir_alloc(p->c->arena, (size_t)(lp->kernels + 2) * sizeof *uses);
+
+    for (int k = 0; k < lp->kernels; k++) {
+        struct loop_kernel *kernel = lp->kernel[k];
+        int64_t scratch = 0;
+        for (int b = 0; b < kernel->buffers; b++) {
+            struct loop_buffer *buffer = &kernel->buffer[b];
+            if (!buffer->scratch)
+                continue;
+            buffer->offset = scratch;
+            scratch += round_up(buffer->elements * ir_dtypes[buffer->dtype].bytes, LINE);
+        }
+        uses[k + 1] = uses[k] + (scratch > 0);
+        lp->scratch = scratch > lp->scratch ? scratch : lp->scratch;
+    }
+    lp->threads = p->options->threads > 0 ? p->options->threads : 1;
+    p->life[p->lives] = (struct pass_life){ .last = lp->kernels ? lp->kernels - 1 : 0,
+                                            .bytes = lp->scratch * lp->threads,
+                                            .uses = uses };
+}
+
+static void place_arena(struct plan *p)
+{
+    const int64_t start = 2 * LINE; /* the barrier's words come first */
+    int64_t end;
+
+    p->life = ir_alloc(p->c->arena, (p->g->count + 1) * sizeof *p->life);
+    p->life_of = ir_alloc(p->c->arena, (p->g->count + 1) * sizeof *p->life_of);
+    add_arena(p);
+    add_scratch(p);
+    if (p->options->fuse)
+        share_bytes(p);
+    end = pass_pack(p->life, p->lives + 1, p->p->kernels, p->c->arena, &p->p->least);
+    for (int i = 0; i < p->p->places; i++)
+        if (p->p->place[i].base == 0)
+            p->p->place[i].offset = start + p->life[p->life_of[i]].offset;
+    p->p->scratch_offset = start + p->life[p->lives].offset;
+    p->p->least += start + LOOP_OVERRUN;
+    p->p->arena_bytes = start + end + LOOP_OVERRUN;
 }
 
 static void resolve_buffers(struct plan *p)
 {
-    for (int k = 0; k < p->p->kernels; k++) {
-        struct loop_kernel *kernel = p->p->kernel[k];
-        int64_t scratch = 0;
-        for (int b = 0; b < kernel->buffers; b++) {
-            struct loop_buffer *buffer = &kernel->buffer[b];
-            if (buffer->scratch) {
-                buffer->offset = scratch;
-                scratch += round_up(buffer->elements * ir_dtypes[buffer->dtype].bytes, LINE);
+    for (int k = 0; k < p->p->kernels; k++)
+        for (int b = 0; b < p->p->kernel[k]->buffers; b++) {
+            struct loop_buffer *buffer = &p->p->kernel[k]->buffer[b];
+            const struct loop_place *place;
+            if (buffer->scratch)
                 continue;
-            }
-            const struct loop_place *place = &p->p->place[p->place_of[buffer->value.id]];
+            place = &p->p->place[p->place_of[buffer->value.id]];
             buffer->base = place->base;
             buffer->offset = place->offset;
         }
-        p->p->scratch = scratch > p->p->scratch ? scratch : p->p->scratch;
-    }
-    p->p->scratch_offset = p->p->arena_bytes;
-    p->p->threads = p->options->threads > 0 ? p->options->threads : 1;
-    p->p->arena_bytes +=
-        p->p->scratch * p->p->threads + 4096; /* over-run reads end in the last page */
 }
 
-static bool touch(const struct loop_kernel *a, const struct loop_kernel *b)
+static bool meet(int64_t a, int64_t a_bytes, int64_t b, int64_t b_bytes)
+{
+    return a < b + b_bytes && b < a + a_bytes;
+}
+
+/* A thread's scratch is its own, but what lay there may have been another's. */
+static bool touch_scratch(const struct loop_program *p, const struct loop_kernel *a,
+                          const struct loop_kernel *b)
+{
+    bool has = false;
+
+    for (int i = 0; i < a->buffers; i++)
+        has |= a->buffer[i].scratch;
+    for (int i = 0; has && i < b->buffers; i++) {
+        const struct loop_buffer *y = &b->buffer[i];
+        if (!y->scratch && y->base == 0 &&
+            meet(p->scratch_offset, p->scratch * p->threads, y->offset,
+                 y->elements * ir_dtypes[y->dtype].bytes))
+            return true;
+    }
+    return false;
+}
+
+static bool touch(const struct loop_program *p, const struct loop_kernel *a,
+                  const struct loop_kernel *b)
 {
     for (int i = 0; i < a->buffers; i++)
         for (int j = 0; j < b->buffers; j++) {
             const struct loop_buffer *x = &a->buffer[i], *y = &b->buffer[j];
             if (x->scratch || y->scratch || x->base != y->base || (!x->written && !y->written))
                 continue;
-            if (x->offset < y->offset + y->elements * ir_dtypes[y->dtype].bytes &&
-                y->offset < x->offset + x->elements * ir_dtypes[x->dtype].bytes)
+            if (meet(x->offset, x->elements * ir_dtypes[x->dtype].bytes, y->offset,
+                     y->elements * ir_dtypes[y->dtype].bytes))
                 return true;
         }
-    return false;
+    return touch_scratch(p, a, b) || touch_scratch(p, b, a);
 }
 
 static void place_barriers(struct loop_program *p)
@@ -189,7 +280,7 @@ static void place_barriers(struct loop_program *p)
     for (int k = 0; k < p->kernels; k++)
         for (int j = since; j < k; j++)
             if ((p->kernel[j]->shared || p->kernel[k]->shared) &&
-                touch(p->kernel[j], p->kernel[k])) {
+                touch(p, p->kernel[j], p->kernel[k])) {
                 p->kernel[k]->barrier = 1;
                 since = k;
                 break;

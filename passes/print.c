@@ -46,21 +46,130 @@ void pass_print_layout(struct ir_text *t, const struct pass_compiled *c)
     }
 }
 
+/* --- the plan ------------------------------------------------------------------------------------
+ */
+
+static bool uses_scratch(const struct loop_kernel *k)
+{
+    for (int b = 0; b < k->buffers; b++)
+        if (k->buffer[b].scratch)
+            return true;
+    return false;
+}
+
+/* Its bytes lie in the arena while the kernel runs, and are not the same as another's. */
+static bool is_alive(const struct loop_program *p, int place, int kernel)
+{
+    const struct loop_place *l = &p->place[place];
+
+    if (l->base != 0 || l->first > kernel || l->last < kernel)
+        return false;
+    for (int i = 0; i < p->places; i++)
+        if (p->place[i].over == place && p->place[i].first <= kernel)
+            return false;
+    return true;
+}
+
+int64_t pass_alive(const struct loop_program *p, int kernel)
+{
+    int64_t bytes = uses_scratch(p->kernel[kernel]) ? p->scratch * p->threads : 0;
+
+    for (int i = 0; i < p->places; i++)
+        if (is_alive(p, i, kernel))
+            bytes += p->place[i].bytes;
+    return bytes;
+}
+
+int pass_fullest(const struct loop_program *p)
+{
+    int fullest = 0;
+
+    for (int k = 1; k < p->kernels; k++)
+        if (pass_alive(p, k) > pass_alive(p, fullest))
+            fullest = k;
+    return fullest;
+}
+
+static void put_place(struct ir_text *t, const struct loop_program *p, const struct loop_place *l)
+{
+    const struct ir_node *n = ir_at(p->graph, l->value);
+
+    put_value(t, l->value, l->name);
+    if (!l->name || !*l->name)
+        ir_put(t, " %s", ir_ops[n->op].name);
+    if (n->loc.file)
+        ir_put(t, ", %s:%d", n->loc.file, n->loc.line);
+}
+
+/* What lies in the arena at kernel k, the largest first. */
+static void put_alive(struct ir_text *t, const struct loop_program *p, int k)
+{
+    int64_t limit = INT64_MAX, below;
+
+    for (; limit > 0; limit = below) {
+        below = 0;
+        for (int i = 0; i < p->places; i++)
+            if (is_alive(p, i, k) && p->place[i].bytes < limit && p->place[i].bytes > below)
+                below = p->place[i].bytes;
+        for (int i = 0; i < p->places && below; i++)
+            if (is_alive(p, i, k) && p->place[i].bytes == below) {
+                ir_put(t, "#   %10" PRId64 "  ", below);
+                put_place(t, p, &p->place[i]);
+                ir_put(t, "\n");
+            }
+    }
+    if (uses_scratch(p->kernel[k]))
+        ir_put(t, "#   %10" PRId64 "  scratch of %d threads\n", p->scratch * p->threads,
+               p->threads);
+}
+
+static void put_run(struct ir_text *t, const struct loop_program *p, int k, int64_t most)
+{
+    enum { WIDTH = 32 };
+    const struct loop_kernel *kernel = p->kernel[k];
+    const int64_t alive = pass_alive(p, k);
+    const int full = most > 0 ? (int)((alive * WIDTH + most - 1) / most) : 0;
+
+    ir_put(t, "# run %3d %10" PRId64 " %.*s%.*s %s%s%s\n", k, alive, full,
+           "################################", WIDTH - full, "................................",
+           kernel->name, kernel->shared ? " on all threads" : "",
+           kernel->barrier ? ", after a barrier" : "");
+}
+
+static void put_places(struct ir_text *t, const struct loop_program *p)
+{
+    for (int i = 0; i < p->places; i++) {
+        const struct loop_place *l = &p->place[i];
+        ir_put(t, "# place ");
+        put_value(t, l->value, l->name);
+        ir_put(t, ": %s + %" PRId64 ", %" PRId64 " bytes", l->base ? "states" : "arena", l->offset,
+               l->bytes);
+        if (l->base == 0)
+            ir_put(t, ", runs %d to %d", l->first, l->last);
+        if (l->over >= 0)
+            ir_put(t, ", over %%%u", p->place[l->over].value.id);
+        ir_put(t, "\n");
+    }
+}
+
 void pass_print_plan(struct ir_text *t, const struct loop_program *p, const char *kernel)
 {
+    const int fullest = p->kernels ? pass_fullest(p) : 0;
+    const int64_t most = p->kernels ? pass_alive(p, fullest) : 0;
+
     if (!kernel) {
-        ir_put(t, "# arena %" PRId64 " bytes, states %" PRId64 ", %d threads\n", p->arena_bytes,
-               p->state_bytes, p->threads);
-        for (int i = 0; i < p->places; i++) {
-            ir_put(t, "# place ");
-            put_value(t, p->place[i].value, p->place[i].name);
-            ir_put(t, ": %s + %" PRId64 ", %" PRId64 " bytes\n",
-                   p->place[i].base ? "states" : "arena", p->place[i].offset, p->place[i].bytes);
-        }
+        ir_put(t,
+               "# arena %" PRId64 " bytes (no packing needs less than %" PRId64 "), states %" PRId64
+               ", %d threads\n",
+               p->arena_bytes, p->least, p->state_bytes, p->threads);
+        put_places(t, p);
+        if (p->kernels)
+            ir_put(t, "# fullest: run %d, %s, with %" PRId64 " bytes\n", fullest,
+                   p->kernel[fullest]->name, most);
+        if (p->kernels)
+            put_alive(t, p, fullest);
     }
     for (int k = 0; k < p->kernels; k++)
         if (!kernel || strcmp(p->kernel[k]->name, kernel) == 0)
-            ir_put(t, "# run %s%s%s\n", p->kernel[k]->name,
-                   p->kernel[k]->shared ? " on all threads" : "",
-                   p->kernel[k]->barrier ? ", after a barrier" : "");
+            put_run(t, p, k, most);
 }
