@@ -1,9 +1,10 @@
 /*
  * codegen.h: spelling. Planned loop nests become text; all decisions have been taken before.
  *
- * target_c.c and target_cuda.c say what differs between the languages; expression.c spells values
- * and indices, statement.c statements and loops, step.c the whole program. Where a schedule has
- * made threads of a loop (LOOP_GRID, LOOP_BLOCK), its body stands once, as each of them runs it.
+ * target_c.c and target_cuda.c say what differs between the languages; name.c says what things are
+ * called, index.c spells indices, expression.c operations, statement.c, memory.c and fold.c
+ * statements, nest.c loops, step.c the whole program. Where a schedule has made threads of a loop
+ * (LOOP_GRID, LOOP_BLOCK), its body stands once, as each of them runs it.
  */
 #ifndef TAPER_CODEGEN_H
 #define TAPER_CODEGEN_H
@@ -90,26 +91,55 @@ struct gen { /* the emitter's state while it spells one kernel */
     int threads; /* of a block, all at one statement; 1 inside their own loop */
 };
 
-const char *gen_type(const struct gen *, enum ir_dtype,
-                     bool vector);                  /* f32x16, i32x16 for masks, ... */
-const char *gen_name(struct gen *, uint32_t value); /* of this instance; lane by lane with [lane] */
-const char *gen_operand(struct gen *, uint32_t value,
-                        bool vector);                    /* broadcast where a vector is wanted */
-void gen_index(struct gen *, struct ir_text *, loop_ix); /* at this instance, lane 0 */
-const char *gen_index_text(struct gen *, loop_ix);
-loop_ix gen_instance(struct gen *, loop_ix); /* with the unrolled indices put in */
-bool gen_is_vector(const struct gen *, uint32_t value);
-const char *gen_expression(struct gen *, const struct loop_statement *, bool vector);
-const char *gen_literal(struct gen *, enum ir_dtype, double number, int64_t integer);
-const char *gen_condition(struct gen *, const struct loop_guard *,
-                          int guards); /* "a && b"; NULL: always true; "0": never */
-void gen_open_axis(struct gen *, int axis);
-void gen_block(struct gen *, const struct loop_block *);
+/* name.c */
 const char *gen_identifier(struct ir_arena *, const char *name,
                            const char *otherwise); /* of a user's name: letters, digits, _ */
 const char *gen_place(struct ir_arena *, struct ir_loc,
                       const char *name); /* "mlp.c:14 fc1", fit for a comment */
 const char *gen_symbol(struct ir_arena *, const struct ir_graph *,
-                       int symbol); /* what a symbol is called in the text */
+                       int symbol);                 /* what a symbol is called in the text */
+const char *gen_name(struct gen *, uint32_t value); /* of this instance; lane by lane with [lane] */
+const char *gen_new_name(struct gen *, const struct loop_statement *); /* of the value it defines */
+void gen_call_it(struct gen *, uint32_t value, const char *name);      /* this instance */
+void gen_forget_names(struct gen *, int kept); /* names end with the block they were made in */
+const char *gen_operand(struct gen *, uint32_t value,
+                        bool vector); /* broadcast where a vector is wanted */
+bool gen_is_vector(const struct gen *, uint32_t value);
+void *gen_grown(struct gen *, void *old, int count, int *room, size_t size); /* room for one more */
+
+/* index.c */
+loop_ix gen_instance(struct gen *, loop_ix);             /* with the unrolled indices put in */
+void gen_index(struct gen *, struct ir_text *, loop_ix); /* at this instance, lane 0 */
+const char *gen_index_text(struct gen *, loop_ix);
+const char *gen_condition(struct gen *, const struct loop_guard *,
+                          int guards); /* "a && b"; NULL: always true; "0": never */
+bool gen_guard_varies(struct gen *, const struct loop_statement *); /* from lane to lane */
+
+/* expression.c */
+const char *gen_type(const struct gen *, enum ir_dtype,
+                     bool vector); /* f32x16, i32x16 for masks, ... */
+const char *gen_literal(struct gen *, enum ir_dtype, double number, int64_t integer);
+const char *gen_expression(struct gen *, const struct loop_statement *,
+                           bool vector); /* NULL: lane by lane only */
+
+/* statement.c */
+#define GEN_LANE "lane"
+void gen_line(struct gen *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *gen_comment(struct gen *, const struct loop_statement *);
+void gen_begin_lanes(struct gen *); /* what follows is spelled lane by lane .. */
+void gen_end_lanes(struct gen *);   /* .. up to here */
+void gen_instances(struct gen *, const struct loop_statement *,
+                   int from); /* for every index of the unrolled loops that it depends on */
+
+/* memory.c, fold.c */
+void gen_load(struct gen *, const struct loop_statement *);
+void gen_store(struct gen *, const struct loop_statement *);
+const char *gen_address(struct gen *, int buffer, loop_ix); /* buffer + index */
+void gen_forget_loads(struct gen *, int buffer);            /* it has been stored to */
+void gen_fold(struct gen *, const struct loop_statement *);
+
+/* nest.c, step.c */
+void gen_block(struct gen *, const struct loop_block *);
+void gen_open_axis(struct gen *, int axis);
 
 #endif

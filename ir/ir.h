@@ -350,6 +350,15 @@ struct ir_order {
 struct ir_order ir_order(const struct ir_graph *g, const struct ir_node *reduction);
 int ir_contracted(const struct ir_node *dot,
                   char letters[IR_RANK + 1]); /* the contracted letters, outermost first */
+bool ir_reduces(enum ir_op);                  /* sum, prod, amax, amin, all, any */
+enum ir_op ir_step(enum ir_op reduction); /* how it takes in an element: add, mul, max, min, and,
+                                             or; of windows too; IR_POISON: it does not reduce */
+struct ir_neutral {
+    double number;
+    int64_t integer;
+};
+struct ir_neutral ir_neutral(enum ir_op step, enum ir_dtype); /* leaves the other as it is: what a
+                                                                 reduction starts from */
 bool ir_same_order(const struct ir_graph *g, const struct ir_node *a, const struct ir_graph *h,
                    const struct ir_node *b); /* may b replace a */
 

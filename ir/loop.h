@@ -27,9 +27,10 @@
 #include "ir.h"
 
 #define LOOP_LANES  16
-#define LOOP_AXES   64 /* axes a kernel may have */
-#define LOOP_GUARDS 10 /* conditions a statement may have */
-#define LOOP_TERMS  48 /* terms an index expression may have */
+#define LOOP_AXES   64                 /* axes a kernel may have */
+#define LOOP_GUARDS 10                 /* conditions a statement may have */
+#define LOOP_TERMS  48                 /* terms an index expression may have */
+#define LOOP_FAR    (INT64_C(1) << 62) /* past every index */
 #define LOOP_OVERRUN                                                                       \
     4096 /* bytes that a load may run on behind its buffer: what plan leaves at the end of \
             everything */
@@ -96,13 +97,11 @@ enum loop_kind {
     LOOP_VAR,   /* a variable: value, starts as args[0] */
     LOOP_SET,   /* variable args[0] = op(args[0], args[1]) or, for IR_dot, fma(args[1], args[2],
                    args[0]); IR_POISON: plain copy of args[1] */
-    LOOP_FOLD,  /* value = args[0] folded by op over the unrolled axes and the vector axis in `over`
-                   by the tree of ir_order LANES; with  ascending set: the lanes (and unrolled
-                   copies)  one after the other, ascending, only those whose guard holds */
+    LOOP_FOLD,  /* value = args[0] folded by op over the unrolled axes and the vector axis, or the
+                   threads of a block, in `over`, by the tree of ir_order LANES */
     LOOP_TRANSPOSE, /* 16 rows of 16: buffer2[ix2 + i * pitch2 + j] = buffer[ix + j * pitch + i];
                        f32 */
-    LOOP_PREFETCH,  /* buffer at ix; for writing when number != 0 */
-    LOOP_BARRIER    /* all threads of the kernel meet */
+    LOOP_PREFETCH   /* buffer at ix; for writing when number != 0 */
 };
 struct loop_guard { /* 0 <= ix and ix < limit */
     loop_ix ix, limit;
@@ -125,7 +124,6 @@ struct loop_statement {
     loop_ix ix, ix2;
     int64_t pitch, pitch2;
     uint64_t over; /* FOLD: set of axes */
-    bool ascending;
     int guards;
     struct loop_guard guard[LOOP_GUARDS]; /* all must hold; on a FOR: around the loop */
     ir_val node; /* of the graph: gives the comment its name, file and line */

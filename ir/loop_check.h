@@ -6,8 +6,6 @@
 
 #include "loop.h"
 
-#define LOOP_FAR (INT64_C(1) << 62) /* past every index */
-
 struct loop_check {
     const struct loop_kernel *k;
     struct loop_kernel *shadow; /* index expressions are made here */

@@ -148,7 +148,6 @@ static void put_fold(struct loop_printer *p, const struct loop_statement *s)
             loop_put_axis(p, p->t, a);
             any = true;
         }
-    ir_put(p->t, s->ascending ? " ascending" : "");
 }
 
 /* ---- statements ---- */
@@ -217,9 +216,6 @@ static void put_plain(struct loop_printer *p, const struct loop_statement *s)
         ir_put(p->t, "prefetch ");
         put_element(p, s->buffer, s->ix);
         ir_put(p->t, s->number != 0 ? " write" : "");
-        break;
-    case LOOP_BARRIER:
-        ir_put(p->t, "barrier");
         break;
     case LOOP_FOR:
         break;

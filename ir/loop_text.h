@@ -7,8 +7,7 @@
 #include "loop.h"
 #include "parse.h"
 
-#define LOOP_FAR    (INT64_C(1) << 62) /* past every index */
-#define LOOP_VALUES (1 << 20)          /* the highest number of a value */
+#define LOOP_VALUES (1 << 20) /* the highest number of a value */
 
 /* loop_print_ix.c */
 struct loop_printer {
@@ -43,5 +42,13 @@ int loop_find_buffer(const struct loop_reader *p, const char *name, uint32_t val
 bool loop_read_value(struct loop_reader *p,
                      uint32_t *value); /* that a line before this one has defined */
 bool loop_read_ix(struct loop_reader *p, loop_ix *ix);
+
+/* loop_parse_line.c */
+bool loop_read_statement(struct loop_reader *p,
+                         struct loop_block *block); /* all but loops; it goes into the block */
+bool loop_read_guards(struct loop_reader *p, struct loop_statement *st);
+bool loop_read_note(struct loop_reader *p, struct loop_statement *st); /* up to the line's end */
+bool loop_read_dtype(struct ir_scan *s, enum ir_dtype *dtype);
+bool loop_read_real(struct ir_scan *s, double *value);
 
 #endif

@@ -15,8 +15,8 @@
 static void put_what(struct ir_text *t, const struct loop_check *c)
 {
     const struct loop_statement *s = c->at;
-    static const char *const word[] = { "for", "",     "load",      "store",    "var",
-                                        "set", "fold", "transpose", "prefetch", "barrier" };
+    static const char *const word[] = { "for", "",     "load",      "store",   "var",
+                                        "set", "fold", "transpose", "prefetch" };
 
     if (s->value)
         ir_put(t, "%%%" PRIu32 " = ", s->value);
@@ -121,7 +121,7 @@ static bool names_hold(struct loop_check *c, const struct loop_block *block, uin
         const struct loop_statement *s = c->at = block->at[i];
         bool memory = s->kind == LOOP_LOAD || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE ||
                       s->kind == LOOP_PREFETCH;
-        if ((unsigned)s->kind > LOOP_BARRIER || (unsigned)s->op >= IR_OPS ||
+        if ((unsigned)s->kind > LOOP_PREFETCH || (unsigned)s->op >= IR_OPS ||
             (unsigned)s->dtype >= IR_DTYPES)
             return loop_wrong(c, "no statement");
         if (s->value >= k->values || s->args[0] >= k->values || s->args[1] >= k->values ||
@@ -287,7 +287,7 @@ static bool statement_holds(struct loop_check *c, const struct loop_statement *s
         return loop_wrong(c, "it has no value to define");
     if (defines && !loop_types_agree(c, s->dtype, c->k->value[s->value].dtype))
         return false;
-    if (s->guards && (s->kind == LOOP_LET || s->kind == LOOP_VAR || s->kind == LOOP_BARRIER))
+    if (s->guards && (s->kind == LOOP_LET || s->kind == LOOP_VAR))
         return loop_wrong(c, "a condition; expected it of loops, loads, stores, updates and folds");
     switch (s->kind) {
     case LOOP_LET:
@@ -308,9 +308,6 @@ static bool statement_holds(struct loop_check *c, const struct loop_statement *s
         return loop_fold_holds(c, s);
     case LOOP_TRANSPOSE:
         return transpose_holds(c, s);
-    case LOOP_BARRIER:
-        return !(c->parallel | c->unrolled) ||
-               loop_wrong(c, "inside of a loop that threads share or that is written out");
     default:
         return true;
     }

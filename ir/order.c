@@ -1,9 +1,11 @@
 /*
- * The order in which a reduction adds: part of what it means. ir.h says which and why; here it is
- * decided, from the places of the axes and from nothing else.
+ * What a reduction does with one more element, what it starts from, and the order in which it takes
+ * them in: part of what it means. ir.h says which and why; the order is decided here from the
+ * places of the axes and from nothing else.
  */
 #include "ir/ir.h"
 
+#include <math.h>
 #include <string.h>
 
 int ir_contracted(const struct ir_node *dot, char letters[IR_RANK + 1])
@@ -44,22 +46,46 @@ static struct ir_order order_of_axes(const struct ir_graph *g, const struct ir_n
 
 struct ir_order ir_order(const struct ir_graph *g, const struct ir_node *n)
 {
-    switch (n->op) {
-    case IR_sum:
-    case IR_prod:
-    case IR_amax:
-    case IR_amin:
-    case IR_all:
-    case IR_any:
-    case IR_argmax:
-    case IR_argmin:
+    if (ir_reduces(n->op) || n->op == IR_argmax || n->op == IR_argmin)
         return order_of_axes(g, n);
-    case IR_dot:
+    if (n->op == IR_dot)
         return order_of_dot(n);
-    case IR_conv_weight:
-        return (struct ir_order){ IR_ASCENDING, 1 };
+    return (struct ir_order){ IR_ASCENDING, n->op == IR_conv_weight };
+}
+
+enum ir_op ir_step(enum ir_op reduction)
+{
+    static const enum ir_op step[IR_OPS] = {
+        [IR_sum] = IR_add,        [IR_window_sum] = IR_add, [IR_prod] = IR_mul, [IR_amax] = IR_max,
+        [IR_window_max] = IR_max, [IR_amin] = IR_min,       [IR_all] = IR_and,  [IR_any] = IR_or
+    };
+
+    return step[reduction];
+}
+
+bool ir_reduces(enum ir_op op)
+{
+    return ir_step(op) != IR_POISON && op != IR_window_sum && op != IR_window_max;
+}
+
+struct ir_neutral ir_neutral(enum ir_op step, enum ir_dtype dtype)
+{
+    const struct ir_dtype_info *info = &ir_dtypes[dtype];
+    int spare = 64 - 8 * info->bytes;
+
+    switch (step) {
+    case IR_mul:
+    case IR_and:
+        return (struct ir_neutral){ 1, 1 };
+    case IR_max:
+        return (struct ir_neutral){ -INFINITY, info->kind == 'i' ? INT64_MIN >> spare : 0 };
+    case IR_min:
+        return (struct ir_neutral){ INFINITY, info->kind == 'i' ? INT64_MAX >> spare
+                                              : info->kind == 'b'
+                                                  ? 1
+                                                  : (int64_t)(UINT64_MAX >> spare) };
     default:
-        return (struct ir_order){ IR_ASCENDING, 0 };
+        return (struct ir_neutral){ 0, 0 };
     }
 }
 

@@ -24,7 +24,7 @@ static void put_alone(struct fuse *f, int k, ir_val v)
 
     ir_grow(f->arena, g->nodes, g->count, g->room);
     g->nodes[g->count++] = v;
-    g->walks += pass_fuse_is_reduce(ir_at(f->g, v)->op);
+    g->walks += ir_reduces(ir_at(f->g, v)->op);
     f->group_of[v.id] = k;
 }
 
@@ -125,7 +125,7 @@ static bool is_operand(struct fuse *f, int k, int other)
 {
     for (int i = 0; i < f->group[k].count; i++) {
         ir_val v = f->group[k].nodes[i];
-        if (ir_pointwise(ir_at(f->g, v)->op) || pass_fuse_is_reduce(ir_at(f->g, v)->op))
+        if (ir_pointwise(ir_at(f->g, v)->op) || ir_reduces(ir_at(f->g, v)->op))
             continue;
         pass_fuse_bases(f, v);
         for (int b = 0; b < f->bases; b++)
@@ -156,7 +156,7 @@ static bool merges_in_place(struct fuse *f, int k, int other)
         const struct ir_node *n = ir_at(f->g, f->group[k].nodes[i]);
         if (ir_pointwise(n->op))
             good = pass_fuse_in_place(f, k, n, &n->shape);
-        else if (pass_fuse_is_reduce(n->op))
+        else if (ir_reduces(n->op))
             good = pass_fuse_in_place(f, k, n, &ir_at(f->g, n->args[0])->shape);
     }
     for (int i = 0; i < f->group[other].count; i++)
@@ -274,7 +274,7 @@ static bool join_window(struct fuse *f, ir_val v)
 static void place(struct fuse *f, ir_val v)
 {
     const struct ir_node *n = ir_at(f->g, v);
-    bool row = pass_fuse_is_reduce(n->op) && ir_order(f->g, n).kind == IR_LANES;
+    bool row = ir_reduces(n->op) && ir_order(f->g, n).kind == IR_LANES;
     const char *reason = f->options->fuse ? "it is not computed element by element" : NULL;
     enum fuse_class class = FUSE_MAP;
     int k;
@@ -306,7 +306,7 @@ static void place(struct fuse *f, ir_val v)
     default:
         if (row)
             class = FUSE_ROW;
-        else if (pass_fuse_is_reduce(n->op) || n->op == IR_argmax || n->op == IR_argmin)
+        else if (ir_reduces(n->op) || n->op == IR_argmax || n->op == IR_argmin)
             class = FUSE_COLUMN;
     }
     k = pass_fuse_new_group(f, class, row ? ir_at(f->g, n->args[0])->shape : n->shape, reason);

@@ -60,7 +60,6 @@ void pass_fuse_bases(struct fuse *, ir_val); /* f->base[0..f->bases): the stored
 bool pass_fuse_in_place(struct fuse *, int group, const struct ir_node *,
                         const struct ir_shape *at); /* does n, computed at the index `at`, read the
                                                        group's values where they are made? */
-bool pass_fuse_is_reduce(enum ir_op);
 
 /* fuse_order.c */
 int pass_fuse_new_group(struct fuse *, enum fuse_class, struct ir_shape domain, const char *reason);

@@ -154,9 +154,3 @@ bool pass_fuse_in_place(struct fuse *f, int group, const struct ir_node *n,
     }
     return true;
 }
-
-bool pass_fuse_is_reduce(enum ir_op op)
-{
-    return op == IR_sum || op == IR_prod || op == IR_amax || op == IR_amin || op == IR_all ||
-           op == IR_any;
-}

@@ -93,11 +93,10 @@ pass_relayout(const struct ir_graph *in,
               bool all); /* copies where convolutions meet dense arrays; all: eager */
 /* order.c: the same kernels in an order that keeps little at once */
 struct ir_program *pass_order(const struct pass_compiled *, struct ir_arena *);
-/* lower.c: each kernel as a plain loop nest */
-struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, const struct pass_options *,
-                               struct ir_error *);
-/* schedule.c: tiles, vectors, threads */
-void pass_schedule(struct loop_kernel *, const struct pass_options *);
+/* lower*.c: each kernel as a plain loop nest */
+struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, struct ir_error *);
+/* schedule*.c: tiles, vectors, threads */
+bool pass_schedule(struct loop_kernel *, const struct pass_options *, struct ir_error *);
 int64_t pass_sliver(
     int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
 /* plan.c: places in the arena, barriers */

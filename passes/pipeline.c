@@ -64,10 +64,9 @@ struct pass_compiled *pass_pipeline(const struct ir_program *program,
     c->loops->kernel =
         ir_alloc(arena, (size_t)(c->program->kernel_count + 1) * sizeof(struct loop_kernel *));
     for (int k = 0; k < c->program->kernel_count; k++) {
-        struct loop_kernel *kernel = pass_lower(c, k, options, error);
-        if (!kernel)
+        struct loop_kernel *kernel = pass_lower(c, k, error);
+        if (!kernel || !pass_schedule(kernel, options, error))
             return NULL;
-        pass_schedule(kernel, options);
         c->loops->kernel[c->loops->kernels++] = kernel;
     }
     return pass_plan(c, options, error) ? c : NULL;

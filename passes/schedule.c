@@ -15,12 +15,6 @@
 #define SHARE_FLOPS 100e3
 #define SHARE_BYTES 256e3
 
-struct work {
-    struct loop_kernel *k;
-    double flops, bytes, times;
-    int depth;
-};
-
 static double weigh(struct loop_kernel *k, const struct loop_block *b, double times)
 {
     double sum = 0;
@@ -168,17 +162,17 @@ int64_t pass_unroll_short(struct loop_kernel *k, struct loop_block *b, int64_t m
     return bodies;
 }
 
-static bool has_scatter(const struct loop_kernel *k, const struct nest *n)
+/* A store inside of a reduction goes on from what was stored before (a scatter): in its order. */
+static bool stores_in_order(const struct loop_kernel *k, const struct loop_block *b, bool ordered)
 {
-    bool loop = false;
-
-    for (int i = 0; i < n->inner->count; i++)
-        if (n->inner->at[i]->kind == LOOP_FOR) {
-            if (loop && !reduces(n->inner))
-                return true;
-            loop = true;
-        }
-    (void)k;
+    for (int i = 0; i < b->count; i++) {
+        const struct loop_statement *s = b->at[i];
+        if (ordered && s->kind == LOOP_STORE)
+            return true;
+        if (s->kind == LOOP_FOR &&
+            stores_in_order(k, &s->body, ordered || k->axis[s->axis].ordered))
+            return true;
+    }
     return false;
 }
 
@@ -296,12 +290,12 @@ static void choose(struct loop_kernel *k, const struct pass_options *options)
         struct loop_statement *s = n.inner->at[i];
         if (s->kind == LOOP_FOR && k->axis[s->axis].role == LOOP_UNROLL &&
             !k->axis[s->axis].ordered) {
-            pass_vectorise_rows(k, options, s);
+            pass_vectorise_rows(k, s);
             pass_share(k, NULL);
             return;
         }
     }
-    if (has_scatter(k, &n)) {
+    if (stores_in_order(k, n.inner, false)) {
         pass_share(k, NULL);
         return;
     }
@@ -309,14 +303,17 @@ static void choose(struct loop_kernel *k, const struct pass_options *options)
         elementwise(k);
 }
 
-void pass_schedule(struct loop_kernel *k, const struct pass_options *options)
+bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
+                   struct ir_error *error)
 {
+    (void)error;
     loop_depends(k);
     if (options->target->processors) {
         pass_schedule_cuda(k, options);
-        return;
+        return true;
     }
     choose(k, options);
     settle_guards(k, &k->body, 0);
     loop_depends(k);
+    return true;
 }

@@ -59,7 +59,6 @@ static void in_registers(struct loop_kernel *k, struct loop_statement *row)
 
 struct strips {
     struct loop_kernel *k;
-    struct loop_block *from;     /* the row's statements */
     struct loop_block *to;       /* where the strips go */
     struct loop_statement **def; /* by value: its statement in the row, NULL: from outside */
     uint32_t *now;               /* by value: its name in the walk at hand, 0: not there yet */
@@ -150,28 +149,14 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
 static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op op,
                         enum ir_dtype dtype)
 {
-    struct loop_statement s = { .kind = LOOP_LET, .op = IR_const, .dtype = dtype };
-    int bits = 8 * ir_dtypes[dtype].bytes;
-    bool sign = ir_dtypes[dtype].kind == 'i';
+    struct ir_neutral start = ir_neutral(op, dtype);
+    struct loop_statement s = { .kind = LOOP_LET,
+                                .op = IR_const,
+                                .dtype = dtype,
+                                .number = start.number,
+                                .integer = start.integer,
+                                .value = loop_value_new(k, dtype) };
 
-    switch (op) {
-    case IR_mul:
-    case IR_and:
-        s.number = 1;
-        s.integer = 1;
-        break;
-    case IR_max:
-        s.number = -__builtin_inf();
-        s.integer = sign ? INT64_MIN >> (64 - bits) : 0;
-        break;
-    case IR_min:
-        s.number = __builtin_inf();
-        s.integer = sign ? INT64_MAX >> (64 - bits) : (int64_t)(UINT64_MAX >> (64 - bits));
-        break;
-    default:
-        break;
-    }
-    s.value = loop_value_new(k, dtype);
     return loop_add(k, b, s)->value;
 }
 
@@ -337,9 +322,7 @@ static void walk_stores(struct strips *s, struct loop_statement **list, int n)
 void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row,
                     bool threads)
 {
-    struct strips s = {
-        .k = k, .from = &row->body, .axis = row->axis, .values = k->values, .threads = threads
-    };
+    struct strips s = { .k = k, .axis = row->axis, .values = k->values, .threads = threads };
     struct loop_block before = { 0 };
     struct loop_statement *pending[64];
     int waiting = 0;
@@ -404,13 +387,11 @@ void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_
     loop_depends(k);
 }
 
-void pass_vectorise_rows(struct loop_kernel *k, const struct pass_options *options,
-                         struct loop_statement *row)
+void pass_vectorise_rows(struct loop_kernel *k, struct loop_statement *row)
 {
     struct nest n = pass_nest(k);
     int64_t extent;
 
-    (void)options;
     if (k->axis[row->axis].hi <= STRIP && loop_is_const(k, k->axis[row->axis].to, &extent))
         in_registers(k, row);
     else

@@ -50,8 +50,7 @@ int64_t pass_unroll_short(struct loop_kernel *, struct loop_block *,
 /* schedule_contract.c, schedule_rows.c */
 bool pass_tile_contraction(struct loop_kernel *,
                            const struct pass_options *); /* false: it is none */
-void pass_vectorise_rows(struct loop_kernel *, const struct pass_options *,
-                         struct loop_statement *row);
+void pass_vectorise_rows(struct loop_kernel *, struct loop_statement *row);
 void pass_walk_rows(struct loop_kernel *, struct loop_block *around, struct loop_statement *row,
                     bool threads); /* 64 sums in lanes, or in threads */
 

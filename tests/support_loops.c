@@ -27,9 +27,9 @@ void support_nests(const struct ir_program *program, struct support_nests *n)
     n->kernels = c.program->kernel_count;
     n->kernel = ir_alloc(n->arena, (size_t)(n->kernels + 1) * sizeof(struct loop_kernel *));
     for (int k = 0; k < n->kernels; k++) {
-        n->kernel[k] = pass_lower(&c, k, &options, &n->refused);
+        n->kernel[k] = pass_lower(&c, k, &n->refused);
         if (n->kernel[k] && n->schedule)
-            pass_schedule(n->kernel[k], &options);
+            pass_schedule(n->kernel[k], &options, &n->refused);
     }
 }
 

@@ -1,0 +1,204 @@
+/*
+ * memory: loads and stores.
+ *
+ * Lanes that lie side by side are one vector. Others, and those of which a condition takes only
+ * some, are a loop over the lanes, which compilers know what to do with. What straight-line code
+ * has loaded already is not loaded again.
+ */
+#include "codegen.h"
+
+#include <string.h>
+
+static const char *element(struct gen *e, int buffer, loop_ix ix)
+{
+    return ir_format(e->arena, "%s[%s]", e->buffer[buffer], gen_index_text(e, ix));
+}
+
+/* buffer + index, without the + 0 */
+const char *gen_address(struct gen *e, int buffer, loop_ix ix)
+{
+    const char *at = gen_index_text(e, ix);
+
+    return strcmp(at, "0") ? ir_format(e->arena, "%s + %s", e->buffer[buffer], at)
+                           : e->buffer[buffer];
+}
+
+/* does the index advance by one from lane to lane */
+static bool contiguous(struct gen *e, loop_ix ix)
+{
+    bool linear;
+
+    return loop_coefficient(e->k, gen_instance(e, ix), e->vector, &linear) == 1 && linear;
+}
+
+void gen_load(struct gen *e, const struct loop_statement *s)
+{
+    bool vector = gen_is_vector(e, s->value), varies = gen_guard_varies(e, s);
+    enum ir_dtype dtype = s->dtype;
+    const char *type = gen_type(e, dtype, vector), *condition = NULL;
+
+    if (!varies)
+        condition = gen_condition(e, s->guard, s->guards);
+    if (condition && !strcmp(condition, "0")) {
+        const char *otherwise = gen_literal(e, dtype, s->number, (int64_t)s->number);
+        gen_call_it(e, s->value,
+                    vector ? ir_format(e->arena, "splat_%s(%s)", type, otherwise) : otherwise);
+        return;
+    }
+    if (!condition && !varies) { /* loaded before? */
+        const char *text = ir_format(e->arena, "%d %s", vector, gen_index_text(e, s->ix));
+        for (int i = e->loads; i-- > 0;)
+            if (e->loaded[i].buffer == s->buffer && !strcmp(e->loaded[i].text, text)) {
+                gen_call_it(e, s->value, e->loaded[i].name);
+                return;
+            }
+        e->loaded = gen_grown(e, e->loaded, e->loads, &e->load_room, sizeof *e->loaded);
+        const char *name = gen_new_name(e, s);
+        e->loaded[e->loads++] = (struct gen_loaded){ s->buffer, text, name };
+        if (!vector) {
+            gen_line(e, "const %s %s = %s;", type, name, element(e, s->buffer, s->ix));
+            return;
+        }
+        if (contiguous(e, s->ix)) {
+            if (dtype == IR_BOOL)
+                gen_line(e, "const i32x16 %s = load_mask_i32x16(%s);", name,
+                         gen_address(e, s->buffer, s->ix));
+            else
+                gen_line(e, "const %s %s = load_%s(%s);", type, name, type,
+                         gen_address(e, s->buffer, s->ix));
+            return;
+        }
+        gen_line(e, "%s %s;", type, name);
+        gen_begin_lanes(e);
+        gen_line(e, dtype == IR_BOOL ? "%s[" GEN_LANE "] = -%s;" : "%s[" GEN_LANE "] = %s;", name,
+                 element(e, s->buffer, s->ix));
+        gen_end_lanes(e);
+        return;
+    }
+    const char *otherwise = gen_literal(e, dtype, s->number, (int64_t)s->number);
+    const char *name = gen_new_name(e, s);
+    if (!vector) {
+        gen_line(e, "const %s %s = %s ? %s : %s;", type, name, condition,
+                 element(e, s->buffer, s->ix), otherwise);
+        return;
+    }
+    if (varies || !contiguous(e, s->ix)) {
+        gen_line(e, "%s %s;", type, name);
+        gen_begin_lanes(e);
+        condition = gen_condition(e, s->guard, s->guards);
+        gen_line(e,
+                 dtype == IR_BOOL ? "%s[" GEN_LANE "] = %s ? -%s : %s;"
+                                  : "%s[" GEN_LANE "] = %s ? %s : %s;",
+                 name, condition ? condition : "1", element(e, s->buffer, s->ix), otherwise);
+        gen_end_lanes(e);
+        return;
+    }
+    gen_line(e, "%s %s = { 0 };", type, name);
+    gen_line(e, "if (%s)", condition);
+    if (dtype == IR_BOOL)
+        gen_line(e, "    %s = load_mask_i32x16(%s);", name, gen_address(e, s->buffer, s->ix));
+    else
+        gen_line(e, "    %s = load_%s(%s);", name, type, gen_address(e, s->buffer, s->ix));
+}
+
+/* `base + lane < limit` and nothing else: the first lanes are stored. Gives how many, perhaps more
+ * than there are. */
+static const char *first_lanes(struct gen *e, const struct loop_statement *s)
+{
+    const char *count = NULL;
+
+    for (int i = 0; i < s->guards; i++) {
+        struct loop_guard g = { gen_instance(e, s->guard[i].ix),
+                                gen_instance(e, s->guard[i].limit) };
+        bool linear;
+        int64_t lo, hi, most;
+        if (loop_guard_state(e->k, &g) == 1)
+            continue;
+        loop_range(e->k, g.ix, &lo, &hi);
+        if (count || lo < 0 || loop_coefficient(e->k, g.ix, e->vector, &linear) != 1 || !linear ||
+            loop_axes_of(e->k, g.limit) >> e->vector & 1)
+            return NULL;
+        loop_ix first = loop_replace(e->k, g.ix, e->vector, loop_const(e->k, 0));
+        loop_ix left = loop_plus(e->k, g.limit, loop_scale(e->k, first, -1));
+        loop_range(e->k, left, &lo, &most);
+        count = gen_index_text(e, left);
+    }
+    return count ? count : "16";
+}
+
+void gen_store(struct gen *e, const struct loop_statement *s)
+{
+    bool vector =
+        e->vector >= 0 && (gen_is_vector(e, s->args[0]) ||
+                           (loop_axes_of(e->k, s->ix) >> e->vector & 1) || gen_guard_varies(e, s));
+    const char *type = gen_type(e, s->dtype, vector), *said = gen_comment(e, s);
+    const char *mask = s->dtype == IR_BOOL ? "mask_" : "", *count = NULL;
+
+    gen_forget_loads(e, s->buffer);
+    if (!gen_guard_varies(e, s)) {
+        const char *condition = gen_condition(e, s->guard, s->guards);
+        if (condition && !strcmp(condition, "0"))
+            return;
+        if (e->threads > 1) /* all of them have it, one stores it */
+            condition =
+                condition ? ir_format(e->arena, "thread == 0 && %s", condition) : "thread == 0";
+        if (condition) {
+            gen_line(e, "if (%s)", condition);
+            e->depth++;
+        }
+        if (!vector)
+            gen_line(e,
+                     s->dtype == IR_BOOL && gen_is_vector(e, s->args[0]) ? "%s = %s & 1;%s"
+                                                                         : "%s = %s;%s",
+                     element(e, s->buffer, s->ix), gen_name(e, s->args[0]), said);
+        else if (contiguous(e, s->ix))
+            gen_line(e, "store_%s%s(%s, %s);%s", mask, type, gen_address(e, s->buffer, s->ix),
+                     gen_operand(e, s->args[0], true), said);
+        else
+            count = "16";
+        if (condition)
+            e->depth--;
+        if (!count)
+            return;
+        if (condition)
+            e->depth++;
+    } else if (contiguous(e, s->ix) && s->dtype != IR_BOOL && (count = first_lanes(e, s))) {
+        const char *to = gen_address(e, s->buffer, s->ix),
+                   *value = gen_operand(e, s->args[0], true);
+        if (e->k->buffer[s->buffer]
+                .padded) { /* the vector that holds the last element is stored whole */
+            gen_line(e, "if (%s > 0)", count);
+            gen_line(e, "    store_%s(%s, %s);%s", type, to, value, said);
+        } else if (strspn(count, "0123456789") == strlen(count)) {
+            gen_line(e, "store_part_%s(%s, %s, %s);%s", type, to, count, value, said);
+        } else {
+            gen_line(e, "if (%s >= 16)", count);
+            gen_line(e, "    store_%s(%s, %s);%s", type, to, value, said);
+            gen_line(e, "else if (%s > 0)", count);
+            gen_line(e, "    store_part_%s(%s, %s, %s);", type, to, count, value);
+        }
+        return;
+    }
+    const char *name = gen_operand(e, s->args[0], true);
+    bool lanes = gen_is_vector(e, s->args[0]);
+    gen_begin_lanes(e);
+    const char *condition = gen_guard_varies(e, s) ? gen_condition(e, s->guard, s->guards) : NULL;
+    if (condition)
+        gen_line(e, "if (%s)", condition);
+    gen_line(e, s->dtype == IR_BOOL ? "%s%s = %s & 1;%s" : "%s%s = %s;%s", condition ? "    " : "",
+             element(e, s->buffer, s->ix),
+             lanes ? ir_format(e->arena, "%s[" GEN_LANE "]", name) : gen_name(e, s->args[0]), said);
+    gen_end_lanes(e);
+    if (!gen_guard_varies(e, s) && gen_condition(e, s->guard, s->guards))
+        e->depth--;
+}
+
+void gen_forget_loads(struct gen *e, int buffer)
+{
+    int kept = 0;
+
+    for (int i = 0; i < e->loads; i++)
+        if (e->loaded[i].buffer != buffer)
+            e->loaded[kept++] = e->loaded[i];
+    e->loads = kept;
+}

@@ -1,0 +1,182 @@
+/*
+ * lower_kernel: the loops over a kernel's results, and the stores inside them.
+ *
+ * There are three forms. A map has one index space, that of its results. A kernel of rows reduces
+ * the last axes of its index space, and its results have all axes or the leading ones; the row's
+ * axes are one flat index, which schedule_rows.c walks or keeps in registers. A scatter stores as
+ * it goes (lower_scatter.c).
+ */
+#include "lower.h"
+
+#include <string.h>
+
+/* what the loops are called: images have names of their own, and so have the weights of their
+ * convolutions */
+static const char *axis_name(const struct lower *l, const struct ir_shape *domain, int axis)
+{
+    static const char *const plain[IR_RANK] = { "i", "j", "k", "l", "m", "n", "o", "p" };
+    static const char *const image[] = { "n", "c", "h", "w" }, *const weight[] = { "co", "ci", "r",
+                                                                                   "q" };
+    const struct ir_kernel *kernel = &l->c->program->kernels[l->kernel];
+
+    if (domain->rank != 4)
+        return plain[axis];
+    return ir_at(l->g, kernel->nodes[0])->op == IR_conv_weight ? weight[axis] : image[axis];
+}
+
+static void store(struct lower *l, ir_val v, const loop_ix *index)
+{
+    const struct ir_node *n = ir_at(l->g, v);
+    ir_val to = n->op == IR_assign ? n->args[0] : v;
+    struct loop_statement s = { .kind = LOOP_STORE, .dtype = n->dtype };
+
+    s.args[0] = pass_lower_value(l, v, index);
+    if (l->failed)
+        return;
+    s.buffer = pass_lower_buffer(l, to);
+    l->k->buffer[s.buffer].written = true;
+    s.ix = pass_address(l->k, &l->c->storage[to.id], index);
+    l->at = v;
+    pass_lower_emit(l, s);
+}
+
+/* A kernel of rows has a reduction over last axes; its domain is what is reduced. */
+static bool find_row(struct lower *l, const struct ir_kernel *kernel)
+{
+    for (int i = 0; i < kernel->count; i++) {
+        const struct ir_node *n = ir_at(l->g, kernel->nodes[i]);
+        if (!ir_reduces(n->op) || ir_order(l->g, n).kind != IR_LANES)
+            continue;
+        const struct ir_shape *domain = &ir_at(l->g, n->args[0])->shape;
+        if (l->row_domain &&
+            (l->row_prefix != n->shape.rank || !ir_same_shape(domain, l->row_domain))) {
+            pass_lower_fail(l, "kernel %s reduces rows of two kinds: they cannot be one kernel",
+                            kernel->name);
+            return false;
+        }
+        l->row_domain = domain;
+        l->row_prefix = n->shape.rank;
+    }
+    return l->row_domain != NULL;
+}
+
+bool pass_lower_is_output(const struct lower *l, ir_val v)
+{
+    return l->c->storage[v.id].parts >= 0 || ir_at(l->g, v)->op == IR_assign;
+}
+
+/* nothing is computed for a value without elements */
+static bool is_empty(const struct ir_shape *s)
+{
+    for (int i = 0; i < s->rank; i++)
+        if (s->dim[i] == 0)
+            return true;
+    return false;
+}
+
+/* all values first, for a state that is assigned may be read by others; then the stores */
+static void store_all(struct lower *l, const struct ir_kernel *kernel, const loop_ix *index)
+{
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < kernel->count && !l->failed; i++) {
+            ir_val v = kernel->nodes[i];
+            l->at = v;
+            if (!pass_lower_is_output(l, v) || is_empty(&ir_at(l->g, v)->shape))
+                continue;
+            if (round == 0)
+                pass_lower_value(l, v, index);
+            else
+                store(l, v, index);
+        }
+}
+
+static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
+{
+    const struct ir_shape *domain = l->row_domain;
+    loop_ix index[IR_RANK], flat, to = loop_const(l->k, 1);
+    int axis[IR_RANK], prefix = l->row_prefix;
+    int64_t most = 1;
+
+    for (int i = 0; i < prefix; i++) {
+        axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
+        index[i] = loop_axis_ix(l->k, axis[i]);
+        pass_lower_open(l, axis[i]);
+    }
+    for (int i = prefix; i < domain->rank; i++) {
+        if (i > prefix && !ir_dim_fixed(domain->dim[i])) {
+            pass_lower_fail(l, "rows with a symbolic extent that is not their first");
+            return;
+        }
+        to = i > prefix ? loop_scale(l->k, to, domain->dim[i]) : loop_dim_ix(l->k, domain->dim[i]);
+        most *= ir_dim_max(l->g, domain->dim[i]);
+    }
+    l->row_axis = loop_axis_new(l->k, "c", to, most > 0 ? most : 1);
+    l->k->axis[l->row_axis].role = LOOP_UNROLL;
+    flat = loop_axis_ix(l->k, l->row_axis);
+    for (int i = domain->rank - 1; i >= prefix; i--) {
+        index[i] = i == prefix || domain->dim[i] == 0 ? flat : loop_mod(l->k, flat, domain->dim[i]);
+        if (i > prefix && domain->dim[i])
+            flat = loop_div(l->k, flat, domain->dim[i]);
+    }
+    pass_lower_open(l, l->row_axis);
+    store_all(l, kernel, index);
+    if (l->failed)
+        return;
+    pass_lower_close(l, l->row_axis, 0, NULL);
+    for (int i = prefix; i-- > 0;)
+        pass_lower_close(l, axis[i], 0, NULL);
+}
+
+static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
+{
+    const struct ir_shape *domain = NULL;
+    loop_ix index[IR_RANK];
+    int axis[IR_RANK];
+
+    for (int i = 0; i < kernel->count; i++)
+        if (pass_lower_is_output(l, kernel->nodes[i])) {
+            const struct ir_shape *s = &ir_at(l->g, kernel->nodes[i])->shape;
+            if (domain && !ir_same_shape(domain, s)) {
+                pass_lower_fail(l, "kernel %s has results of two shapes: they cannot be one kernel",
+                                kernel->name);
+                return;
+            }
+            domain = s;
+        }
+    if (!domain || is_empty(domain))
+        return;
+    for (int i = 0; i < domain->rank; i++) {
+        axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
+        index[i] = loop_axis_ix(l->k, axis[i]);
+        pass_lower_open(l, axis[i]);
+    }
+    store_all(l, kernel, index);
+    if (l->failed)
+        return;
+    for (int i = domain->rank; i-- > 0;)
+        pass_lower_close(l, axis[i], 0, NULL);
+}
+
+struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_error *error)
+{
+    const struct ir_kernel *of = &c->program->kernels[kernel];
+    struct lower *l = ir_alloc(c->arena, sizeof *l);
+
+    l->c = c;
+    l->g = c->program->graph;
+    l->kernel = kernel;
+    l->k = loop_kernel_new(c->arena, l->g, of->name);
+    l->row_axis = -1;
+    l->error = error;
+    pass_lower_begin(l);
+    l->at = of->nodes[0];
+    const struct ir_node *first = ir_at(l->g, of->nodes[0]);
+    if (pass_lower_table[first->op] == pass_lower_of_scatter)
+        pass_lower_scatter(l, of->nodes[0]);
+    else if (find_row(l, of))
+        lower_rows(l, of);
+    else if (!l->failed)
+        lower_domain(l, of);
+    l->k->comment = pass_lower_comment(l, of);
+    return l->failed ? NULL : l->k;
+}
