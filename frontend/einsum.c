@@ -102,9 +102,9 @@ static void multiply(struct term *term, int i, int count, const char *result, tp
     struct term next = { 0 };
     int n = 0;
 
-    strcpy(kept, result);
+    snprintf(kept, sizeof kept, "%s", result);
     for (int k = i + 2; k < count; k++)
-        strcat(kept, term[k].letter);
+        snprintf(kept + strlen(kept), sizeof kept - strlen(kept), "%s", term[k].letter);
     for (int side = 0; side < 2; side++) {
         snprintf(needed, sizeof needed, "%s%s", kept, term[i + !side].letter);
         sum_others(&term[i + side], needed, at);

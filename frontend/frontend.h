@@ -39,13 +39,18 @@ struct state {
     size_t bytes; /* row-major */
 };
 
-enum { SCOPES = 64 };
+enum { SCOPES = 64, WARNINGS = 32 };
 struct tp_graph {
     struct ir_graph *ir; /* the trace */
     struct ir_error error;
     bool told;
     void (*tell)(const char *text, void *user);
     void *tell_user;
+    void (*warn)(const char *text, void *user); /* with `heard`: NULL is nobody, else stderr */
+    void *warn_user;
+    bool heard;
+    int warnings;
+    struct ir_loc warned[WARNINGS];  /* lines that have been warned of */
     const char *file;                /* the file of the last place, copied */
     char scope[400];                 /* "h.0.attn." */
     int scopes, scope_start[SCOPES]; /* lengths: a scope's name may hold dots */
@@ -90,7 +95,9 @@ bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *
 struct ir_loc tp_place(tp_graph *g, tp_loc at);
 tp_tensor tp_fail(tp_graph *g, tp_loc at, const char *what, const char *format, ...)
     __attribute__((format(printf, 4, 5))); /* the user's mistake; gives poison */
-bool tp_tell(tp_graph *g);                 /* hands a new error on; false when there is one */
+void tp_warn(tp_graph *g, tp_loc at, const char *what, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+bool tp_tell(tp_graph *g); /* hands a new error on; false when there is one */
 tp_graph *tp_graph_of(int n, const tp_tensor *x);
 bool tp_ready(tp_graph *g, tp_loc at, const char *what, int n, const tp_tensor *x);
 tp_tensor tp_give(tp_graph *g, ir_val v); /* every operation ends here */
@@ -160,6 +167,10 @@ tp_tensor tp_maths(const char *text, int n, const tp_tensor *x, int numbers, con
     tp_maths((text), 1, (tp_tensor[]){ x },                                                        \
              (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)), (double[]){ __VA_ARGS__ }, \
              (at))
+
+/* loss.c */
+tp_tensor tp_loss_reduced(tp_tensor each, tp_reduction how, tp_loc at);
+bool tp_loss_alike(const char *what, int n, const tp_tensor *x, tp_loc at);
 
 /* nn.c: what layers share */
 struct layer {

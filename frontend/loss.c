@@ -1,96 +1,152 @@
 /*
- * loss: means over rows or elements. Two shapes that a loss compares must be equal: broadcasting
- * (32,1) against (32,) to a matrix is never meant.
+ * loss: losses of an element of the input against one of the target, a formula each, and how they
+ * become one number. Two shapes that a loss compares must be equal: broadcasting (32,1) against
+ * (32,) to a matrix is never meant.
  */
+#include <math.h>
 #include <string.h>
 
 #include "frontend/frontend.h"
 
-/*
- * The rows are the axes before the last. Forward and derivative (passes/regions.c) spell what they
- * share alike, so a row's exponentials are computed once.
- */
-tp_tensor tp_cross_entropy_at(tp_tensor logits, tp_tensor target, tp_loc at)
+tp_tensor tp_loss_reduced(tp_tensor each, tp_reduction how, tp_loc at)
 {
-    const tp_tensor x[] = { logits, target };
-    const char *what = "tp_cross_entropy";
-    tp_graph *g = logits.g;
-    const int64_t axis = 1;
-    struct ir_loc loc;
-    struct ir_shape shape;
-    struct ir_graph *ir;
-    enum ir_dtype dtype, index;
-    ir_val v[2], row, off, sum, hit, taken, zero;
-    uint32_t region;
-    bool fit;
+    const tp_reduce_args all = { .dim = TP_ALL };
 
-    if (!tp_ready(g, at, what, 2, x))
-        return POISON(g);
-    if (!target.g || tp_rank(logits) < 1 || ir_dtypes[tp_node(logits)->dtype].kind != 'f' ||
-        strchr("iu", ir_dtypes[tp_node(target)->dtype].kind) == NULL)
-        return tp_fail(g, at, what,
-                       "logits %s, targets %s; expected floats [.. classes] and class "
-                       "numbers of an integer type [..]",
-                       tp_describe(logits), target.g ? tp_describe(target) : "a number");
-    shape = tp_node(logits)->shape;
-    shape.rank--;
-    fit = ir_same_shape(&shape, &tp_node(target)->shape);
-    if (!fit)
-        return tp_fail(g, at, what,
-                       "logits %s, targets %s; expected a class number for each row of "
-                       "logits, whose last axis is the classes",
-                       tp_describe(logits), tp_describe(target));
-    ir = g->ir;
-    loc = tp_place(g, at);
-    dtype = tp_node(logits)->dtype;
-    index = tp_node(target)->dtype == IR_I64 ? IR_I64 : IR_I32;
-    shape = (struct ir_shape){ 2, { -1, shape.dim[shape.rank] } };
-    v[0] = ir_reshape(ir, tp_val(logits), shape, loc);
-    v[1] = ir_reshape(ir, tp_val(target), (struct ir_shape){ 1, { -1 } }, loc);
-    if (!v[0].id || !v[1].id)
-        return tp_give(g, (ir_val){ 0 });
-    shape = ir_at(ir, v[0])->shape;
-    region = ir_region_open(ir, "cross_entropy", NULL, 2, v, (struct ir_list){ 0 }, loc);
-    row = ir_expand_axes(ir, ir_reduce(ir, IR_amax, v[0], 1, &axis, loc), shape, 1, &axis, loc);
-    off = ir_op2(ir, IR_sub, v[0], row, loc);
-    sum = ir_reduce(ir, IR_sum, ir_op1(ir, IR_exp, off, loc), 1, &axis, loc);
-    row = ir_expand_axes(ir, ir_cast(ir, v[1], index, loc), shape, 1, &axis, loc);
-    hit = ir_op2(ir, IR_eq, ir_iota(ir, index, shape, 1, loc), row, loc);
-    zero = ir_number(ir, dtype, 0, loc);
-    taken = ir_reduce(ir, IR_sum, ir_select(ir, hit, off, zero, loc), 1, &axis, loc);
-    row = ir_op2(ir, IR_sub, ir_op1(ir, IR_log, sum, loc), taken, loc);
-    sum = ir_reduce(ir, IR_sum, row, 1, (int64_t[]){ 0 }, loc);
-    row = ir_op2(ir, IR_div, sum, ir_size(ir, shape.dim[0], dtype, loc), loc);
-    return tp_give(g, ir_region_close(ir, region, row));
+    if (!each.id || how == TP_EACH)
+        return each;
+    if (how == TP_BATCHMEAN && tp_rank(each) > 0) /* the sum over what each row's loss is */
+        return tp_binary_at("div", tp_reduce_at("sum", each, all, at),
+                            tp_give(each.g, ir_size(each.g->ir, tp_dim(each, 0),
+                                                    tp_node(each)->dtype, tp_place(each.g, at))),
+                            at);
+    return tp_reduce_at(how == TP_SUM ? "sum" : "mean", each, all, at);
 }
 
+/* Tensors of one floating type and shape; false with an error. */
+bool tp_loss_alike(const char *what, int n, const tp_tensor *x, tp_loc at)
+{
+    if (!tp_ready(tp_graph_of(n, x), at, what, n, x))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (!x[i].g || tp_node(x[i])->dtype != tp_node(x[0])->dtype ||
+            !ir_same_shape(&tp_node(x[i])->shape, &tp_node(x[0])->shape)) {
+            tp_fail(tp_graph_of(n, x), at, what,
+                    "%s against %s; expected tensors of one type and shape",
+                    x[0].g ? tp_describe(x[0]) : "a number",
+                    x[i].g ? tp_describe(x[i]) : "a number");
+            return false;
+        }
+    return tp_floating(x[0], what, at);
+}
+
+#define OPTION(name) offsetof(tp_loss_args, name)
+#define NOTHING      SIZE_MAX
 static const struct loss {
-    const char *name, *formula; /* of an element of a and of b, the target */
+    const char *name, *formula; /* of an element of a and of b, the target; c: a third tensor */
+    size_t p, q;                /* options that stand for p and q */
+    double p_default, q_default;
+    bool third;
 } losses[] = {
-    { "mse", "(a - b) * (a - b)" },
-    { "l1", "abs(a - b)" },
-    { "bce_with_logits", "max(a, 0) - a * b + log1p(exp(-abs(a)))" },
+    { "mse", "(a - b) * (a - b)", NOTHING, NOTHING, 0, 0, false },
+    { "l1", "abs(a - b)", NOTHING, NOTHING, 0, 0, false },
+    { "smooth_l1", "select(abs(a - b) < p, 0.5 * (a - b) * (a - b) / p, abs(a - b) - 0.5 * p)",
+      OPTION(beta), NOTHING, 1, 0, false },
+    { "huber", "select(abs(a - b) <= p, 0.5 * (a - b) * (a - b), p * (abs(a - b) - 0.5 * p))",
+      OPTION(delta), NOTHING, 1, 0, false },
+    { "bce", "-(b * max(log(a), -100) + (1 - b) * max(log1p(-a), -100))", NOTHING, NOTHING, 0, 0,
+      false },
+    { "bce_with_logits", "max(a, 0) - a * b + log1p(exp(-abs(a)))", NOTHING, NOTHING, 0, 0, false },
+    { "bce_with_logits weighted",
+      "(1 - b) * a + (1 + (c - 1) * b) * (log1p(exp(-abs(a))) + max(-a, 0))", NOTHING, NOTHING, 0,
+      0, true },
+    { "kl_div", "select(b > 0, b * log(select(b > 0, b, 1)), 0) - b * a", NOTHING, NOTHING, 0, 0,
+      false },
+    { "kl_div log_target", "exp(b) * (b - a)", NOTHING, NOTHING, 0, 0, false },
+    { "poisson_nll", "exp(a) - b * a", NOTHING, NOTHING, 0, 0, false },
+    { "poisson_nll rate", "a - b * log(a + p)", OPTION(eps), NOTHING, 1e-8, 0, false },
+    { "gaussian_nll",
+      "0.5 * (log(c + stop_gradient(max(c, p) - c)) + "
+      "(a - b) * (a - b) / (c + stop_gradient(max(c, p) - c)))",
+      OPTION(eps), NOTHING, 1e-6, 0, true },
+    { "hinge", "max(1 - a * b, 0)", NOTHING, NOTHING, 0, 0, false },
+    { "hinge_embedding", "select(b == -1, 0, a) + select(b == 1, 0, max(p - a, 0))", OPTION(margin),
+      NOTHING, 1, 0, false },
+    { "soft_margin", "max(-(a * b), 0) + log1p(exp(-abs(a * b)))", NOTHING, NOTHING, 0, 0, false },
+    { "margin_ranking", "max(p - c * (a - b), 0)", OPTION(margin), NOTHING, 0, 0, true },
+    /* 1 - the probability of the target, by tanh, whose slope is finite everywhere */
+    { "focal",
+      "(p * b + (1 - p) * (1 - b)) * pow(0.5 + (0.5 - b) * tanh(0.5 * a), q) * "
+      "(max(a, 0) - a * b + log1p(exp(-abs(a))))",
+      OPTION(alpha), OPTION(gamma), 0.25, 2, false },
 };
 
-tp_tensor tp_loss_at(const char *name, tp_tensor a, tp_tensor b, tp_loc at)
+static const struct loss *find(const char *name)
 {
-    const tp_tensor x[] = { a, b };
-    tp_graph *g = tp_graph_of(2, x);
-    ir_val letter[26] = { 0 };
-    tp_tensor each;
-
-    if (!tp_ready(g, at, name, 2, x))
-        return POISON(g);
-    if (!a.g || !b.g || tp_node(a)->dtype != tp_node(b)->dtype ||
-        !ir_same_shape(&tp_node(a)->shape, &tp_node(b)->shape))
-        return tp_fail(g, at, name, "%s against %s; expected tensors of one type and shape",
-                       a.g ? tp_describe(a) : "a number", b.g ? tp_describe(b) : "a number");
-    letter[0] = tp_val(a);
-    letter[1] = tp_val(b);
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
-        if (strcmp(losses[i].name, name) == 0) {
-            each = tp_give(g, ir_formula(g->ir, losses[i].formula, letter, tp_place(g, at)));
-            return tp_reduce_at("mean", each, (tp_reduce_args){ .dim = TP_ALL }, at);
-        }
-    return tp_fail(g, at, name, "there is no such loss");
+        if (strcmp(losses[i].name, name) == 0)
+            return &losses[i];
+    return NULL;
+}
+
+static double option(const tp_loss_args *a, size_t offset, double otherwise)
+{
+    const double given = offset == NOTHING ? 0 : *(const double *)((const char *)a + offset);
+
+    return given == 0 && !signbit(given) ? otherwise : given;
+}
+
+/* The row that options ask for: `name`, or that with another form of the loss. */
+static const struct loss *choose(const char *name, const tp_loss_args *a)
+{
+    if (a->pos_weight.g && strcmp(name, "bce_with_logits") == 0)
+        return find("bce_with_logits weighted");
+    if (a->log_target && strcmp(name, "kl_div") == 0)
+        return find("kl_div log_target");
+    if (a->rate && strcmp(name, "poisson_nll") == 0)
+        return find("poisson_nll rate");
+    if (strcmp(name, "smooth_l1") == 0 && a->beta == 0 && signbit(a->beta))
+        return find("l1");
+    return find(name);
+}
+
+/* What does not depend on the input, where all of the likelihood is asked for. */
+static tp_tensor constant_part(const char *name, tp_tensor target, tp_loc at)
+{
+    if (strcmp(name, "gaussian_nll") == 0)
+        return tp_full_like_at(target, 0.91893853320467274178, at); /* log(2 pi) / 2 */
+    return tp_maths1("select(a > 1, a * log(a) - a + 0.5 * log(p * a), 0)", target, at,
+                     6.28318530717958647693);
+}
+
+tp_tensor tp_loss_at(const char *name, tp_tensor x, tp_loss_args a, tp_loc at)
+{
+    const struct loss *row = choose(name, &a);
+    tp_tensor t[3] = { x, a.target, { .g = NULL } }, each;
+    double p[2];
+
+    if (!tp_ready(tp_graph_of(2, t), at, name, 2, t))
+        return POISON(tp_graph_of(2, t));
+    if (!row)
+        return tp_fail(tp_graph_of(2, t), at, name, "there is no such loss");
+    if (!tp_loss_alike(name, 2, t, at))
+        return POISON(tp_graph_of(2, t));
+    if (row->third) {
+        t[2] = a.pos_weight.g ? a.pos_weight : a.third;
+        if (!tp_ready(x.g, at, name, 3, t))
+            return POISON(x.g);
+        if (!t[2].g)
+            return tp_fail(x.g, at, name, "its third tensor is a number; expected one like %s",
+                           tp_describe(x));
+        if (!a.pos_weight.g && tp_rank(t[2]) != tp_rank(x))
+            return tp_fail(x.g, at, name, "%s with %s; expected tensors of one rank",
+                           tp_describe(x), tp_describe(t[2]));
+    }
+    p[0] = option(&a, row->p, row->p_default);
+    p[1] = option(&a, row->q, row->q_default);
+    each = tp_maths(row->formula, row->third ? 3 : 2, t, 2, p, at);
+    if (a.full)
+        each = tp_binary_at("add", each, constant_part(name, a.target, at), at);
+    if (a.weight.g)
+        each = tp_binary_at("mul", each, a.weight, at);
+    return tp_loss_reduced(each, a.reduction, at);
 }

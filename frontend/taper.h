@@ -118,6 +118,10 @@ TP_API int tp_status(const tp_graph *g);
 /* tell is called at once, inside the operation that went wrong */
 TP_API void tp_on_error(tp_graph *g, void (*tell)(const char *text, void *user), void *user);
 
+/* What is allowed and hardly meant, with both lines: [n 1] against [n], which broadcasts to [n n].
+ * Once a line; on stderr until this says where, NULL: nowhere. */
+TP_API void tp_on_warning(tp_graph *g, void (*tell)(const char *text, void *user), void *user);
+
 /* Prefixes the names inside: tp_scope(g, "h.%d", i) x = block(x); Never leave it by break. */
 #define tp_scope(g, ...) \
     for (int tp_in_ = (tp_push((g), __VA_ARGS__), 1); tp_in_; tp_in_ = (tp_pop(g), 0))
@@ -654,16 +658,97 @@ TP_API tp_tensor tp_layer_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
 TP_API tp_tensor tp_dropout_at(tp_tensor x, double p, tp_loc at);
 TP_API tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at);
 
-/* ---- losses: means over all elements, or over all rows --------------------------------------- */
+/* ---- losses ---------------------------------------------------------------------------------- */
+/*
+ * Input and target have one type and one shape; anything else is refused. Options by name after the
+ * target, defaults as PyTorch's; .reduction gives the mean (over elements, or over rows where a row
+ * is compared), the sum, each by itself, or the sum over the first extent. .weight multiplies.
+ */
+#define TP_ZERO (-0.0) /* a zero that is meant, where 0 would be the default */
+typedef enum tp_reduction { TP_MEAN, TP_SUM, TP_EACH, TP_BATCHMEAN } tp_reduction;
 
-/* Classes are on the last axis of the logits; targets are their numbers. */
-#define tp_cross_entropy(logits, target) tp_cross_entropy_at((logits), (target), TP_HERE)
-#define tp_mse(a, b)                     tp_loss_at("mse", (a), (b), TP_HERE)
-#define tp_l1(a, b)                      tp_loss_at("l1", (a), (b), TP_HERE)
-#define tp_bce_with_logits(logits, target) \
-    tp_loss_at("bce_with_logits", (logits), (target), TP_HERE)
-TP_API tp_tensor tp_cross_entropy_at(tp_tensor logits, tp_tensor target, tp_loc at);
-TP_API tp_tensor tp_loss_at(const char *name, tp_tensor a, tp_tensor b, tp_loc at);
+typedef struct tp_loss_args {
+    tp_tensor target, third; /* third: gaussian_nll's variance, margin_ranking's sign */
+    tp_reduction reduction;
+    tp_tensor weight;
+    tp_tensor pos_weight;               /* bce_with_logits: of the positive ones */
+    double beta, delta, margin, eps, p; /* in the lists below */
+    double alpha, gamma;                /* focal: 0.25, 2 */
+    bool full, log_target, rate, swap;
+} tp_loss_args;
+#define tp_loss(name, x, ...) \
+    tp_loss_at((name), (x), (tp_loss_args){ .target = __VA_ARGS__ }, TP_HERE)
+
+#define tp_mse(x, ...)       tp_loss("mse", x, __VA_ARGS__)
+#define tp_l1(x, ...)        tp_loss("l1", x, __VA_ARGS__)
+#define tp_smooth_l1(x, ...) tp_loss("smooth_l1", x, __VA_ARGS__) /* .beta 1 */
+#define tp_huber(x, ...)     tp_loss("huber", x, __VA_ARGS__)     /* .delta 1 */
+/* x are probabilities; logarithms are not below -100 */
+#define tp_bce(x, ...)             tp_loss("bce", x, __VA_ARGS__)
+#define tp_bce_with_logits(x, ...) tp_loss("bce_with_logits", x, __VA_ARGS__)
+/* x are log-probabilities, the target probabilities, or logarithms too: .log_target = true */
+#define tp_kl_div(x, ...) tp_loss("kl_div", x, __VA_ARGS__)
+/* x is the logarithm of the rate, or the rate: .rate = true (+ .eps 1e-8); .full: with Stirling's
+ * approximation of the rest */
+#define tp_poisson_nll(x, ...) tp_loss("poisson_nll", x, __VA_ARGS__)
+/* variance not below .eps, 1e-6; .full: with the constant (Nix, Weigend 1994) */
+#define tp_gaussian_nll(x, target_, ...) /* tp_gaussian_nll(x, target, variance, ..) */          \
+    tp_loss_at("gaussian_nll", (x), (tp_loss_args){ .target = (target_), .third = __VA_ARGS__ }, \
+               TP_HERE)
+/* Targets 1 and -1: max(0, 1 - x t); hinge_embedding: x, or max(0, .margin - x), 1 */
+#define tp_hinge(x, ...)           tp_loss("hinge", x, __VA_ARGS__)
+#define tp_hinge_embedding(x, ...) tp_loss("hinge_embedding", x, __VA_ARGS__)
+#define tp_soft_margin(x, ...)     tp_loss("soft_margin", x, __VA_ARGS__)
+/* max(0, -sign (a - b) + .margin), 0 */
+#define tp_margin_ranking(a, b, ...) /* tp_margin_ranking(a, b, sign, ..) */                 \
+    tp_loss_at("margin_ranking", (a), (tp_loss_args){ .target = (b), .third = __VA_ARGS__ }, \
+               TP_HERE)
+/* of logits (arXiv:1708.02002) */
+#define tp_focal(x, ...) tp_loss("focal", x, __VA_ARGS__)
+/* of probabilities [n ..], .eps 1 added above and below (arXiv:1606.04797) */
+#define tp_dice(x, ...) tp_dice_at((x), (tp_loss_args){ .target = __VA_ARGS__ }, TP_HERE)
+/* Rows a and b [n d], sign [n]: 1 - cos, or max(0, cos - .margin), 0 */
+#define tp_cosine_embedding(a, b, ...) \
+    tp_cosine_embedding_at((a), (b), (tp_loss_args){ .target = __VA_ARGS__ }, TP_HERE)
+/* Rows: max(0, d(anchor, positive) - d(anchor, negative) + .margin), 1; .p 2, .eps 1e-6, .swap */
+#define tp_triplet_margin(anchor, positive, ...) \
+    tp_triplet_margin_at((anchor), (positive), (tp_loss_args){ .target = __VA_ARGS__ }, TP_HERE)
+/* x [.. classes], target [..] numbers; .p 1 or 2, .margin 1, .weight [classes] */
+#define tp_multi_margin(x, ...) \
+    tp_multi_margin_at((x), (tp_loss_args){ .target = __VA_ARGS__ }, TP_HERE)
+/* Along an axis: the cosine (PyTorch's eps 1e-8); of the last: the p-norm of a - b + 1e-6 */
+#define tp_cosine_similarity(a, b, axis) tp_cosine_similarity_at((a), (b), (axis), 1e-8, TP_HERE)
+#define tp_pairwise_distance(a, b, p)    tp_pairwise_distance_at((a), (b), (p), 1e-6, TP_HERE)
+
+/*
+ * Classes are on the last axis of the logits, or on .axis (PyTorch's is 1); targets are their
+ * numbers, [..] of an integer type, or probabilities like the logits. .smoothing
+ * (arXiv:1512.00567); .weight [classes], the mean then divides by the sum of the used ones; rows
+ * whose target is .ignore_index count nowhere (PyTorch's default of -100 must be said; class 0 is
+ * TP_ZERO). nll takes log-probabilities.
+ */
+typedef struct tp_class_args {
+    tp_tensor target;
+    tp_reduction reduction;
+    tp_tensor weight;
+    double smoothing, ignore_index;
+    int axis;
+} tp_class_args;
+#define tp_cross_entropy(logits, ...)                                                        \
+    tp_class_loss_at("tp_cross_entropy", (logits), (tp_class_args){ .target = __VA_ARGS__ }, \
+                     TP_HERE)
+#define tp_nll(logs, ...) \
+    tp_class_loss_at("tp_nll", (logs), (tp_class_args){ .target = __VA_ARGS__ }, TP_HERE)
+
+TP_API tp_tensor tp_loss_at(const char *name, tp_tensor x, tp_loss_args args, tp_loc at);
+TP_API tp_tensor tp_class_loss_at(const char *what, tp_tensor x, tp_class_args args, tp_loc at);
+TP_API tp_tensor tp_dice_at(tp_tensor x, tp_loss_args args, tp_loc at);
+TP_API tp_tensor tp_cosine_embedding_at(tp_tensor a, tp_tensor b, tp_loss_args args, tp_loc at);
+TP_API tp_tensor tp_triplet_margin_at(tp_tensor anchor, tp_tensor positive, tp_loss_args args,
+                                      tp_loc at); /* .target: the negative */
+TP_API tp_tensor tp_multi_margin_at(tp_tensor x, tp_loss_args args, tp_loc at);
+TP_API tp_tensor tp_cosine_similarity_at(tp_tensor a, tp_tensor b, int axis, double eps, tp_loc at);
+TP_API tp_tensor tp_pairwise_distance_at(tp_tensor a, tp_tensor b, double p, double eps, tp_loc at);
 
 /* ---- derivatives and effects ----------------------------------------------------------------- */
 

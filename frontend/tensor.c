@@ -66,6 +66,26 @@ static bool agree(tp_graph *g, const char *what, tp_tensor a, tp_tensor b, ir_va
     return out[0].id && out[1].id;
 }
 
+/* [n 1] with [n] makes [n n]: every row with every row, which is a mistake nearly always. */
+static void beware(const char *what, tp_tensor a, tp_tensor b, tp_loc at)
+{
+    const tp_tensor wide = tp_rank(a) > tp_rank(b) ? a : b, flat = tp_rank(a) > tp_rank(b) ? b : a;
+    const struct ir_shape *w, *f;
+
+    if (!a.g || !b.g || tp_rank(flat) < 1 || tp_rank(wide) != tp_rank(flat) + 1)
+        return;
+    w = &tp_node(wide)->shape;
+    f = &tp_node(flat)->shape;
+    if (w->dim[f->rank] != 1 || f->dim[f->rank - 1] == 1 ||
+        memcmp(w->dim, f->dim, (size_t)f->rank * sizeof *f->dim) != 0)
+        return;
+    tp_warn(a.g, at, what,
+            "%s (%s:%d) and %s (%s:%d) broadcast to every row with every row; tp_squeeze() or "
+            "tp_expand() says what is meant",
+            tp_describe(a), tp_node(a)->loc.file, tp_node(a)->loc.line, tp_describe(b),
+            tp_node(b)->loc.file, tp_node(b)->loc.line);
+}
+
 tp_tensor tp_unary_at(const char *op, tp_tensor x, tp_loc at)
 {
     tp_graph *g = x.g;
@@ -91,6 +111,7 @@ tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc at)
         return tp_fail(g, at, op, "there is no such elementwise operation of two tensors");
     if (!agree(g, op, a, b, v, at))
         return POISON(g);
+    beware(op, a, b, at);
     return tp_give(g, ir_op2(g->ir, row, v[0], v[1], tp_place(g, at)));
 }
 

@@ -95,6 +95,36 @@ void tp_on_error(tp_graph *g, void (*tell)(const char *text, void *user), void *
     tp_tell(g);
 }
 
+void tp_on_warning(tp_graph *g, void (*tell)(const char *text, void *user), void *user)
+{
+    g->warn = tell;
+    g->warn_user = user;
+    g->heard = true;
+}
+
+void tp_warn(tp_graph *g, tp_loc at, const char *what, const char *format, ...)
+{
+    const struct ir_loc loc = tp_place(g, at);
+    struct ir_error line = { 0 };
+    char text[sizeof line.text];
+    va_list list;
+
+    for (int i = 0; i < g->warnings; i++)
+        if (g->warned[i].line == loc.line && strcmp(g->warned[i].file, loc.file) == 0)
+            return;
+    if (g->warnings == WARNINGS) /* who has not read so many reads no more */
+        return;
+    g->warned[g->warnings++] = loc;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    ir_error(&line, IR_REFUSED, "%.80s:%d: %s: %s", loc.file, loc.line, what, text);
+    if (!g->heard)
+        fprintf(stderr, "taper: warning: %s\n", line.text);
+    else if (g->warn)
+        g->warn(line.text, g->warn_user);
+}
+
 tp_graph *tp_graph_of(int n, const tp_tensor *x)
 {
     for (int i = 0; i < n; i++)
