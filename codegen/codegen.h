@@ -23,6 +23,7 @@ struct gen_unit { /* a program of a text that may hold several */
 /* what differs between the languages */
 struct gen_target {
     enum gen_language language;
+    const char *begin;   /* what stands before the maths */
     const char *barrier; /* all threads of a kernel meet */
     const char
         *offered; /* declarations of what the language's run time offers, before the kernels */
@@ -118,6 +119,7 @@ bool gen_guard_varies(struct gen *, const struct loop_statement *); /* from lane
 /* expression.c */
 const char *gen_type(const struct gen *, enum ir_dtype,
                      bool vector); /* f32x16, i32x16 for masks, ... */
+const char *gen_wraps(enum ir_dtype); /* in which sums are taken; NULL: their own */
 const char *gen_literal(struct gen *, enum ir_dtype, double number, int64_t integer);
 const char *gen_expression(struct gen *, const struct loop_statement *,
                            bool vector); /* NULL: lane by lane only */
@@ -141,5 +143,8 @@ void gen_fold(struct gen *, const struct loop_statement *);
 /* nest.c, step.c */
 void gen_block(struct gen *, const struct loop_block *);
 void gen_open_axis(struct gen *, int axis);
+
+/* unused.c: numbers that spelled statements name and then do not need */
+void gen_drop_unused(struct ir_text *statements, struct ir_arena *);
 
 #endif

@@ -68,6 +68,13 @@ static enum ir_dtype type_of(const struct gen *e, const struct loop_statement *s
     return s->args[0] ? e->k->value[s->args[0]].dtype : s->dtype;
 }
 
+/* signed numbers wrap, for which C has no word: the type in which their sums are taken; NULL: their
+ * own */
+const char *gen_wraps(enum ir_dtype dtype)
+{
+    return dtype == IR_I32 ? "u32" : dtype == IR_I64 ? "u64" : NULL;
+}
+
 /* spells the C column of ops.def for lanes or a single number */
 static const char *pointwise(struct gen *e, const struct loop_statement *s, bool vector)
 {
@@ -76,8 +83,15 @@ static const char *pointwise(struct gen *e, const struct loop_statement *s, bool
     const char *text = ir_ops[s->op].text;
     struct ir_text out = { 0 };
 
-    for (int i = 0; i < 3 && s->args[i]; i++)
+    const bool sums = !strchr(text, '(') && strpbrk(text, "+-*"); /* of no function's arguments */
+    const char *whole = sums ? gen_wraps(dtype) : NULL;
+    const char *lanes = vector && !e->lane ? "x16" : "";
+
+    for (int i = 0; i < 3 && s->args[i]; i++) {
         name[i] = gen_operand(e, s->args[i], vector);
+        if (whole)
+            name[i] = ir_format(e->arena, "(%s%s)%s", whole, lanes, name[i]);
+    }
     for (const char *c = text; *c;) {
         if (isupper((unsigned char)*c)) {
             size_t n = strspn(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
@@ -106,7 +120,8 @@ static const char *pointwise(struct gen *e, const struct loop_statement *s, bool
             ir_put(&out, "%c", *c++);
         }
     }
-    kept = ir_format(e->arena, "%s", out.data);
+    kept = whole ? ir_format(e->arena, "(%s)(%s)", type, out.data)
+                 : ir_format(e->arena, "%s", out.data);
     ir_text_free(&out);
     if (s->dtype == IR_BOOL && vector && !e->lane && dtype != IR_BOOL &&
         ir_dtypes[dtype].bytes != 4)

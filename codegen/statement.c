@@ -90,7 +90,11 @@ static const char *updated(struct gen *e, const struct loop_statement *s, bool v
         const char *sum = gen_name(e, s->args[0]);
         if (ir_dtypes[dtype].kind == 'f')
             return ir_format(e->arena, "fma_%s(%s, %s, %s)", type, a, b, sum);
-        return ir_format(e->arena, "%s + %s * %s", sum, a, b);
+        const char *whole = gen_wraps(dtype), *lanes = vector && !e->lane ? "x16" : "";
+        if (!whole)
+            return ir_format(e->arena, "%s + %s * %s", sum, a, b);
+        return ir_format(e->arena, "(%s)((%s%s)%s + (%s%s)%s * (%s%s)%s)", type, whole, lanes, sum,
+                         whole, lanes, a, whole, lanes, b);
     }
     struct loop_statement step = {
         .kind = LOOP_LET, .op = s->op, .dtype = dtype, .args = { s->args[0], s->args[1] }

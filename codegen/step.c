@@ -87,6 +87,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
     e.out = &body;
     gen_block(&e, &k->body);
     ir_put(&body, "%s", "");
+    gen_drop_unused(&body, p->arena);
     e.out = out;
     e.body = body.data;
     target->open(&e, p);
@@ -161,6 +162,7 @@ static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct
 static bool put_all(struct ir_text *out, const struct ir_text *body,
                     const struct gen_target *target, struct ir_error *error)
 {
+    ir_put(out, "%s", target->begin);
     if (!put_maths(out, body->data, target->language))
         return ir_error(error, IR_FAILED, "no memory for the program's text");
     ir_put(out, "%s", target->offered);

@@ -70,6 +70,7 @@ static void put_launches(struct ir_text *out, const struct gen_unit *u)
 
 const struct gen_target gen_target_cuda = {
     .language = GEN_CUDA,
+    .begin = "",
     .barrier = "__syncthreads()",
     .offered = "\n",
     .called = "kernels take the arena, the states",

@@ -59,13 +59,14 @@ struct tp_graph {
     struct run_memory memory; /* the states' */
     size_t memory_used;
     struct tp_program *programs;
-    uint64_t serials;    /* of programs */
-    uint64_t streams;    /* of random bits that were handed out */
-    uint64_t tape;       /* how often an update has let names be used again */
-    struct eager *eager; /* NULL: operations only record */
-    bool no_engine;      /* programs are made to be looked at */
-    bool unfused;        /* programs of a kernel an operation */
-    bool profiled;       /* programs can be run kernel by kernel */
+    uint64_t serials;               /* of programs */
+    uint64_t streams;               /* of random bits that were handed out */
+    uint64_t tape;                  /* how often an update has let names be used again */
+    struct eager *eager;            /* NULL: operations only record */
+    const struct ir_target *target; /* the machine that programs are for; NULL: this one */
+    bool no_engine;                 /* programs are made to be looked at */
+    bool unfused;                   /* programs of a kernel an operation */
+    bool profiled;                  /* programs can be run kernel by kernel */
 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name);

@@ -107,7 +107,7 @@ struct ir_program tp_simple_program(const struct ir_program *program)
 struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
                                          struct ir_arena *arena)
 {
-    struct pass_options options = { .target = ir_target_by_name("native"),
+    struct pass_options options = { .target = g->target ? g->target : ir_target_by_name("native"),
                                     .fuse = !g->unfused,
                                     .threads = tp_thread_count(threads) };
 

@@ -38,7 +38,7 @@ int command_options(int argc, char **argv, const struct usage *usage, struct ir_
 
 /* session.c: a model with its data, ready to train: from its name or from a .tp file. */
 struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */
-    const char *data, *optimiser, *schedule, *set, *rows, *freeze;
+    const char *data, *optimiser, *schedule, *set, *rows, *freeze, *target;
     int64_t batch, epochs, hidden, points, threads, seed;
     double rate, momentum, weight_decay, noise, clip;
     bool unfused, profiled; /* as in tp_graph */
@@ -62,6 +62,7 @@ void command_session_free(struct session *s);
 struct model;
 void command_fill_in(struct settings *s, const struct model *recipe); /* what was not asked for */
 bool command_open_data(struct session *s);
+bool command_target(struct session *s); /* of its settings, for its graph */
 bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_schedule *rate);
 bool command_compile(struct session *s); /* its values to step and eval */
 

@@ -246,6 +246,8 @@ bool command_from_file(struct session *s, bool run)
     s->graph = tp_graph_new((step ? step : s->module->program[0])->graph->seed);
     if (!s->graph)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
+    if (!command_target(s))
+        return false;
     s->graph->no_engine = !run;
     s->graph->unfused = s->settings.unfused;
     s->graph->profiled = s->settings.profiled;

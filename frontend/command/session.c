@@ -167,6 +167,19 @@ static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_
     return true;
 }
 
+bool command_target(struct session *s)
+{
+    const char *name = s->settings.target ? s->settings.target : "native";
+
+    s->graph->target = ir_target_by_name(name);
+    if (s->graph->target && s->graph->target->processors == 0)
+        return true;
+    return ir_error(&s->error, IR_REFUSED,
+                    "--target \"%.40s\": expected generic, x86-64-v3, x86-64-v4, armv8, cortex-m "
+                    "or native",
+                    name);
+}
+
 static bool trace(struct session *s, const struct model *m, bool run)
 {
     const struct data_set *set = tp_loader_set(s->train);
@@ -182,6 +195,8 @@ static bool trace(struct session *s, const struct model *m, bool run)
     if (!s->graph || !s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     s->graph->no_engine = !run;
+    if (!command_target(s))
+        return false;
     s->graph->unfused = s->settings.unfused;
     s->graph->profiled = s->settings.profiled;
     batch = tp_symbol(s->graph, "batch", 1, most > most_test ? most : most_test);

@@ -17,6 +17,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
         { "--program", 's', &of, "NAME", "step or eval; both, but of C the step" },
         { "--kernel", 's', &kernel, "NAME", "one kernel only" },
         { "--format", 's', &format, "F", "text or dot (Graphviz)" },
+        { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
         { "--batch", 'i', &set.batch, "N", "rows a step" },
         { "--hidden", 'i', &set.hidden, "N", "width of the hidden layers" },
         { "--opt", 's', &set.optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },
