@@ -91,8 +91,8 @@ static bool fit(const char *what, tp_tensor x, const tp_class_args *a, struct ro
         memcmp(tp_shape_of(a->target).dim, want.dim, (size_t)want.rank * sizeof *want.dim) != 0 ||
         (!r->numbered && tp_node(a->target)->dtype != tp_node(x)->dtype)) {
         tp_fail(x.g, at, what,
-                "logits %s, targets %s; expected a class number of an integer type for each row of "
-                "logits, whose axis %d is the classes, or probabilities like the logits",
+                "logits %s, targets %s; expected class numbers of an integer type without axis %d, "
+                "the classes, or probabilities like the logits",
                 tp_describe(x), tp_describe(a->target), (int)axis);
         return false;
     }

@@ -72,7 +72,8 @@ static void beware(const char *what, tp_tensor a, tp_tensor b, tp_loc at)
     const tp_tensor wide = tp_rank(a) > tp_rank(b) ? a : b, flat = tp_rank(a) > tp_rank(b) ? b : a;
     const struct ir_shape *w, *f;
 
-    if (!a.g || !b.g || tp_rank(flat) < 1 || tp_rank(wide) != tp_rank(flat) + 1)
+    if (!a.g || !b.g || !is_real(tp_node(a)->dtype) || tp_rank(flat) < 1 ||
+        tp_rank(wide) != tp_rank(flat) + 1)
         return;
     w = &tp_node(wide)->shape;
     f = &tp_node(flat)->shape;

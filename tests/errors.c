@@ -72,7 +72,7 @@ WRONG(matmul_of_unequal_inner_extents, "model.c:31: tp_matmul: a = x f32[batch 7
 #line 31 "model.c"
 WRONG(loss_of_unequal_shapes, "model.c:31: mse: f32[batch 1] against x f32[batch 784]; expected tensors of one type and shape", tp_mse(tp_sum(x, 1, .keepdim = true), x))
 #line 31 "model.c"
-WRONG(targets_of_another_shape, "model.c:31: tp_cross_entropy: logits x f32[batch 784], targets f32[batch]; expected floats [.. classes] and class numbers of an integer type [..]", tp_cross_entropy(x, tp_sum(x, 1)))
+WRONG(targets_of_another_shape, "model.c:31: tp_cross_entropy: logits x f32[batch 784], targets f32[batch]; expected class numbers of an integer type without axis 1, the classes, or probabilities like the logits", tp_cross_entropy(x, tp_sum(x, 1)))
 #line 31 "model.c"
 WRONG(loss_that_is_no_scalar, "model.c:31: tp_compile_train: the loss is fc1 f32[batch 10]; expected a scalar of a floating type, as tp_mean gives", tp_compile_train(tp_linear(x, "fc1", 10), .lr = tp_const(1)))
 #line 31 "model.c"

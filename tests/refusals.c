@@ -44,7 +44,7 @@
     ROW(tp_mse(x, y), "x f32[4] against y f32[2 3]; expected tensors of one type and shape")     \
     ROW(tp_huber(d, x), "d f64[3] against x f32[4]")                                             \
     ROW(tp_gaussian_nll(x, x, y), "expected tensors of one rank")                                \
-    ROW(tp_cross_entropy(y, x), "expected a class number of an integer type")                    \
+    ROW(tp_cross_entropy(y, x), "expected class numbers of an integer type")                     \
     ROW(tp_cross_entropy(y, i), "logits y f32[2 3], targets i i32[4]")                           \
     ROW(tp_cross_entropy(y, y, .smoothing = 2), "smoothing 2; expected")                         \
     ROW(tp_cross_entropy(y, y, .weight = x), "weight x f32[4] for y f32[2 3]; expected one for") \

@@ -240,6 +240,7 @@ static void answer_operator(const struct golden_case *c, bool interpret, struct 
 
     if (!w.g)
         ir_bug("golden: no memory for a graph");
+    tp_on_warning(w.g, NULL, NULL);
     if (c->ins > GOLDEN_INPUTS || c->cts > GOLDEN_OUTPUTS) {
         golden_cannot(&w, "more than %d inputs", GOLDEN_INPUTS);
     } else {
