@@ -24,10 +24,24 @@
 
 enum { SIZES = 4, WIDTH = 16 };
 static const uint32_t sizes[SIZES] = { 100, 1000, 10000, 100000 };
-enum stage { BUILD, GRAD, PRINT, PARSE, SIMPLE, FUSE, LAYOUT, LOWER, SCHEDULE, PLAN, TEXT, STAGES };
-static const char *const stages[STAGES] = { "build",    "grad", "print",  "parse",
-                                            "simple",   "fuse", "layout", "lower",
-                                            "schedule", "plan", "c" };
+enum stage {
+    BUILD,
+    GRAD,
+    PRINT,
+    PARSE,
+    SIMPLE,
+    FUSE,
+    LAYOUT,
+    ORDER,
+    LOWER,
+    SCHEDULE,
+    PLAN,
+    TEXT,
+    STAGES
+};
+static const char *const stages[STAGES] = { "build",  "grad",     "print",  "parse",
+                                            "simple", "fuse",     "layout", "order",
+                                            "lower",  "schedule", "plan",   "c" };
 
 static const struct ir_loc here = { "graphs.c", 1 };
 
@@ -122,6 +136,15 @@ static double lap(double *since)
     return took;
 }
 
+static void number_kernels(struct pass_compiled *c)
+{
+    for (uint32_t v = 0; v < c->program->graph->count; v++)
+        c->kernel_of[v] = -1;
+    for (int k = 0; k < c->program->kernel_count; k++)
+        for (int i = 0; i < c->program->kernels[k].count; i++)
+            c->kernel_of[c->program->kernels[k].nodes[i].id] = k;
+}
+
 /* What pass_pipeline does, with a clock between. Gives the number of kernels. */
 static int measure(const struct kind *kind, uint32_t nodes, double *seconds, uint32_t *simple)
 {
@@ -151,14 +174,13 @@ static int measure(const struct kind *kind, uint32_t nodes, double *seconds, uin
     c->arena = arena;
     c->program = pass_fuse(g, &options, arena);
     c->kernel_of = ir_alloc(arena, g->count * sizeof *c->kernel_of);
-    for (uint32_t v = 0; v < g->count; v++)
-        c->kernel_of[v] = -1;
-    for (int k = 0; k < c->program->kernel_count; k++)
-        for (int i = 0; i < c->program->kernels[k].count; i++)
-            c->kernel_of[c->program->kernels[k].nodes[i].id] = k;
+    number_kernels(c);
     seconds[FUSE] = lap(&since);
     pass_layout(c, &options);
     seconds[LAYOUT] = lap(&since);
+    c->program = pass_order(c, arena);
+    number_kernels(c);
+    seconds[ORDER] = lap(&since);
     c->loops = ir_alloc(arena, sizeof *c->loops);
     *c->loops = (struct loop_program){
         .arena = arena, .graph = g, .target = options.target, .name = "step"

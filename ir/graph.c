@@ -105,7 +105,7 @@ static uint64_t hash_of(const struct ir_node *n)
             hash = mix(hash, (uint64_t)n->attr[list].at[i] + (uint64_t)list);
     for (const char *c = n->text ? n->text : ""; *c; c++)
         hash = mix(hash, (unsigned char)*c);
-    return hash;
+    return mix(hash, hash >> 32); /* the table takes the lowest bits: all of them must count */
 }
 
 static bool equal(const struct ir_node *a, const struct ir_node *b)

@@ -131,14 +131,16 @@ void pass_name_after(struct ir_graph *g, uint32_t from, const char *prefix, cons
 
 enum { PIECES = 16 };
 
-/* The pads whose sum v is; false where something else is among them, or too many. */
-static bool find_pieces(const struct ir_graph *g, ir_val v, const struct ir_node **piece,
+/* The pads whose sum v is; false where something else is among them, or too many. Sums in each
+ * other have a pad each, so there is no need to look deeper than there may be pads. */
+static bool find_pieces(const struct ir_graph *g, ir_val v, int depth, const struct ir_node **piece,
                         int *count)
 {
     const struct ir_node *n = ir_at(g, v);
 
     if (n->op == IR_add)
-        return find_pieces(g, n->args[0], piece, count) && find_pieces(g, n->args[1], piece, count);
+        return depth < PIECES && find_pieces(g, n->args[0], depth + 1, piece, count) &&
+               find_pieces(g, n->args[1], depth + 1, piece, count);
     if (n->op != IR_pad || *count == PIECES || !ir_is_number(g, n->args[1], 0))
         return false;
     piece[(*count)++] = n;
@@ -155,7 +157,7 @@ static ir_val join_pieces(struct ir_graph *g, ir_val v)
     int64_t axis = -1, end = 0;
     int count = 0, joined = 0;
 
-    if (whole.op != IR_add || !find_pieces(g, v, piece, &count))
+    if (whole.op != IR_add || !find_pieces(g, v, 0, piece, &count))
         return v;
     for (int i = 0; i < whole.shape.rank && axis < 0; i++)
         if (ir_at(g, piece[0]->args[0])->shape.dim[i] != whole.shape.dim[i])

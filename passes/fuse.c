@@ -17,6 +17,7 @@
 #define GROUP_MOST 200
 #define WALKS_MOST 8
 #define ROW_SHORT  64
+#define DEPTH_MOST 500
 
 static void put_alone(struct fuse *f, int k, ir_val v)
 {
@@ -24,6 +25,7 @@ static void put_alone(struct fuse *f, int k, ir_val v)
 
     ir_grow(f->arena, g->nodes, g->count, g->room);
     g->nodes[g->count++] = v;
+    g->depth += 1 + f->depth[v.id];
     g->walks += ir_reduces(ir_at(f->g, v)->op);
     f->group_of[v.id] = k;
 }
@@ -73,6 +75,12 @@ static int64_t row_elements(const struct ir_shape *domain, int prefix)
     return n;
 }
 
+/* with so many nodes more, of so much depth */
+static bool is_full(const struct fuse_group *g, int count, int depth)
+{
+    return g->count + count > GROUP_MOST || g->depth + depth > DEPTH_MOST;
+}
+
 /* NULL: it fits; else why not */
 static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
 {
@@ -88,7 +96,7 @@ static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
         return "what it reads is an update with a kernel of its own";
     if (!full && !prefix)
         return "it has another shape than what it reads";
-    if (g->count >= GROUP_MOST)
+    if (is_full(g, 1, 1 + f->depth[v.id]))
         return "the kernel of what it reads is full";
     /* what is computed along a row must be of the row; a column reduction's result has the domain's
      * shape */
@@ -109,7 +117,7 @@ static const char *misfit_of_reduce(struct fuse *f, int k, ir_val v)
         return "it sums rows of another length";
     if (elements > ROW_MOST)
         return "its rows are too long to wait for their sum";
-    if (g->count >= GROUP_MOST || (elements > ROW_SHORT && g->walks >= WALKS_MOST))
+    if (is_full(g, 1, 1 + f->depth[v.id]) || (elements > ROW_SHORT && g->walks >= WALKS_MOST))
         return "the kernel of what it reads is full";
     if (!pass_fuse_in_place(f, k, n, &a->shape))
         return "it reads elements where they are not made";
@@ -174,7 +182,7 @@ static bool may_absorb(struct fuse *f, int k, int other)
     const struct fuse_group *g = &f->group[k], *o = other < 0 ? NULL : &f->group[other];
     bool inside = g->class == FUSE_COLUMN, same;
 
-    if (!o || other == k || o->class != FUSE_MAP || o->effect || g->count + o->count > GROUP_MOST)
+    if (!o || other == k || o->class != FUSE_MAP || o->effect || is_full(g, o->count, o->depth))
         return false;
     same = !inside && g->class != FUSE_SCATTER && ir_same_shape(&o->domain, &g->domain);
     return (same || is_only_reader(f, other)) && (inside || !is_operand(f, k, other)) &&

@@ -21,6 +21,7 @@ struct fuse_group { /* a kernel that is being made */
     ir_val *nodes;
     int count, room;
     int walks; /* sums among them */
+    int depth; /* its nodes in each other, with what is virtual between them, are no deeper */
     bool effect;
     const char *reason;             /* why the first node is in no earlier one */
     int other_window;               /* an earlier group that walks the windows of the same value */
@@ -35,9 +36,10 @@ struct fuse {
     const struct pass_options *options;
     struct ir_arena *arena, *scratch; /* scratch: for one node's questions */
     bool *virtual;
-    int *group_of; /* by node id; -1: none */
-    int *readers;  /* by node id: stored values that read it */
-    int *window;   /* by node id: the latest group that walks its windows; -1: none */
+    uint8_t *depth; /* by node id: of virtual values in each other */
+    int *group_of;  /* by node id; -1: none */
+    int *readers;   /* by node id: stored values that read it */
+    int *window;    /* by node id: the latest group that walks its windows; -1: none */
     struct fuse_group *group;
     int groups, room;
     int *at; /* by position: the group */

@@ -8,7 +8,7 @@
 
 /* A chain of virtual values is computed anew by each that reads it, one inside the other: one that
  * is longer is stored in between. */
-#define DEEPEST 24
+#define DEEPEST 12
 
 /* comparisons, and what is made of constants and indices alone: cheaper to compute again than to
  * store and read */
@@ -33,7 +33,7 @@ bool *pass_fuse_virtual(struct fuse *f)
 {
     bool *virtual = ir_alloc(f->arena, f->g->count * sizeof *virtual);
     bool *memory = ir_alloc(f->arena, f->g->count * sizeof *memory); /* made of what is stored? */
-    uint8_t *depth = ir_alloc(f->arena, f->g->count * sizeof *depth);
+    uint8_t *depth = f->depth = ir_alloc(f->arena, f->g->count * sizeof *depth);
 
     for (uint32_t v = 1; v < f->g->count; v++) {
         const struct ir_node *n = &f->g->nodes[v];

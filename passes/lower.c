@@ -183,8 +183,15 @@ uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
         }
     if (n->loc.file || n->name)
         l->at = v;
+    if (l->depth == LOWER_DEPTH)
+        return pass_lower_fail(l,
+                               "more than %d operations of a kernel in each other; expected "
+                               "smaller kernels",
+                               LOWER_DEPTH);
+    l->depth++;
     value = is_stored(l, v) ? load(l, v, index) : pass_lower_table[n->op](l, n, index);
     l->at = before;
+    l->depth--;
     if (l->failed)
         return 0;
     for (int i = 0; i < n->shape.rank; i++)

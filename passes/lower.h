@@ -9,6 +9,7 @@
 
 #define LOWER_SCOPES 24
 #define LOWER_GUARDS 8
+#define LOWER_DEPTH  800 /* values in each other: fuse makes no kernel of more, but a text may */
 
 struct lower_memo { /* this node at this index is that value */
     ir_val node;
@@ -39,6 +40,7 @@ struct lower {
     int row_prefix;
     const struct ir_shape *row_domain;
     ir_val at; /* the node being lowered: gives statements their place */
+    int depth; /* of pass_lower_value in itself */
     struct ir_error *error;
     bool failed;
 };
