@@ -80,6 +80,42 @@ bool ir_dim_valid(const struct ir_graph *g, int64_t dim)
     return dim >= 0 ? dim < EXTENT : dim < IR_SYMBOLIC && dim - INT64_MIN < g->dimensions;
 }
 
+int64_t ir_dim_of(struct ir_graph *g, const struct ir_graph *other, int64_t dim)
+{
+    const struct ir_dimension *d;
+
+    if (dim >= IR_SYMBOLIC || !ir_dim_valid(other, dim))
+        return dim;
+    d = &other->dimension[dim - INT64_MIN];
+    if (ir_dim_valid(g, dim) && memcmp(d, &g->dimension[dim - INT64_MIN], sizeof *d) == 0)
+        return dim;
+    return dim_of(g, d);
+}
+
+struct ir_shape ir_shape_of(struct ir_graph *g, const struct ir_graph *other, struct ir_shape s)
+{
+    for (int i = 0; i < s.rank; i++)
+        s.dim[i] = ir_dim_of(g, other, s.dim[i]);
+    return s;
+}
+
+bool ir_same_dims(const struct ir_graph *a, const struct ir_graph *b, int n, const int64_t *of_a,
+                  const int64_t *of_b)
+{
+    for (int i = 0; i < n; i++) {
+        if (of_a[i] >= IR_SYMBOLIC || of_b[i] >= IR_SYMBOLIC) {
+            if (of_a[i] != of_b[i])
+                return false;
+        } else if (of_a[i] - INT64_MIN >= a->dimensions || of_b[i] - INT64_MIN >= b->dimensions) {
+            return false;
+        } else if (memcmp(&a->dimension[of_a[i] - INT64_MIN], &b->dimension[of_b[i] - INT64_MIN],
+                          sizeof *a->dimension) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int64_t ir_symbol_new(struct ir_graph *g, const char *name, int64_t lo, int64_t hi)
 {
     struct ir_dimension d = { .scale = 1 };

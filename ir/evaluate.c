@@ -351,26 +351,20 @@ static void release(const struct ir_array *borrowed, struct ir_array *value, uin
     }
 }
 
-bool ir_evaluate(const struct ir_graph *g, int bindings, const struct ir_binding *binding, int n,
-                 const ir_val *values, struct ir_array *results, struct ir_arena *arena,
-                 struct ir_error *error)
+/* All that is wanted, the symbols being known. */
+static bool compute(struct ir_evaluation *e, int bindings, const struct ir_binding *binding, int n,
+                    const ir_val *values, struct ir_array *results, struct ir_arena *arena)
 {
-    struct ir_evaluation e = { .graph = g, .error = error };
+    const struct ir_graph *g = e->graph;
     struct ir_array *value = calloc(g->count, sizeof *value),
                     *borrowed = calloc(g->count, sizeof *borrowed);
     uint32_t *readers = calloc(g->count, sizeof *readers);
     bool ok = value && borrowed && readers;
 
-    if (!ok)
-        ir_error(error, IR_FAILED, "evaluate: no memory for %u values", g->count);
-    for (int s = 0; s < IR_SYMBOLS; s++)
-        e.symbol[s] = s < g->symbols && g->symbol[s].lo == g->symbol[s].hi ? g->symbol[s].lo : -1;
-    for (int i = 0; ok && i < n; i++)
-        if (values[i].id == 0 || values[i].id >= g->count)
-            ok = ir_error(error, IR_FAILED, "evaluate: value %u is poison", values[i].id);
-    ok = ok && solve_symbols(&e, bindings, binding);
     if (ok)
         count_readers(g, n, values, readers);
+    else
+        ir_error(e->error, IR_FAILED, "evaluate: no memory for %u values", g->count);
     for (uint32_t v = 1; ok && v < g->count; v++) {
         const struct ir_node *node = &g->nodes[v];
         const struct ir_array *given = node->op == IR_input || node->op == IR_state
@@ -382,7 +376,7 @@ bool ir_evaluate(const struct ir_graph *g, int bindings, const struct ir_binding
         if (given)
             value[v] = borrowed[v] = *given;
         else
-            ok = evaluate_node(&e, value, v);
+            ok = evaluate_node(e, value, v);
         for (int i = 0; ok && i < node->arity; i++)
             release(borrowed, value, readers, node->args[i].id);
     }
@@ -400,4 +394,42 @@ bool ir_evaluate(const struct ir_graph *g, int bindings, const struct ir_binding
     free(borrowed);
     free(readers);
     return ok;
+}
+
+bool ir_evaluate(const struct ir_graph *g, int bindings, const struct ir_binding *binding, int n,
+                 const ir_val *values, struct ir_array *results, struct ir_arena *arena,
+                 struct ir_error *error)
+{
+    struct ir_evaluation e = { .graph = g, .error = error };
+
+    for (int s = 0; s < IR_SYMBOLS; s++)
+        e.symbol[s] = s < g->symbols && g->symbol[s].lo == g->symbol[s].hi ? g->symbol[s].lo : -1;
+    for (int i = 0; i < n; i++)
+        if (values[i].id == 0 || values[i].id >= g->count)
+            return ir_error(error, IR_FAILED, "evaluate: value %u is poison", values[i].id);
+    return solve_symbols(&e, bindings, binding) &&
+           compute(&e, bindings, binding, n, values, results, arena);
+}
+
+bool ir_evaluate_body(const struct ir_evaluation *around, const struct ir_graph *g, int bindings,
+                      const struct ir_binding *binding, int n, const ir_val *values,
+                      struct ir_array *results, struct ir_arena *arena)
+{
+    struct ir_evaluation e = *around;
+
+    e.graph = g;
+    return compute(&e, bindings, binding, n, values, results, arena);
+}
+
+bool ir_fix_shape(struct ir_evaluation *e, const struct ir_graph *g, const struct ir_shape *s,
+                  struct ir_shape *fixed)
+{
+    struct ir_evaluation of = *e;
+    const struct ir_node n = {
+        .op = e->node->op, .dtype = IR_F64, .shape = *s, .loc = e->node->loc
+    };
+
+    of.graph = g;
+    of.node = &n;
+    return fix_shape(&of, &n, fixed);
 }

@@ -66,6 +66,14 @@ int64_t ir_extent(const struct ir_evaluation *,
 bool ir_value_error(const struct ir_evaluation *, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* FILE:LINE: OP: ...; is false */
 
+/* evaluate.c: a body with its inputs bound, the symbols being those around it; and extents in
+ * numbers */
+bool ir_evaluate_body(const struct ir_evaluation *around, const struct ir_graph *body, int bindings,
+                      const struct ir_binding *binding, int n, const ir_val *values,
+                      struct ir_array *results, struct ir_arena *arena);
+bool ir_fix_shape(struct ir_evaluation *, const struct ir_graph *, const struct ir_shape *,
+                  struct ir_shape *fixed);
+
 /* evaluate_contract.c: sums of products, and where windows lie. */
 /* The elements of an array for arithmetic: doubles, or exact integers. */
 struct ir_numbers {

@@ -47,14 +47,8 @@ void ir_graph_free(struct ir_graph *g)
         ir_arena_free(g->arena);
 }
 
-struct ir_graph *ir_graph_like(const struct ir_graph *in)
+static void take_symbols(struct ir_graph *g, const struct ir_graph *in)
 {
-    struct ir_graph *g = ir_graph_new(in->name, in->error);
-
-    while (g->room < in->count) /* it will hold about as much */
-        g->room *= 2;
-    g->nodes = ir_alloc(g->arena, g->room * sizeof *g->nodes);
-    table_fill(g);
     for (int i = 0; i < in->symbols; i++) {
         g->symbol[i] = in->symbol[i];
         g->symbol[i].name = ir_format(g->arena, "%s", in->symbol[i].name);
@@ -65,6 +59,11 @@ struct ir_graph *ir_graph_like(const struct ir_graph *in)
     if (in->dimensions)
         g->dimension = grown(g, in->dimension, (size_t)in->dimensions, (size_t)in->dimensions,
                              sizeof *in->dimension);
+    g->seed = in->seed;
+}
+
+static void take_regions(struct ir_graph *g, const struct ir_graph *in)
+{
     g->regions = g->region_room = in->regions;
     g->region = grown(g, in->region, in->regions, in->regions, sizeof *in->region);
     for (uint32_t i = 1; i < g->regions; i++) {
@@ -77,8 +76,54 @@ struct ir_graph *ir_graph_like(const struct ir_graph *in)
         r->args = ir_alloc(g->arena, (size_t)r->arity * sizeof *r->args); /* ir_move_regions */
         r->result = (ir_val){ 0 };
     }
-    g->seed = in->seed;
+}
+
+/* empty, with in's name and regions, and the symbols of another graph */
+static struct ir_graph *like(const struct ir_graph *in, const struct ir_graph *symbols)
+{
+    struct ir_graph *g = ir_graph_new(in->name, symbols->error);
+
+    while (g->room < in->count) /* it will hold about as much */
+        g->room *= 2;
+    g->nodes = ir_alloc(g->arena, g->room * sizeof *g->nodes);
+    table_fill(g);
+    take_symbols(g, symbols);
+    take_regions(g, in);
     g->identities = in->identities;
+    return g;
+}
+
+struct ir_graph *ir_graph_like(const struct ir_graph *in)
+{
+    return like(in, in);
+}
+
+struct ir_graph *ir_body_like(const struct ir_graph *body, const struct ir_graph *parent)
+{
+    return like(body, parent);
+}
+
+struct ir_graph *ir_body_new(const struct ir_graph *parent, const char *name)
+{
+    struct ir_graph *g = ir_graph_new(name, parent->error);
+
+    take_symbols(g, parent);
+    return g;
+}
+
+/* Each node is there once already, so the ids come out as they are. */
+struct ir_graph *ir_clone(const struct ir_graph *in, const struct ir_graph *symbols)
+{
+    struct ir_graph *g = like(in, symbols);
+    ir_val *moved = ir_moved(g, in);
+
+    for (uint32_t v = 1; v < in->count; v++) {
+        moved[v] = ir_copy(g, in, (ir_val){ v }, moved);
+        if (moved[v].id != v && g->error->status == IR_OK)
+            ir_bug("clone of %s: node %u became %u", in->name, v, moved[v].id);
+    }
+    ir_move_outputs(g, in, moved);
+    ir_move_regions(g, in, moved);
     return g;
 }
 
@@ -105,6 +150,7 @@ static uint64_t hash_of(const struct ir_node *n)
             hash = mix(hash, (uint64_t)n->attr[list].at[i] + (uint64_t)list);
     for (const char *c = n->text ? n->text : ""; *c; c++)
         hash = mix(hash, (unsigned char)*c);
+    hash = n->body ? mix(hash, ir_body_hash(n->body)) : hash;
     return mix(hash, hash >> 32); /* the table takes the lowest bits: all of them must count */
 }
 
@@ -112,7 +158,7 @@ static bool equal(const struct ir_node *a, const struct ir_node *b)
 {
     if (a->op != b->op || a->dtype != b->dtype || a->arity != b->arity ||
         a->identity != b->identity || !ir_same_shape(&a->shape, &b->shape) ||
-        strcmp(a->text ? a->text : "", b->text ? b->text : "") != 0)
+        !a->body != !b->body || strcmp(a->text ? a->text : "", b->text ? b->text : "") != 0)
         return false;
     for (int i = 0; i < a->arity; i++)
         if (a->args[i].id != b->args[i].id)
@@ -122,7 +168,7 @@ static bool equal(const struct ir_node *a, const struct ir_node *b)
             (a->attr[i].count && memcmp(a->attr[i].at, b->attr[i].at,
                                         (size_t)a->attr[i].count * sizeof *a->attr[i].at) != 0))
             return false;
-    return true;
+    return !a->body || ir_same_body(a->body, b->body, true);
 }
 
 /* the place of an equal node, or the empty one where it would go */
@@ -225,6 +271,11 @@ static ir_val append(struct ir_graph *g, const struct ir_node *draft)
         else
             n->attr[i].at = NULL;
     n->text = kept(g, n->text);
+    if (n->body) {
+        struct ir_graph *body = ir_clone(n->body, g);
+        ir_arena_adopt(g->arena, body->arena);
+        n->body = body;
+    }
     n->name = n->op == IR_input || n->op == IR_state ? n->text : kept(g, n->name);
     if (n->loc.file) { /* runs of nodes come from one file */
         const char *last = n[-1].loc.file;
@@ -274,6 +325,24 @@ ir_val ir_add(struct ir_graph *g, const struct ir_node *draft)
     return v;
 }
 
+/* the dims among the numbers are of another graph */
+static struct ir_list translated(struct ir_graph *out, const struct ir_graph *in,
+                                 struct ir_list list)
+{
+    int64_t *own = NULL;
+
+    for (int i = 0; i < list.count; i++) {
+        int64_t here = ir_dim_of(out, in, list.at[i]);
+        if (here == list.at[i])
+            continue;
+        if (!own)
+            list.at = own =
+                grown(out, list.at, (size_t)list.count, (size_t)list.count, sizeof *list.at);
+        own[i] = here;
+    }
+    return list;
+}
+
 ir_val ir_copy(struct ir_graph *out, const struct ir_graph *in, ir_val v, const ir_val *moved)
 {
     struct ir_node draft = *ir_at(in, v);
@@ -287,6 +356,10 @@ ir_val ir_copy(struct ir_graph *out, const struct ir_graph *in, ir_val v, const 
     for (int i = 0; i < draft.arity; i++)
         args[i] = moved[draft.args[i].id];
     draft.args = args;
+    draft.shape = ir_shape_of(out, in, draft.shape);
+    if (draft.op != IR_const && draft.op != IR_state)
+        for (int i = 0; i < IR_ATTRS; i++)
+            draft.attr[i] = translated(out, in, draft.attr[i]);
     out->region_now = draft.region < out->regions ? draft.region : 0;
     copy = ir_add(out, &draft);
     out->region_now = region;

@@ -173,8 +173,9 @@ struct ir_node {
     const char *text;   /* input, state: its name; dot: the letters "mk,kn->mn"; else NULL */
     const char *name;   /* the user's name path, e.g. "fc1.relu", or NULL */
     struct ir_loc loc;
-    uint32_t region;   /* innermost region it was recorded in, 0: none */
-    uint32_t identity; /* not 0: never merged with an equal node (effects, random bits) */
+    uint32_t region;             /* innermost region it was recorded in, 0: none */
+    uint32_t identity;           /* not 0: never merged with an equal node (effects, random bits) */
+    const struct ir_graph *body; /* scan: one step; else NULL */
 };
 
 /* how a state starts: attr init = { kind, bits of a, bits of b } */
@@ -233,6 +234,9 @@ ir_val ir_add(struct ir_graph *g,
                                                them), shares equal nodes; draft is copied */
 ir_val ir_copy(struct ir_graph *out, const struct ir_graph *in, ir_val v,
                const ir_val *moved); /* node v of in with its arguments moved[old id] */
+struct ir_graph *
+ir_clone(const struct ir_graph *in,
+         const struct ir_graph *symbols); /* all of it, with that graph's symbols */
 ir_val *ir_moved(struct ir_graph *out,
                  const struct ir_graph *in); /* a zeroed table old id -> new value */
 void ir_move_regions(struct ir_graph *out, const struct ir_graph *in,
@@ -247,6 +251,37 @@ void ir_forget(
     struct ir_graph *g); /* all but the states, which keep their ids: a tape begins anew */
 bool *ir_live(const struct ir_graph *g,
               struct ir_arena *arena); /* reached from outputs and effects */
+
+/*
+ * body.c: a graph in a graph. A scan owns one, its body, which is closed: its inputs, in the order
+ * of their ids, are the arguments of the node, its outputs the results, and it has no state and no
+ * effect. ir_add copies the body that a draft brings into the graph, with the graph's symbols; its
+ * dims are numbers of its own table (ir_dim_of translates).
+ *
+ *   scan   arguments: `carry` carries, `slices` arrays whose first axis is the steps, and what
+ * every step reads whole. The body takes the carries, one slice of each array and the rest, and
+ *          gives the next carries and this step's outputs. Results: the carries after the last
+ *          step (as they came in, where length is 0), then the outputs of all steps, stacked along
+ *          a new first axis. Steps run from 0 up, or with reverse=1 from length - 1 down; slices
+ * and outputs keep their places. The node itself has no value: `result at=i` is its i-th.
+ */
+#define IR_BODIES 4                                                      /* bodies in each other */
+enum { IR_SCAN_CARRY, IR_SCAN_SLICES, IR_SCAN_LENGTH, IR_SCAN_REVERSE }; /* attributes */
+struct ir_graph *ir_body_new(const struct ir_graph *parent,
+                             const char *name); /* to be freed after ir_add, which copies it */
+struct ir_graph *ir_body_like(const struct ir_graph *body,
+                              const struct ir_graph *parent); /* empty, with body's regions */
+ir_val ir_make_scan(struct ir_graph *, const struct ir_graph *body, int n, const ir_val *args,
+                    int carry, int slices, int64_t length, bool reverse, struct ir_loc);
+ir_val ir_make_result(struct ir_graph *, ir_val of, int at, struct ir_loc);
+bool ir_has_results(enum ir_op op);                                       /* no value of its own */
+int ir_parameters(const struct ir_graph *body, ir_val *inputs, int room); /* how many; in order */
+bool ir_same_body(const struct ir_graph *a, const struct ir_graph *b, bool outputs);
+uint64_t ir_body_hash(const struct ir_graph *body);
+static inline int64_t ir_scan_number(const struct ir_node *scan, int attr) /* 0 where left out */
+{
+    return scan->attr[attr].count ? scan->attr[attr].at[0] : 0;
+}
 
 /* build.c: shorter ways to ir_add; every one takes the place it belongs to */
 ir_val ir_op1(struct ir_graph *, enum ir_op, ir_val a, struct ir_loc);
@@ -308,6 +343,11 @@ int64_t ir_dim_value(const struct ir_graph *g, int64_t dim, const int64_t *symbo
 bool ir_dim_fits(const struct ir_graph *g, int64_t a,
                  int64_t b); /* a <= b whatever the symbols are, as far as can be seen */
 bool ir_dim_valid(const struct ir_graph *g, int64_t dim);
+int64_t ir_dim_of(struct ir_graph *g, const struct ir_graph *other,
+                  int64_t dim); /* what a dim of another graph with these symbols is here */
+struct ir_shape ir_shape_of(struct ir_graph *g, const struct ir_graph *other, struct ir_shape);
+bool ir_same_dims(const struct ir_graph *a, const struct ir_graph *b, int n, const int64_t *of_a,
+                  const int64_t *of_b);
 static inline bool ir_dim_fixed(int64_t dim)
 {
     return dim >= 0;

@@ -8,6 +8,7 @@
  *   program  { `symbol` NAME `in` N..N }  NAME ( input, .. ) [`seed` N] { line.. }
  *   input    NAME : type
  *   line     [%N =] OP value, .. [letters] { attribute=[dim ..] } [~N] [: type] [`init` start]
+ *            or, for a scan, ( input, .. ) { line.. } in the place of the type
  *            `kernel` NAME { line.. }
  *            `region` N NAME ["title"] ( value, .. ) [[N ..]] [-> value] `in` N
  *            `return` [NAME=]value, ..
@@ -158,16 +159,14 @@ static bool read_body(struct ir_reader *r)
     struct ir_scan *s = &r->s;
 
     for (ir_scan_blank_lines(s); !ir_scan_accept(s, '}'); ir_scan_blank_lines(s)) {
-        bool fine = ir_scan_take(s, "return")   ? read_return(r)
-                    : ir_scan_take(s, "kernel") ? read_kernel(r)
-                    : ir_scan_take(s, "region") ? read_region(r)
-                                                : ir_parse_node(r, -1);
+        bool fine = ir_scan_take(s, "return")                    ? read_return(r)
+                    : r->depth == 0 && ir_scan_take(s, "kernel") ? read_kernel(r)
+                    : ir_scan_take(s, "region")                  ? read_region(r)
+                                                                 : ir_parse_node(r, -1);
         if (!fine)
             return false;
     }
-    if (!ir_scan_line_end(s))
-        return false;
-    return ir_parse_link(r);
+    return ir_scan_line_end(s) && ir_parse_link(r);
 }
 
 static bool read_symbol(struct ir_reader *r)
@@ -189,6 +188,29 @@ static bool read_symbol(struct ir_reader *r)
     return ir_scan_line_end(s);
 }
 
+/* `of`: the node whose body it is, NULL for a program; it takes the note behind the brace */
+bool ir_parse_graph(struct ir_reader *r, struct ir_node *of)
+{
+    struct ir_scan *s = &r->s;
+
+    if (!read_inputs(r))
+        return false;
+    if (!of && ir_scan_take(s, "seed")) {
+        const char *digits;
+        size_t length;
+        uint64_t all = 0;
+        if (!ir_scan_run(s, "0123456789", &digits, &length))
+            return ir_scan_wanted(s, "a number");
+        for (size_t i = 0; i < length; i++)
+            if (__builtin_mul_overflow(all, 10, &all) ||
+                __builtin_add_overflow(all, (uint64_t)(digits[i] - '0'), &all))
+                return ir_scan_refuse(s, "a seed past 64 bits");
+        r->g->seed = all;
+    }
+    return ir_scan_expect(s, "{") && (!of || ir_parse_note(r, of)) && ir_scan_line_end(s) &&
+           read_body(r);
+}
+
 /* The symbols, signature and body of one program, from its first line on. */
 static bool read_program(struct ir_reader *r)
 {
@@ -208,22 +230,10 @@ static bool read_program(struct ir_reader *r)
             return false;
         ir_scan_blank_lines(s);
     }
-    if (!ir_scan_name(s, &name) || !read_inputs(r))
+    if (!ir_scan_name(s, &name))
         return false;
     r->g->name = ir_format(r->g->arena, "%s", name);
-    if (ir_scan_take(s, "seed")) {
-        const char *digits;
-        size_t length;
-        uint64_t all = 0;
-        if (!ir_scan_run(s, "0123456789", &digits, &length))
-            return ir_scan_wanted(s, "a number");
-        for (size_t i = 0; i < length; i++)
-            if (__builtin_mul_overflow(all, 10, &all) ||
-                __builtin_add_overflow(all, (uint64_t)(digits[i] - '0'), &all))
-                return ir_scan_refuse(s, "a seed past 64 bits");
-        r->g->seed = all;
-    }
-    if (!ir_scan_expect(s, "{") || !ir_scan_line_end(s) || !read_body(r))
+    if (!ir_parse_graph(r, NULL))
         return false;
     if (!ir_verify_program(r->program, r->g->error))
         return ir_error(e, r->g->error->status, "%s: %s", s->file, r->g->error->text);

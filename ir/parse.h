@@ -50,7 +50,7 @@ struct ir_reader { /* arrays are in the scan's arena, which goes when the text i
     size_t output_count, output_room;
     struct ir_line_region *regions; /* by the region's number */
     size_t region_room;
-    int kernel_room;
+    int kernel_room, depth; /* depth: bodies around */
     const char *last_file;
 };
 
@@ -60,6 +60,9 @@ bool ir_parse_dims(struct ir_reader *r, struct ir_list *list); /* behind a brack
 bool ir_parse_type(struct ir_reader *r, struct ir_node *n);
 bool ir_parse_note(struct ir_reader *r, struct ir_node *n); /* place, name and region */
 bool ir_parse_node(struct ir_reader *r, int kernel);        /* a whole line, into r->lines */
+
+/* parse.c: ( input, .. ) { line.. }, all of a graph but its name and symbols */
+bool ir_parse_graph(struct ir_reader *r, struct ir_node *of);
 
 /* makes room for one more in an array of the scratch arena */
 #define IR_MORE(r, array, count, room) \

@@ -263,6 +263,23 @@ static bool read_args(struct ir_reader *r, struct ir_line *l)
     return true;
 }
 
+/* A graph of its own, with the symbols of the one around. */
+static bool read_body(struct ir_reader *r, struct ir_node *n)
+{
+    struct ir_reader body = { .s = r->s, .kept = r->kept, .depth = r->depth + 1 };
+    bool fine;
+
+    if (body.depth >= IR_BODIES)
+        return ir_scan_refuse(&r->s, "more than %d scans in each other", IR_BODIES);
+    body.program = ir_alloc(r->s.arena, sizeof *body.program);
+    body.program->graph = body.g = ir_body_new(r->g, "body");
+    ir_arena_adopt(r->s.arena, body.g->arena);
+    fine = ir_parse_graph(&body, n);
+    r->s = body.s;
+    n->body = body.g;
+    return fine;
+}
+
 bool ir_parse_node(struct ir_reader *r, int kernel)
 {
     struct ir_scan *s = &r->s;
@@ -312,6 +329,10 @@ bool ir_parse_node(struct ir_reader *r, int kernel)
         if (!ir_scan_integer(s, 1, INT_MAX, &number))
             return false;
         n->identity = (uint32_t)number;
+    }
+    if (ir_has_results(n->op)) {
+        r->count++;
+        return read_body(r, n);
     }
     if (ir_scan_accept(s, ':')) {
         if (!ir_parse_type(r, n))

@@ -211,6 +211,8 @@ static bool link_outputs(struct ir_reader *r)
             return false;
         if (ir_at(r->g, value)->op == IR_assign)
             return ir_scan_refuse(&r->s, "return of an assignment; expected a value");
+        if (ir_has_results(ir_at(r->g, value)->op))
+            return ir_scan_refuse(&r->s, "return of a scan; expected one of its results");
         ir_output(r->g, r->outputs[i].name, value);
     }
     return true;

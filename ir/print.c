@@ -7,6 +7,10 @@
  *       %2 = state fc1.weight : f32[128 784] init uniform(-0.0357, 0.0357)
  *       %3 = dot x, %2 mk,nk->mn : f32[batch 128]           # mlp.c:15 fc1 {1 linear}
  *       region 1 linear "fc1" (x, %2) -> %3 in 0            # mlp.c:15
+ *       %4 = scan %3, x carry=1 slices=1 length=16 (h: f32[8], x: f32[8]) {   # mlp.c:16
+ *         %3 = add h, x : f32[8]
+ *         return %3
+ *       }
  *       return h=%3
  *     }
  */
@@ -80,7 +84,8 @@ static void put_list(struct ir_text *t, const struct ir_graph *g, const struct i
 
 static void put_attributes(struct ir_text *t, const struct ir_graph *g, const struct ir_node *n)
 {
-    static const char *const single[] = { "axis", "groups", "stream", "dim" };
+    static const char *const single[] = { "axis",   "groups", "stream",  "dim", "carry",
+                                          "slices", "length", "reverse", "at" };
 
     if (n->op == IR_reshape || n->op == IR_expand) /* their dims are the type */
         return;
@@ -126,6 +131,9 @@ static void put_init(struct ir_text *t, const struct ir_node *n)
     ir_put(t, "%s", numbers[kind] ? ")" : "");
 }
 
+static void put_body(struct ir_text *t, const struct ir_program *p, int indent, size_t from,
+                     const struct ir_node *of);
+
 static void put_node(struct ir_text *t, const struct ir_graph *g, uint32_t id, int indent)
 {
     const struct ir_node *n = &g->nodes[id];
@@ -149,6 +157,11 @@ static void put_node(struct ir_text *t, const struct ir_graph *g, uint32_t id, i
         put_attributes(t, g, n);
     if (n->identity && n->op != IR_assign && n->op != IR_bits)
         ir_put(t, " ~%u", n->identity);
+    if (n->body) {
+        const struct ir_program alone = { .graph = (struct ir_graph *)n->body };
+        put_body(t, &alone, indent, from, n);
+        return;
+    }
     ir_put(t, " : ");
     ir_put_shape(t, g, n->dtype, &n->shape);
     if (n->op == IR_state)
@@ -157,12 +170,12 @@ static void put_node(struct ir_text *t, const struct ir_graph *g, uint32_t id, i
     ir_put(t, "\n");
 }
 
-static void put_region(struct ir_text *t, const struct ir_graph *g, uint32_t id)
+static void put_region(struct ir_text *t, const struct ir_graph *g, uint32_t id, int indent)
 {
     const struct ir_region *r = &g->region[id];
     size_t from = t->size;
 
-    ir_put(t, "  region %u ", id);
+    ir_put(t, "%*sregion %u ", indent, "", id);
     ir_put_name(t, r->name);
     if (r->title) {
         ir_put(t, " ");
@@ -190,7 +203,7 @@ static void put_region(struct ir_text *t, const struct ir_graph *g, uint32_t id)
 /* --- the whole -------------------------------------------------------------------------------- */
 
 /* On one line, or a line each where an input knows its place. */
-static void put_inputs(struct ir_text *t, const struct ir_graph *g)
+static void put_inputs(struct ir_text *t, const struct ir_graph *g, int indent)
 {
     bool lines = false, first = true;
     uint32_t last = 0;
@@ -207,7 +220,7 @@ static void put_inputs(struct ir_text *t, const struct ir_graph *g)
             continue;
         ir_put(t, "%s", lines && first ? "\n" : "");
         from = lines && first ? t->size : from;
-        ir_put(t, "%s", lines ? "  " : first ? "" : ", ");
+        ir_put(t, "%*s%s", lines ? indent : 0, "", lines || first ? "" : ", ");
         first = false;
         ir_put_name(t, n->text);
         ir_put(t, ": ");
@@ -220,42 +233,41 @@ static void put_inputs(struct ir_text *t, const struct ir_graph *g)
     }
 }
 
-void ir_print_program(struct ir_text *t, const struct ir_program *p)
+/* (inputs) { lines }, behind the program's name or the scan's line, which began at `from` */
+static void put_body(struct ir_text *t, const struct ir_program *p, int indent, size_t from,
+                     const struct ir_node *of)
 {
     const struct ir_graph *g = p->graph;
     struct ir_arena *scratch = ir_arena_new();
     bool *inside = ir_alloc(scratch, g->count * sizeof *inside);
 
-    for (int i = 0; i < g->symbols; i++) {
-        ir_put(t, "symbol ");
-        ir_put_name(t, g->symbol[i].name);
-        ir_put(t, " in %" PRId64 "..%" PRId64 "\n", g->symbol[i].lo, g->symbol[i].hi);
-    }
-    ir_put_name(t, g->name);
-    ir_put(t, "(");
-    put_inputs(t, g);
+    ir_put(t, "%s(", of ? " " : "");
+    put_inputs(t, g, indent + 2);
     ir_put(t, ")");
-    if (g->seed)
+    if (g->seed && !of)
         ir_put(t, " seed %" PRIu64, g->seed);
-    ir_put(t, " {\n");
+    ir_put(t, " {");
+    if (of)
+        put_note(t, g, from, of->loc, of->name, of->region);
+    ir_put(t, "\n");
     for (int k = 0; k < p->kernel_count; k++)
         for (int i = 0; i < p->kernels[k].count; i++)
             inside[p->kernels[k].nodes[i].id] = true;
     for (uint32_t i = 1; i < g->count; i++)
         if (!inside[i] && g->nodes[i].op != IR_input && g->nodes[i].op != IR_POISON)
-            put_node(t, g, i, 2);
+            put_node(t, g, i, indent + 2);
     for (int k = 0; k < p->kernel_count; k++) {
-        ir_put(t, "  kernel ");
+        ir_put(t, "%*skernel ", indent + 2, "");
         ir_put_name(t, p->kernels[k].name);
         ir_put(t, " {\n");
         for (int i = 0; i < p->kernels[k].count; i++)
-            put_node(t, g, p->kernels[k].nodes[i].id, 4);
-        ir_put(t, "  }\n");
+            put_node(t, g, p->kernels[k].nodes[i].id, indent + 4);
+        ir_put(t, "%*s}\n", indent + 2, "");
     }
     for (uint32_t i = 1; i < g->regions; i++)
-        put_region(t, g, i);
+        put_region(t, g, i, indent + 2);
     if (g->output_count)
-        ir_put(t, "  return");
+        ir_put(t, "%*sreturn", indent + 2, "");
     for (int i = 0; i < g->output_count; i++) {
         ir_put(t, "%s", i ? ", " : " ");
         if (g->outputs[i].name) {
@@ -264,8 +276,21 @@ void ir_print_program(struct ir_text *t, const struct ir_program *p)
         }
         put_value(t, g, g->outputs[i].value);
     }
-    ir_put(t, "%s}\n", g->output_count ? "\n" : "");
+    ir_put(t, "%s%*s}\n", g->output_count ? "\n" : "", indent, "");
     ir_arena_free(scratch);
+}
+
+void ir_print_program(struct ir_text *t, const struct ir_program *p)
+{
+    const struct ir_graph *g = p->graph;
+
+    for (int i = 0; i < g->symbols; i++) {
+        ir_put(t, "symbol ");
+        ir_put_name(t, g->symbol[i].name);
+        ir_put(t, " in %" PRId64 "..%" PRId64 "\n", g->symbol[i].lo, g->symbol[i].hi);
+    }
+    ir_put_name(t, g->name);
+    put_body(t, p, 0, t->size, NULL);
 }
 
 void ir_print(struct ir_text *t, const struct ir_graph *g)

@@ -384,6 +384,10 @@ bool ir_infer(struct ir_graph *g, struct ir_node *n)
     for (int i = 0; i < n->arity; i++)
         if (ir_arg(g, n, i)->op == IR_assign)
             return ir_refuse(g, n, "argument %d is an assignment; expected a value", i + 1);
+        else if (ir_has_results(ir_arg(g, n, i)->op) && n->op != IR_result)
+            return ir_refuse(g, n, "argument %d is a scan; expected one of its results", i + 1);
+    if (n->body && !ir_has_results(n->op))
+        return ir_refuse(g, n, "a body; expected none");
     for (int i = lists; i < IR_ATTRS; i++)
         if (n->attr[i].count)
             return ir_refuse(g, n, "%d lists of numbers; expected %d", i + 1, lists);

@@ -33,6 +33,8 @@ static bool node_holds(struct ir_graph *shadow, uint32_t v, struct ir_error *err
         return wrong(error, shadow, v, "no identity");
     if (n->identity > shadow->identities)
         return wrong(error, shadow, v, "an identity that was never given");
+    if (n->body && !ir_verify(n->body, error))
+        return false;
     if (!ir_infer(shadow, &again))
         return ir_error(error, IR_REFUSED, "%.60s: %%%u: %s", shadow->name, v, shadow->error->text);
     if (again.dtype != n->dtype || !ir_same_shape(&again.shape, &n->shape)) {
@@ -68,6 +70,8 @@ static bool effects_hold(const struct ir_graph *g, struct ir_arena *scratch, str
             return ir_error(error, IR_REFUSED, "%.60s: output %d is no value", g->name, i);
         if (g->nodes[v].op == IR_assign)
             return wrong(error, g, v, "an output, but an assignment has no value");
+        if (ir_has_results(g->nodes[v].op))
+            return wrong(error, g, v, "an output; expected one of its results");
     }
     return true;
 }

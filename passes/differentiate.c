@@ -75,7 +75,7 @@ static void find_dependents(struct walk *w, int n, const ir_val *wrt)
         const struct ir_node *node = &w->g->nodes[v];
         const struct ir_region *region = w->region_of[v] ? &w->g->region[w->region_of[v]] : NULL;
 
-        if (!floating(w->g, (ir_val){ v }))
+        if (!floating(w->g, (ir_val){ v }) && !ir_has_results(node->op))
             continue;
         for (int i = 0; region && i < region->arity; i++)
             w->depends[v] |= w->depends[region->args[i].id];
@@ -184,6 +184,20 @@ static ir_val join_pieces(struct ir_graph *g, ir_val v)
     return ir_op_attr(g, IR_concat, count, part, &(struct ir_list){ 1, &axis }, whole.loc);
 }
 
+/* The gradients of a scan's results, which stand behind it, so they are whole. */
+static const ir_val *gather_results(const struct walk *w, ir_val scan)
+{
+    ir_val *grads =
+        ir_alloc(w->scratch, ((size_t)ir_at(w->g, scan)->body->output_count + 1) * sizeof *grads);
+
+    for (uint32_t v = scan.id + 1; v < w->count; v++) {
+        const struct ir_node *n = &w->g->nodes[v];
+        if (n->op == IR_result && n->args[0].id == scan.id)
+            grads[n->attr[0].at[0]] = w->grad[v];
+    }
+    return grads;
+}
+
 static void step_back(struct walk *w, ir_val y)
 {
     struct ir_graph *g = w->g;
@@ -193,10 +207,16 @@ static void step_back(struct walk *w, ir_val y)
     const ir_val *args = region ? region->args : node.args;
     bool *wanted = ir_alloc(w->scratch, (size_t)arity + 1);
     ir_val *to = ir_alloc(w->scratch, ((size_t)arity + 1) * sizeof *to);
-    struct pass_step step = { g, &node, region, y, w->grad[y.id], wanted, to };
+    struct pass_step step = { g, &node, region, y, w->grad[y.id], NULL, wanted, to };
     uint32_t before = g->count;
     bool any = false;
 
+    if (node.op == IR_result) { /* its scan has a turn, when all of its results had theirs */
+        w->grad[node.args[0].id] = w->grad[y.id];
+        return;
+    }
+    if (ir_has_results(node.op))
+        step.grads = gather_results(w, y);
     for (int i = 0; i < arity; i++)
         any |= wanted[i] = w->depends[args[i].id] && (region || passes(&node, i));
     if (!any)
@@ -278,7 +298,8 @@ bool pass_gradients(struct ir_graph *g, int n_y, const ir_val *y, const ir_val *
     }
     for (uint32_t v = w.count; ok && v-- > 1;)
         if (w.grad[v].id) {
-            w.grad[v] = join_pieces(g, w.grad[v]);
+            if (!ir_has_results(g->nodes[v].op))
+                w.grad[v] = join_pieces(g, w.grad[v]);
             step_back(&w, (ir_val){ v });
         }
     for (int i = 0; ok && i < n; i++)

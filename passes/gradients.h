@@ -11,9 +11,10 @@ struct pass_step { /* one node's turn in the backward walk */
     struct ir_graph *g;
     const struct ir_node *node;
     const struct ir_region
-        *region;        /* its arguments count where it has a rule of its own; else NULL */
-    ir_val y, grad;     /* the node's value, and the gradient that has arrived at it */
-    const bool *wanted; /* by argument: does anybody ask for its gradient? */
+        *region;         /* its arguments count where it has a rule of its own; else NULL */
+    ir_val y, grad;      /* the node's value, and the gradient that has arrived at it */
+    const ir_val *grads; /* of a node with results, by result; 0: none has arrived */
+    const bool *wanted;  /* by argument: does anybody ask for its gradient? */
     ir_val *to; /* by argument: its gradient, of its shape or of one that broadcasting made of it */
 };
 
@@ -42,10 +43,18 @@ void pass_grad_of_take(struct pass_step *);
 void pass_grad_of_put_add(struct pass_step *);
 void pass_grad_of_gather(struct pass_step *);
 void pass_grad_of_scatter_add(struct pass_step *);
+void pass_grad_of_scan(struct pass_step *);
+void pass_grad_of_result(struct pass_step *);
 void pass_grad_of_region_softmax(struct pass_step *);
 void pass_grad_of_region_log_softmax(struct pass_step *);
 void pass_grad_of_region_cross_entropy(struct pass_step *);
 void pass_grad_of_region_sigmoid(struct pass_step *);
+
+/* gradients_scan.c, forward: a scan that carries tangents too, and which of its results is the
+ * tangent of result i of the scan (poison: it has none) */
+ir_val pass_tangent_of_scan(struct ir_graph *, const struct ir_node *scan, const ir_val *tangent);
+ir_val pass_tangent_of_result(struct ir_graph *, const struct ir_node *scan, ir_val tangents,
+                              int i);
 
 /* differentiate.c, for both directions */
 bool pass_differentiable(struct ir_graph *, const char *what, int n,

@@ -304,7 +304,7 @@ static uint32_t *count_readers(const struct ir_graph *g, const bool *live, struc
     return readers;
 }
 
-struct ir_graph *pass_simplify(const struct ir_graph *in)
+static struct ir_graph *simplify(const struct ir_graph *in)
 {
     struct ir_arena *scratch = ir_arena_new();
     bool *live = ir_live(in, scratch);
@@ -337,4 +337,12 @@ struct ir_graph *pass_simplify(const struct ir_graph *in)
     ir_graph_free(s.patterns);
     ir_arena_free(scratch);
     return pruned;
+}
+
+struct ir_graph *pass_simplify(const struct ir_graph *in)
+{
+    struct ir_graph *trimmed = pass_trim_scans(in), *out = simplify(trimmed ? trimmed : in);
+
+    ir_graph_free(trimmed);
+    return out;
 }

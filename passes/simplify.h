@@ -35,4 +35,8 @@ bool pass_widens(enum ir_dtype from,
 /* simplify_move.c: rules of structural rows that no formula can say */
 ir_val pass_simple_structural(struct pass_simple *, const struct ir_node *);
 
+/* simplify_scan.c: bodies simplified, equal scans joined, nothing that nobody reads; NULL: there
+ * are no scans */
+struct ir_graph *pass_trim_scans(const struct ir_graph *in);
+
 #endif

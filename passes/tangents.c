@@ -90,7 +90,7 @@ static ir_val weighted(const struct forward *f, const struct ir_node *n, ir_val 
 {
     ir_val one = ir_full_like(f->g, y, 1, n->loc), weight = { 0 };
     bool wanted = true;
-    struct pass_step step = { f->g, n, NULL, y, one, &wanted, &weight };
+    struct pass_step step = { f->g, n, NULL, y, one, NULL, &wanted, &weight };
 
     if (n->op == IR_prod)
         pass_grad_of_prod(&step);
@@ -115,8 +115,18 @@ static ir_val step_forward(const struct forward *f, ir_val y)
 
     for (int i = 0; i < n.arity; i++)
         any |= tangent_of(f, n.args[i]).id != 0;
+    if (any && n.op == IR_scan) {
+        ir_val *tangent = ir_alloc(f->g->arena, (size_t)n.arity * sizeof *tangent);
+        for (int i = 0; i < n.arity; i++)
+            tangent[i] = tangent_of(f, n.args[i]);
+        return pass_tangent_of_scan(f->g, &n, tangent);
+    }
     if (!any || ir_dtypes[n.dtype].kind != 'f')
         return (ir_val){ 0 };
+    if (n.op == IR_result) {
+        struct ir_node scan = *ir_at(f->g, n.args[0]);
+        return pass_tangent_of_result(f->g, &scan, tangent_of(f, n.args[0]), (int)n.attr[0].at[0]);
+    }
     if (ir_ops[n.op].group != IR_STRUCTURAL)
         return pointwise(f, &n, y);
     switch (n.op) {

@@ -93,6 +93,8 @@ static const struct sample {
     { IR_take, "take w, i axis=0 : f32[n 6 4]" },
     { IR_put_add, "put_add x, i axis=0 size=9 : f32[9]" },
     { IR_gather, "gather x, i axis=1 : f32[n 6]" },
+    { IR_scan, "" },
+    { IR_result, "result %11 at=0 : f32[n 2 6]" },
     { IR_scatter_add, "scatter_add x, i axis=1 size=n : f32[n n]" },
 };
 
@@ -102,9 +104,12 @@ static void a_line_comes_back(enum ir_op op, const char *line)
     struct ir_module *m;
     bool there = false;
 
-    ir_put(&text, "symbol n in 1..64\nstep(x: f32[n 6], w: f32[6 4], t: bool[n 6], i: i32[n 6], "
-                  "j: i32[n 3], key: i64, one: f32, p: f32[n 2 6], q: f32[2 2 3], d: f64[n]) {\n"
-                  "  %%7 = state s : f32[6 4] init uniform(-1, 1)\n");
+    ir_put(&text,
+           "symbol n in 1..64\nstep(x: f32[n 6], w: f32[6 4], t: bool[n 6], i: i32[n 6], "
+           "j: i32[n 3], key: i64, one: f32, p: f32[n 2 6], q: f32[2 2 3], d: f64[n]) {\n"
+           "  %%7 = state s : f32[6 4] init uniform(-1, 1)\n"
+           "  %%11 = scan p, x carry=0 slices=2 length=n reverse=1 (p: f32[2 6], x: f32[6]) {\n"
+           "    %%3 = add p, x : f32[2 6]\n    return %%3\n  }\n");
     if (*line)
         ir_put(&text, "  %%20 = %s # model.c:7 a.b {1}\n", line);
     ir_put(&text, "  region 1 part \"title\" (x) -> x in 0\n  return x\n}\n");

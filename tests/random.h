@@ -18,6 +18,7 @@
 struct random_options {
     int operations; /* attempts; 0: 4 to 16 */
     bool smooth;    /* floats are f64 and never lie on a kink: for finite differences */
+    bool flat;      /* no scans */
     bool symbolic;  /* the first axis of many values is `batch`, 1..17 */
 };
 

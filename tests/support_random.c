@@ -290,6 +290,9 @@ static bool attempt(struct random_maker *m, enum ir_op op)
     case IR_gather:
     case IR_scatter_add:
         return random_pick_elements(m, op);
+    case IR_scan:
+    case IR_result:
+        return random_scan(m);
     case IR_stop_gradient: {
         if (m->options.smooth) /* a finite difference sees through it */
             return false;
@@ -312,7 +315,8 @@ static void outputs(struct random_maker *m)
         for (int i = 0; i < g->nodes[v].arity; i++)
             read[g->nodes[v].args[i].id] = true;
     for (uint32_t v = 1; read && v < count; v++)
-        if (g->nodes[v].op != IR_assign && (!read[v] || random_chance(m, 12)))
+        if (g->nodes[v].op != IR_assign && g->nodes[v].op != IR_scan &&
+            (!read[v] || random_chance(m, 12)))
             ir_output(g, ir_format(g->arena, "y%u", v), (ir_val){ v });
     free(read);
 }

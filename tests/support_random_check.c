@@ -260,13 +260,13 @@ static void shrink(struct random_case *c, random_property *property, void *user)
     while (again) {
         again = false;
         for (uint32_t v = 1; v < c->graph->count && random_value_count(c) > 1; v++)
-            if (c->graph->nodes[v].op != IR_assign)
+            if (c->graph->nodes[v].op != IR_assign && c->graph->nodes[v].op != IR_scan)
                 again |= replaces(c, (struct cut){ .drop = -1, .only = v }, property, user);
         for (int i = random_value_count(c); i-- > 0 && random_value_count(c) > 1;)
             again |= replaces(c, (struct cut){ .drop = i }, property, user);
         for (uint32_t v = c->graph->count; v-- > 1;)
             if (v < c->graph->count && c->graph->nodes[v].arity > 0 &&
-                c->graph->nodes[v].op != IR_assign)
+                c->graph->nodes[v].op != IR_assign && c->graph->nodes[v].op != IR_scan)
                 again |= replaces(c, (struct cut){ .drop = -1, .node = v }, property, user);
     }
 }

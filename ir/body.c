@@ -1,0 +1,251 @@
+/*
+ * Graphs in graphs: the body of a scan, and the rules of the two rows that have to do with it.
+ */
+#include "ir/rules.h"
+
+#include <string.h>
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 29;
+}
+
+/* Dims are numbers of the graph's own table, so symbolic ones do not count. */
+uint64_t ir_body_hash(const struct ir_graph *g)
+{
+    uint64_t hash = mix(g->count, (uint64_t)g->output_count);
+
+    for (uint32_t v = 1; v < g->count; v++) {
+        const struct ir_node *n = &g->nodes[v];
+        hash = mix(hash, (uint64_t)n->op << 32 | (uint64_t)n->dtype << 16 |
+                             (uint64_t)n->shape.rank << 8 | (uint64_t)n->arity);
+        for (int i = 0; i < n->arity; i++)
+            hash = mix(hash, n->args[i].id);
+        for (int list = 0; list < IR_ATTRS; list++)
+            for (int i = 0; i < n->attr[list].count; i++)
+                if (n->op == IR_const || n->attr[list].at[i] >= IR_SYMBOLIC)
+                    hash = mix(hash, (uint64_t)n->attr[list].at[i] + (uint64_t)list);
+        if (n->body)
+            hash = mix(hash, ir_body_hash(n->body));
+    }
+    for (int i = 0; i < g->output_count; i++)
+        hash = mix(hash, g->outputs[i].value.id);
+    return hash;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool same_node(const struct ir_graph *g, const struct ir_node *a, const struct ir_graph *h,
+                      const struct ir_node *b)
+{
+    if (a->op != b->op || a->dtype != b->dtype || a->arity != b->arity ||
+        a->shape.rank != b->shape.rank || a->identity != b->identity || !a->body != !b->body ||
+        !same_text(a->text, b->text) ||
+        !ir_same_dims(g, h, a->shape.rank, a->shape.dim, b->shape.dim))
+        return false;
+    for (int i = 0; i < a->arity; i++)
+        if (a->args[i].id != b->args[i].id)
+            return false;
+    for (int i = 0; i < IR_ATTRS; i++) {
+        int count = a->attr[i].count;
+        if (count != b->attr[i].count)
+            return false;
+        if (count && a->op == IR_const
+                ? memcmp(a->attr[i].at, b->attr[i].at, (size_t)count * sizeof *a->attr[i].at) != 0
+                : !ir_same_dims(g, h, count, a->attr[i].at, b->attr[i].at))
+            return false;
+    }
+    return !a->body || ir_same_body(a->body, b->body, true);
+}
+
+bool ir_same_body(const struct ir_graph *a, const struct ir_graph *b, bool outputs)
+{
+    if (a == b)
+        return true;
+    if (a->count != b->count || (outputs && a->output_count != b->output_count))
+        return false;
+    for (uint32_t v = 1; v < a->count; v++)
+        if (!same_node(a, &a->nodes[v], b, &b->nodes[v]))
+            return false;
+    for (int i = 0; outputs && i < a->output_count; i++)
+        if (a->outputs[i].value.id != b->outputs[i].value.id)
+            return false;
+    return true;
+}
+
+int ir_parameters(const struct ir_graph *g, ir_val *inputs, int room)
+{
+    int count = 0;
+
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].op == IR_input) {
+            if (count < room)
+                inputs[count] = (ir_val){ v };
+            count++;
+        }
+    return count;
+}
+
+bool ir_has_results(enum ir_op op)
+{
+    return op == IR_scan;
+}
+
+/* --- building --------------------------------------------------------------------------------- */
+
+ir_val ir_make_scan(struct ir_graph *g, const struct ir_graph *body, int n, const ir_val *args,
+                    int carry, int slices, int64_t length, bool reverse, struct ir_loc loc)
+{
+    const int64_t numbers[] = { carry, slices, length, 1 };
+    struct ir_node draft = { .op = IR_scan, .arity = n, .args = args, .body = body, .loc = loc };
+
+    for (int i = 0; i < (reverse ? 4 : 3); i++)
+        draft.attr[i] = (struct ir_list){ 1, &numbers[i] };
+    return ir_add(g, &draft);
+}
+
+ir_val ir_make_result(struct ir_graph *g, ir_val of, int at, struct ir_loc loc)
+{
+    const int64_t number = at;
+
+    return ir_op_attr(g, IR_result, 1, &of, &(struct ir_list){ 1, &number }, loc);
+}
+
+/* --- rules ------------------------------------------------------------------------------------ */
+
+static int bodies_in(const struct ir_graph *g)
+{
+    int most = 0;
+
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].body) {
+            int inside = bodies_in(g->nodes[v].body);
+            most = inside > most ? inside : most;
+        }
+    return most + 1;
+}
+
+static bool closed(const struct ir_graph *g, const struct ir_node *n)
+{
+    const struct ir_graph *body = n->body;
+
+    if (!body)
+        return ir_refuse(g, n, "no body; expected one");
+    if (bodies_in(body) > IR_BODIES)
+        return ir_refuse(g, n, "more than %d scans in each other", IR_BODIES);
+    if (body->symbols > g->symbols || body->dimensions + g->dimensions > 1 << 10)
+        return ir_refuse(g, n, "a body of other symbols, or of too many extents");
+    for (int s = 0; s < body->symbols; s++)
+        if (strcmp(body->symbol[s].name, g->symbol[s].name) != 0)
+            return ir_refuse(g, n, "a body with the symbol %.40s; expected %.40s",
+                             body->symbol[s].name, g->symbol[s].name);
+    for (uint32_t v = 1; v < body->count; v++)
+        if (body->nodes[v].op == IR_state || body->nodes[v].op == IR_assign)
+            return ir_refuse(g, n, "%s %.60s in the body; expected that it is an argument",
+                             ir_ops[body->nodes[v].op].name,
+                             body->nodes[v].text ? body->nodes[v].text : "");
+    return true;
+}
+
+static const char *type_shown(const struct ir_graph *g, enum ir_dtype dtype,
+                              const struct ir_shape *shape)
+{
+    struct ir_text text = { 0 };
+    const char *kept;
+
+    ir_put_shape(&text, g, dtype, shape);
+    kept = ir_format(g->arena, "%.90s", text.data);
+    ir_text_free(&text);
+    return kept;
+}
+
+/* the argument as one step sees it: of a slice, without the axis of the steps */
+static bool argument_fits(struct ir_graph *g, const struct ir_node *n, int i, ir_val parameter)
+{
+    const struct ir_node *p = ir_at(n->body, parameter), *a = ir_arg(g, n, i);
+    struct ir_shape wanted = ir_shape_of(g, n->body, p->shape);
+    int64_t carry = n->attr[IR_SCAN_CARRY].at[0], slices = n->attr[IR_SCAN_SLICES].at[0];
+    bool slice = i >= carry && i < carry + slices;
+
+    if (slice) {
+        if (wanted.rank == IR_RANK)
+            return ir_refuse(g, n, "slices of rank %d; expected less", IR_RANK);
+        memmove(wanted.dim + 1, wanted.dim, (size_t)wanted.rank * sizeof *wanted.dim);
+        wanted.dim[0] = n->attr[IR_SCAN_LENGTH].at[0];
+        wanted.rank++;
+    }
+    if (a->dtype == p->dtype && ir_same_shape(&a->shape, &wanted))
+        return true;
+    return ir_refuse(g, n, "%s; expected %s%.90s, for %.40s of the body", ir_shown(g, n, i),
+                     slice ? "slices of " : "", type_shown(g, p->dtype, &wanted), p->text);
+}
+
+bool ir_shape_of_scan(struct ir_graph *g, struct ir_node *n)
+{
+    ir_val *parameter;
+    int64_t carry, slices;
+    int count;
+
+    if (!closed(g, n) || !ir_rule_list(g, n, IR_SCAN_CARRY, 1, 0, n->arity) ||
+        !ir_rule_list(g, n, IR_SCAN_SLICES, 1, 0, n->arity))
+        return false;
+    carry = n->attr[IR_SCAN_CARRY].at[0];
+    slices = n->attr[IR_SCAN_SLICES].at[0];
+    if (n->attr[IR_SCAN_LENGTH].count != 1 || !ir_dim_valid(g, n->attr[IR_SCAN_LENGTH].at[0]))
+        return ir_refuse(g, n, "a bad length; expected one extent");
+    if (n->attr[IR_SCAN_REVERSE].count && !ir_rule_list(g, n, IR_SCAN_REVERSE, 1, 1, 1))
+        return false;
+    count = ir_parameters(n->body, NULL, 0);
+    if (count != n->arity || carry + slices > count)
+        return ir_refuse(g, n,
+                         "%d arguments, of which %lld carries and %lld slices, for a body of %d",
+                         n->arity, (long long)carry, (long long)slices, count);
+    parameter = ir_alloc(g->arena, ((size_t)count + 1) * sizeof *parameter);
+    ir_parameters(n->body, parameter, count);
+    for (int i = 0; i < count; i++)
+        if (!argument_fits(g, n, i, parameter[i]))
+            return false;
+    if (n->body->output_count < carry)
+        return ir_refuse(g, n, "%d outputs of the body; expected the next %lld carries first",
+                         n->body->output_count, (long long)carry);
+    for (int i = 0; i < n->body->output_count; i++) {
+        const struct ir_node *o = ir_at(n->body, n->body->outputs[i].value),
+                             *p = i < carry ? ir_at(n->body, parameter[i]) : o;
+        if (o->dtype != p->dtype || !ir_same_shape(&o->shape, &p->shape))
+            return ir_refuse(
+                g, n, "carry %.40s is %s before a step and %s after it; expected the same", p->text,
+                type_shown(n->body, p->dtype, &p->shape), type_shown(n->body, o->dtype, &o->shape));
+        if (i >= carry && o->shape.rank == IR_RANK)
+            return ir_refuse(g, n, "output %d of a step has rank %d; expected less", i, IR_RANK);
+    }
+    n->dtype = IR_BOOL;
+    n->shape.rank = 0;
+    return true;
+}
+
+bool ir_shape_of_result(struct ir_graph *g, struct ir_node *n)
+{
+    const struct ir_node *of = ir_arg(g, n, 0), *o;
+    int64_t carry;
+
+    if (!of->body)
+        return ir_refuse(g, n, "%s; expected a scan", ir_shown(g, n, 0));
+    if (!ir_rule_list(g, n, 0, 1, 0, of->body->output_count - 1))
+        return false;
+    carry = of->attr[IR_SCAN_CARRY].at[0];
+    o = ir_at(of->body, of->body->outputs[n->attr[0].at[0]].value);
+    n->dtype = o->dtype;
+    n->shape = ir_shape_of(g, of->body, o->shape);
+    if (n->attr[0].at[0] >= carry) {
+        memmove(n->shape.dim + 1, n->shape.dim, (size_t)n->shape.rank * sizeof *n->shape.dim);
+        n->shape.dim[0] = of->attr[IR_SCAN_LENGTH].at[0];
+        n->shape.rank++;
+    }
+    return true;
+}

@@ -1,0 +1,456 @@
+/*
+ * Scans: their text, what they compute, what is refused, and their derivatives: backward, forward
+ * and of derivatives, against finite differences; and that simplifying leaves one forward scan,
+ * with all of it the same.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "ir/ir.h"
+#include "passes/passes.h"
+
+static const char *const cases[] = {
+    /* a running sum, and what came before it */
+    "step(x: f64[5 3], h: f64[3]) {\n"
+    "  %3 = scan h, x carry=1 slices=1 length=5 (h: f64[3], x: f64[3]) {\n"
+    "    %3 = add h, x : f64[3]\n"
+    "    return %3, h\n"
+    "  }\n"
+    "  %4 = result %3 at=0 : f64[3]\n"
+    "  %5 = result %3 at=1 : f64[5 3]\n"
+    "  return last=%4, all=%5\n"
+    "}\n",
+    /* a recurrent layer, from the back, its length a symbol */
+    "symbol time in 0..7\n"
+    "step(x: f64[time 2 4], h: f64[2 3], w: f64[3 4], u: f64[3 3], b: f64[3]) {\n"
+    "  %6 = scan h, x, w, u, b carry=1 slices=1 length=time reverse=1 (h: f64[2 3], x: f64[2 4], "
+    "w: "
+    "f64[3 4], u: f64[3 3], b: f64[3]) {\n"
+    "    %6 = dot x, w mk,nk->mn : f64[2 3]\n"
+    "    %7 = dot h, u mk,nk->mn : f64[2 3]\n"
+    "    %8 = add %6, %7 : f64[2 3]\n"
+    "    %9 = add %8, b : f64[2 3]\n"
+    "    %10 = tanh %9 : f64[2 3]\n"
+    "    return %10, %10\n"
+    "  }\n"
+    "  %7 = result %6 at=0 : f64[2 3]\n"
+    "  %8 = result %6 at=1 : f64[time 2 3]\n"
+    "  %9 = exp %8 : f64[time 2 3]\n"
+    "  return %7, %9\n"
+    "}\n",
+    /* two carries of two types, one that is never read, what all steps read used element by element
+     */
+    "step(x: f64[4 3], s: f64[3], c: i64, k: f64[3], d: f64[3]) {\n"
+    "  %6 = scan c, s, d, x, k carry=3 slices=1 length=4 (c: i64, s: f64[3], d: f64[3], x: f64[3], "
+    "k: "
+    "f64[3]) {\n"
+    "    %6 = const 1 : i64\n"
+    "    %7 = add c, %6 : i64\n"
+    "    %8 = cast c : f64\n"
+    "    %9 = mul s, k : f64[3]\n"
+    "    %10 = add %9, x : f64[3]\n"
+    "    %11 = sin %10 : f64[3]\n"
+    "    %12 = mul %11, %8 : f64[3]\n"
+    "    %13 = mul d, k : f64[3]\n"
+    "    return %7, %12, %13, c, %11\n"
+    "  }\n"
+    "  %7 = result %6 at=0 : i64\n"
+    "  %8 = result %6 at=1 : f64[3]\n"
+    "  %9 = result %6 at=4 : f64[4 3]\n"
+    "  return %7, %8, %9\n"
+    "}\n",
+    /* a scan in a scan */
+    "step(x: f64[3 4 2], h: f64[2], k: f64[2]) {\n"
+    "  %4 = scan h, x, k carry=1 slices=1 length=3 (h: f64[2], x: f64[4 2], k: f64[2]) {\n"
+    "    %4 = scan h, x, k carry=1 slices=1 length=4 reverse=1 (h: f64[2], x: f64[2], k: f64[2]) "
+    "{\n"
+    "      %4 = mul h, k : f64[2]\n"
+    "      %5 = add %4, x : f64[2]\n"
+    "      %6 = tanh %5 : f64[2]\n"
+    "      return %6, %5\n"
+    "    }\n"
+    "    %5 = result %4 at=0 : f64[2]\n"
+    "    %6 = result %4 at=1 : f64[4 2]\n"
+    "    %7 = mul %6, x : f64[4 2]\n"
+    "    return %5, %7\n"
+    "  }\n"
+    "  %5 = result %4 at=0 : f64[2]\n"
+    "  %6 = result %4 at=1 : f64[3 4 2]\n"
+    "  return %5, %6\n"
+    "}\n",
+    /* gates: one product cut in pieces */
+    "step(x: f64[5 2 8], h: f64[2 2], c: f64[2 2], u: f64[8 2]) {\n"
+    "  %5 = scan h, c, x, u carry=2 slices=1 length=5 (h: f64[2 2], c: f64[2 2], x: f64[2 8], u: "
+    "f64[8 "
+    "2]) {\n"
+    "    %5 = dot h, u mk,nk->mn : f64[2 8]\n"
+    "    %6 = add %5, x : f64[2 8]\n"
+    "    %7 = slice %6 start=[0 0] stop=[2 2] step=[1 1] : f64[2 2]\n"
+    "    %8 = slice %6 start=[0 2] stop=[2 4] step=[1 1] : f64[2 2]\n"
+    "    %9 = slice %6 start=[0 4] stop=[2 6] step=[1 1] : f64[2 2]\n"
+    "    %10 = slice %6 start=[0 6] stop=[2 8] step=[1 1] : f64[2 2]\n"
+    "    %11 = tanh %7 : f64[2 2]\n"
+    "    %12 = tanh %8 : f64[2 2]\n"
+    "    %13 = tanh %9 : f64[2 2]\n"
+    "    %14 = tanh %10 : f64[2 2]\n"
+    "    %15 = mul %12, c : f64[2 2]\n"
+    "    %16 = mul %11, %13 : f64[2 2]\n"
+    "    %17 = add %15, %16 : f64[2 2]\n"
+    "    %18 = tanh %17 : f64[2 2]\n"
+    "    %19 = mul %14, %18 : f64[2 2]\n"
+    "    return %19, %17, %19\n"
+    "  }\n"
+    "  %6 = result %5 at=0 : f64[2 2]\n"
+    "  %7 = result %5 at=1 : f64[2 2]\n"
+    "  %8 = result %5 at=2 : f64[5 2 2]\n"
+    "  return %6, %7, %8\n"
+    "}\n",
+};
+enum { CASES = sizeof cases / sizeof *cases, INPUTS = 12 };
+
+struct bench {
+    struct ir_module *module;
+    struct ir_graph *g;
+    struct ir_arena *arena;
+    struct ir_error error;
+    struct ir_binding binding[INPUTS];
+    int bindings;
+    ir_val wrt[INPUTS]; /* the floating ones */
+    int n;
+};
+
+static const struct ir_loc at = { "scan.c", 1 };
+
+static int64_t elements(const struct ir_array *a)
+{
+    int64_t n = 1;
+
+    for (int i = 0; i < a->shape.rank; i++)
+        n *= a->shape.dim[i];
+    return n;
+}
+
+/* inputs are waves; a symbol is 5 */
+static struct bench open_case(const char *text)
+{
+    struct bench b = { .arena = ir_arena_new() };
+
+    b.module = ir_parse("case", text, strlen(text), &b.error);
+    cr_assert(b.module, "%s", b.error.text);
+    b.g = b.module->program[0]->graph;
+    for (uint32_t v = 1; v < b.g->count; v++) {
+        const struct ir_node *n = &b.g->nodes[v];
+        struct ir_array *a = &b.binding[b.bindings].array;
+        if (n->op != IR_input)
+            continue;
+        b.binding[b.bindings].name = n->text;
+        *a = (struct ir_array){ .dtype = n->dtype, .shape = n->shape };
+        for (int i = 0; i < n->shape.rank; i++)
+            if (!ir_dim_fixed(n->shape.dim[i]))
+                a->shape.dim[i] = 5;
+        a->data = ir_alloc(b.arena, (size_t)elements(a) * 8 + 8);
+        for (int64_t i = 0; i < elements(a); i++)
+            if (n->dtype == IR_F64)
+                ((double *)a->data)[i] = sin((double)(i * 5 + 3 * b.bindings) * 0.7 + 1);
+            else
+                ((int64_t *)a->data)[i] = 2;
+        if (n->dtype == IR_F64)
+            b.wrt[b.n++] = (ir_val){ v };
+        b.bindings++;
+    }
+    return b;
+}
+
+static void close_case(struct bench *b)
+{
+    ir_module_free(b->module);
+    ir_arena_free(b->arena);
+}
+
+static struct ir_array value_in(struct bench *b, const struct ir_graph *g, ir_val v)
+{
+    struct ir_array a = { 0 };
+
+    cr_assert(ir_evaluate(g, b->bindings, b->binding, 1, &v, &a, b->arena, &b->error), "%s",
+              b->error.text);
+    return a;
+}
+
+static double scalar(struct bench *b, ir_val v)
+{
+    return *(double *)value_in(b, b->g, v).data;
+}
+
+/* the sum of all floating outputs, or of grads, each element with a weight */
+static ir_val weighted(struct ir_graph *g, int n, const ir_val *y)
+{
+    int64_t axes[IR_RANK] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    ir_val all = { 0 };
+
+    for (int i = 0; i < n; i++) {
+        const struct ir_shape shape = ir_at(g, y[i])->shape;
+        ir_val weight = ir_number(g, IR_F64, 0.3 + i, at);
+        if (ir_at(g, y[i])->dtype != IR_F64)
+            continue;
+        for (int k = 0; k < shape.rank; k++) { /* cos of a sum of indices */
+            ir_val index = ir_iota(g, IR_F64, shape, k, at);
+            weight =
+                ir_op2(g, IR_add, ir_op2(g, IR_mul, index, ir_number(g, IR_F64, 1.1 + k, at), at),
+                       weight, at);
+        }
+        weight = ir_op1(g, IR_cos, weight, at);
+        weight = ir_reduce(g, IR_sum, ir_op2(g, IR_mul, y[i], weight, at), shape.rank, axes, at);
+        all = all.id ? ir_op2(g, IR_add, all, weight, at) : weight;
+    }
+    return all;
+}
+
+static ir_val loss_of(struct bench *b)
+{
+    ir_val y[16];
+
+    for (int i = 0; i < b->g->output_count; i++)
+        y[i] = b->g->outputs[i].value;
+    return weighted(b->g, b->g->output_count, y);
+}
+
+static double direction(int k, int64_t i)
+{
+    return cos((double)(i * 3 + 2 * k) * 0.9 + 0.2);
+}
+
+/* moves all floating inputs along the direction */
+static void move(struct bench *b, double step)
+{
+    for (int k = 0, w = 0; k < b->bindings; k++)
+        if (b->binding[k].array.dtype == IR_F64) {
+            for (int64_t i = 0; i < elements(&b->binding[k].array); i++)
+                ((double *)b->binding[k].array.data)[i] += step * direction(w, i);
+            w++;
+        }
+}
+
+static double difference(struct bench *b, ir_val v)
+{
+    const double step = 1e-5;
+    double after, before;
+
+    move(b, step);
+    after = scalar(b, v);
+    move(b, -2 * step);
+    before = scalar(b, v);
+    move(b, step);
+    return (after - before) / (2 * step);
+}
+
+static double along(struct bench *b, const ir_val *grad)
+{
+    double all = 0;
+
+    for (int k = 0; k < b->n; k++) {
+        struct ir_array a = value_in(b, b->g, grad[k]);
+        for (int64_t i = 0; i < elements(&a); i++)
+            all += ((double *)a.data)[i] * direction(k, i);
+    }
+    return all;
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-6 * (1 + fabs(a) + fabs(b));
+}
+
+Test(scan, prints_and_parses_back)
+{
+    for (int c = 0; c < CASES; c++) {
+        struct bench b = open_case(cases[c]);
+        struct ir_text text = { 0 };
+
+        ir_print(&text, b.g);
+        cr_expect_str_eq(text.data, cases[c]);
+        cr_expect(ir_verify(b.g, &b.error), "%s", b.error.text);
+        ir_text_free(&text);
+        close_case(&b);
+    }
+}
+
+Test(scan, is_one_node_where_it_is_the_same)
+{
+    struct bench b = open_case(cases[0]);
+    uint32_t count = b.g->count;
+    ir_val *moved = ir_moved(b.g, b.g);
+
+    for (uint32_t v = 1; v < count; v++)
+        moved[v] = ir_copy(b.g, b.g, (ir_val){ v }, moved);
+    cr_expect_eq(b.g->count, count);
+    for (uint32_t v = 1; v < count; v++)
+        cr_expect_eq(moved[v].id, v);
+    close_case(&b);
+}
+
+Test(scan, computes_step_by_step)
+{
+    struct bench b = open_case(cases[0]);
+    const double *x = b.binding[0].array.data, *h = b.binding[1].array.data;
+    struct ir_array last = value_in(&b, b.g, b.g->outputs[0].value),
+                    all = value_in(&b, b.g, b.g->outputs[1].value);
+
+    for (int i = 0; i < 3; i++) {
+        double sum = h[i];
+        for (int t = 0; t < 5; t++) {
+            cr_expect_eq(((double *)all.data)[t * 3 + i], sum);
+            sum += x[t * 3 + i];
+        }
+        cr_expect_eq(((double *)last.data)[i], sum);
+    }
+    close_case(&b);
+}
+
+Test(scan, of_no_steps_gives_the_carries_back)
+{
+    struct bench b = open_case(cases[1]);
+    struct ir_array last;
+
+    b.binding[0].array.shape.dim[0] = 0;
+    last = value_in(&b, b.g, b.g->outputs[0].value);
+    cr_expect_eq(memcmp(last.data, b.binding[1].array.data, 6 * sizeof(double)), 0);
+    close_case(&b);
+}
+
+Test(scan, gradient_equals_finite_differences)
+{
+    for (int c = 0; c < CASES; c++) {
+        struct bench b = open_case(cases[c]);
+        ir_val loss = loss_of(&b), grad[INPUTS];
+
+        cr_assert(pass_gradients(b.g, 1, &loss, NULL, b.n, b.wrt, grad), "%s", b.g->error->text);
+        cr_assert(ir_verify(b.g, &b.error), "%s", b.error.text);
+        double slope = along(&b, grad), measured = difference(&b, loss);
+        cr_expect(near(slope, measured), "case %d: the slope is %.12g, measured %.12g", c, slope,
+                  measured);
+        cr_expect(fabs(slope) > 1e-3);
+        close_case(&b);
+    }
+}
+
+Test(scan, tangent_equals_gradient)
+{
+    for (int c = 0; c < CASES; c++) {
+        struct bench b = open_case(cases[c]);
+        ir_val loss = loss_of(&b), grad[INPUTS], seed[INPUTS], tangent;
+
+        for (int k = 0; k < b.n; k++) {
+            struct ir_node n = *ir_at(b.g, b.wrt[k]);
+            struct ir_array *a = &b.binding[b.bindings].array;
+            seed[k] = ir_input(b.g, ir_format(b.arena, "d%d", k), n.dtype, n.shape, at);
+            for (int w = 0; w < b.bindings; w++)
+                if (strcmp(b.binding[w].name, n.text) == 0)
+                    *a = b.binding[w].array;
+            b.binding[b.bindings].name = ir_at(b.g, seed[k])->text;
+            a->data = ir_alloc(b.arena, (size_t)elements(a) * 8 + 8);
+            for (int64_t i = 0; i < elements(a); i++)
+                ((double *)a->data)[i] = direction(k, i);
+            b.bindings++;
+        }
+        cr_assert(b.bindings <= INPUTS);
+        cr_assert(pass_gradients(b.g, 1, &loss, NULL, b.n, b.wrt, grad));
+        cr_assert(pass_jvp(b.g, b.n, b.wrt, seed, 1, &loss, &tangent), "%s", b.g->error->text);
+        cr_assert(ir_verify(b.g, &b.error), "%s", b.error.text);
+        double forward = scalar(&b, tangent), backward = along(&b, grad);
+        cr_expect(near(forward, backward), "case %d: %.12g forward, %.12g backward", c, forward,
+                  backward);
+        close_case(&b);
+    }
+}
+
+Test(scan, gradient_of_gradient_equals_finite_differences)
+{
+    for (int c = 0; c < CASES; c++) {
+        struct bench b = open_case(cases[c]);
+        ir_val loss = loss_of(&b), grad[INPUTS], again[INPUTS];
+
+        cr_assert(pass_gradients(b.g, 1, &loss, NULL, b.n, b.wrt, grad));
+        loss = weighted(b.g, b.n, grad);
+        cr_assert(pass_gradients(b.g, 1, &loss, NULL, b.n, b.wrt, again), "%s", b.g->error->text);
+        cr_assert(ir_verify(b.g, &b.error), "%s", b.error.text);
+        double slope = along(&b, again), measured = difference(&b, loss);
+        cr_expect(near(slope, measured), "case %d: the slope is %.12g, measured %.12g", c, slope,
+                  measured);
+        close_case(&b);
+    }
+}
+
+/* the text of a simple graph is the same after another turn, and so are the values, to the bit */
+Test(scan, simplify_leaves_one_forward_scan)
+{
+    for (int c = 0; c < CASES; c++) {
+        struct bench b = open_case(cases[c]);
+        ir_val loss = loss_of(&b), grad[INPUTS];
+        struct ir_graph *simple;
+        int scans = 0;
+
+        cr_assert(pass_gradients(b.g, 1, &loss, NULL, b.n, b.wrt, grad));
+        for (int k = 0; k < b.n; k++)
+            ir_output(b.g, NULL, grad[k]);
+        simple = pass_simplify(b.g);
+        cr_assert(ir_verify(simple, &b.error), "%s", b.error.text);
+        for (uint32_t v = 1; v < simple->count; v++)
+            scans += simple->nodes[v].op == IR_scan;
+        cr_expect_eq(scans, 2, "case %d: %d scans", c, scans);
+        for (int i = 0; i < b.g->output_count; i++) {
+            struct ir_array x = value_in(&b, b.g, b.g->outputs[i].value),
+                            y = value_in(&b, simple, simple->outputs[i].value);
+            cr_assert(ir_same_shape(&x.shape, &y.shape));
+            cr_expect_eq(memcmp(x.data, y.data, (size_t)elements(&x) * 8), 0, "case %d, output %d",
+                         c, i);
+        }
+        ir_graph_free(simple);
+        close_case(&b);
+    }
+}
+
+/* what is wrong is said with its line */
+static void refused(const char *text, const char *said)
+{
+    struct ir_error error = { 0 };
+    struct ir_module *m = ir_parse("bad.tp", text, strlen(text), &error);
+
+    cr_expect_null(m);
+    cr_expect(strstr(error.text, said), "%s", error.text);
+    ir_module_free(m);
+}
+
+Test(scan, refuses_what_does_not_fit)
+{
+    refused("f(x: f32[4 3], h: f32[2]) {\n"
+            "  %3 = scan h, x carry=1 slices=1 length=4 (h: f32[3], x: f32[3]) {\n"
+            "    %3 = add h, x : f32[3]\n    return %3\n  }\n}\n",
+            "bad.tp:2: scan: a = h f32[2]; expected f32[3], for h of the body");
+    refused("f(x: f32[4 3], h: f32[3]) {\n"
+            "  %3 = scan h, x carry=1 slices=1 length=4 (h: f32[3], x: f32[3]) {\n"
+            "    %3 = const 0 : f32\n    return %3\n  }\n}\n",
+            "bad.tp:2: scan: carry h is f32[3] before a step and f32 after it; expected the same");
+    refused("f(x: f32[4 3], h: f32[3]) {\n"
+            "  %3 = scan h, x carry=1 slices=1 length=5 (h: f32[3], x: f32[3]) {\n"
+            "    %3 = add h, x : f32[3]\n    return %3\n  }\n}\n",
+            "expected slices of f32[5 3], for x of the body");
+    refused("f(x: f32[4 3], h: f32[3]) {\n"
+            "  %3 = scan h, x carry=1 slices=1 length=4 (h: f32[3], x: f32[3]) {\n"
+            "    %3 = add h, x : f32[3]\n    return %3\n  }\n"
+            "  %4 = result %3 at=1 : f32[3]\n}\n",
+            "bad.tp:6: result: at has 1; expected 0 to 0");
+    refused("f(x: f32[4 3], h: f32[3]) {\n"
+            "  %3 = scan h, x carry=1 slices=1 length=4 (h: f32[3], x: f32[3]) {\n"
+            "    %3 = add h, x : f32[3]\n    return %3\n  }\n"
+            "  %4 = neg %3 : f32[3]\n}\n",
+            "bad.tp:6: neg: argument 1 is a scan; expected one of its results");
+    refused("f(h: f32[3]) {\n"
+            "  %3 = scan h carry=1 slices=0 length=4 (h: f32[3]) {\n"
+            "    %3 = state s : f32[3] init zero\n    return %3\n  }\n}\n",
+            "bad.tp:2: scan: state s in the body; expected that it is an argument");
+    refused("f(h: f32[3]) {\n"
+            "  %3 = scan h carry=1 slices=0 length=4 (h: f32[3]) {\n"
+            "    kernel k {\n",
+            "bad.tp:3: kernel");
+}
