@@ -33,6 +33,8 @@ static const char *inside_only(struct gen *e, const struct loop_statement *s, co
             ir_format(e->arena, "iota_i32x16() < (i32)(%s)", gen_index_text(e, left));
         if (ir_dtypes[s->dtype].bytes == 8)
             mask = ir_format(e->arena, "__builtin_convertvector(%s, i64x16)", mask);
+        if (s->dtype == IR_U8)
+            mask = ir_format(e->arena, "__builtin_convertvector(%s, i8x16)", mask);
         if (s->dtype == IR_BOOL)
             name = ir_format(e->arena, "select_i32x16(%s, %s, splat_i32x16(-%s))", mask, name,
                              neutral);
