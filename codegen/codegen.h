@@ -106,7 +106,6 @@ void gen_forget_names(struct gen *, int kept); /* names end with the block they 
 const char *gen_operand(struct gen *, uint32_t value,
                         bool vector); /* broadcast where a vector is wanted */
 bool gen_is_vector(const struct gen *, uint32_t value);
-void *gen_grown(struct gen *, void *old, int count, int *room, size_t size); /* room for one more */
 
 /* index.c */
 loop_ix gen_instance(struct gen *, loop_ix);             /* with the unrolled indices put in */

@@ -52,7 +52,7 @@ void gen_load(struct gen *e, const struct loop_statement *s)
                 gen_call_it(e, s->value, e->loaded[i].name);
                 return;
             }
-        e->loaded = gen_grown(e, e->loaded, e->loads, &e->load_room, sizeof *e->loaded);
+        ir_grow(e->arena, e->loaded, e->loads, e->load_room);
         const char *name = gen_new_name(e, s);
         e->loaded[e->loads++] = (struct gen_loaded){ s->buffer, text, name };
         if (!vector) {

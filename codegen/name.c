@@ -71,24 +71,13 @@ const char *gen_place(struct ir_arena *arena, struct ir_loc loc, const char *nam
 
 /* ---- instances ---- */
 
-void *gen_grown(struct gen *e, void *old, int count, int *room, size_t size)
-{
-    if (count < *room)
-        return old;
-    void *bigger = ir_alloc(e->arena, (size_t)(2 * *room + 32) * size);
-    if (count)
-        memcpy(bigger, old, (size_t)count * size);
-    *room = 2 * *room + 32;
-    return bigger;
-}
-
 void gen_call_it(struct gen *e, uint32_t value, const char *name)
 {
     struct gen_alias a = { .value = value, .name = name, .before = e->newest[value] };
 
     for (int u = 0; u < e->unrolls; u++)
         a.index[u] = e->at[e->unrolled[u]];
-    e->alias = gen_grown(e, e->alias, e->aliases, &e->alias_room, sizeof *e->alias);
+    ir_grow(e->arena, e->alias, e->aliases, e->alias_room);
     e->newest[value] = e->aliases;
     e->alias[e->aliases++] = a;
 }

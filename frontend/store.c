@@ -54,15 +54,7 @@ struct state *tp_state_of(tp_graph *g, const struct ir_node *node, enum state_ki
         bool agree = s->dtype == node->dtype && ir_same_shape(&s->shape, &node->shape);
         return agree || disagree(g, node, s) ? s : NULL;
     }
-    if (g->state_count == g->state_room) {
-        int room = g->state_room ? 2 * g->state_room : 32;
-        struct state *states = ir_alloc(g->ir->arena, (size_t)room * sizeof *states);
-
-        if (g->state_count)
-            memcpy(states, g->states, (size_t)g->state_count * sizeof *states);
-        g->states = states;
-        g->state_room = room;
-    }
+    ir_grow(g->ir->arena, g->states, g->state_count, g->state_room);
     s = &g->states[g->state_count++];
     *s = (struct state){ .name = ir_format(g->ir->arena, "%s", node->text),
                          .kind = kind,

@@ -99,7 +99,7 @@ void *ir_enlarge(struct ir_arena *arena, const void *array, size_t count, size_t
 {
     void *larger = ir_alloc(arena, room * size);
 
-    if (count)
+    if (array && count)
         memcpy(larger, array, count * size);
     return larger;
 }

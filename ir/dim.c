@@ -63,14 +63,7 @@ static int64_t dim_of(struct ir_graph *g, const struct ir_dimension *d)
             return INT64_MIN + i;
     if (g->dimensions == (1 << 10)) /* far more than programs have, and a search stays short */
         return -1;
-    if (g->dimensions == g->dimension_room) {
-        int more = g->dimension_room ? 2 * g->dimension_room : 16;
-        struct ir_dimension *table = ir_alloc(g->arena, (size_t)more * sizeof *table);
-        if (g->dimensions)
-            memcpy(table, g->dimension, (size_t)g->dimensions * sizeof *table);
-        g->dimension = table;
-        g->dimension_room = more;
-    }
+    ir_grow(g->arena, g->dimension, g->dimensions, g->dimension_room);
     g->dimension[g->dimensions] = *d;
     return INT64_MIN + g->dimensions++;
 }

@@ -11,15 +11,6 @@
 #define DEPTH    200 /* of regions in regions: who walks them may recurse */
 #define ASSIGNED (1u << 31)
 
-static void *grown(struct ir_graph *g, const void *data, size_t count, size_t room, size_t size)
-{
-    void *more = ir_alloc(g->arena, room * size);
-
-    if (count)
-        memcpy(more, data, count * size);
-    return more;
-}
-
 static void table_fill(struct ir_graph *g);
 
 struct ir_graph *ir_graph_new(const char *name, struct ir_error *error)
@@ -57,22 +48,22 @@ static void take_symbols(struct ir_graph *g, const struct ir_graph *in)
     g->dimensions = g->dimension_room =
         in->dimensions; /* the same table: dims keep their numbers */
     if (in->dimensions)
-        g->dimension = grown(g, in->dimension, (size_t)in->dimensions, (size_t)in->dimensions,
-                             sizeof *in->dimension);
+        g->dimension = ir_enlarge(g->arena, in->dimension, (size_t)in->dimensions,
+                                  (size_t)in->dimensions, sizeof *in->dimension);
     g->seed = in->seed;
 }
 
 static void take_regions(struct ir_graph *g, const struct ir_graph *in)
 {
     g->regions = g->region_room = in->regions;
-    g->region = grown(g, in->region, in->regions, in->regions, sizeof *in->region);
+    g->region = ir_enlarge(g->arena, in->region, in->regions, in->regions, sizeof *in->region);
     for (uint32_t i = 1; i < g->regions; i++) {
         struct ir_region *r = &g->region[i];
         r->name = ir_format(g->arena, "%s", r->name);
         r->title = r->title ? ir_format(g->arena, "%s", r->title) : NULL;
         r->loc.file = r->loc.file ? ir_format(g->arena, "%s", r->loc.file) : NULL;
-        r->attr.at =
-            grown(g, r->attr.at, (size_t)r->attr.count, (size_t)r->attr.count, sizeof *r->attr.at);
+        r->attr.at = ir_enlarge(g->arena, r->attr.at, (size_t)r->attr.count, (size_t)r->attr.count,
+                                sizeof *r->attr.at);
         r->args = ir_alloc(g->arena, (size_t)r->arity * sizeof *r->args); /* ir_move_regions */
         r->result = (ir_val){ 0 };
     }
@@ -243,11 +234,7 @@ static bool assigned_once(struct ir_graph *g, const struct ir_node *n)
 
 static void effect(struct ir_graph *g, ir_val v)
 {
-    if (g->effect_count == g->effect_room) {
-        g->effect_room = g->effect_room ? 2 * g->effect_room : 16;
-        g->effects = grown(g, g->effects, (size_t)g->effect_count, (size_t)g->effect_room,
-                           sizeof *g->effects);
-    }
+    ir_grow(g->arena, g->effects, g->effect_count, g->effect_room);
     g->effects[g->effect_count++] = v;
 }
 
@@ -257,17 +244,17 @@ static ir_val append(struct ir_graph *g, const struct ir_node *draft)
 
     if (g->count == g->room) {
         g->room *= 2;
-        g->nodes = grown(g, g->nodes, g->count, g->room, sizeof *g->nodes);
+        g->nodes = ir_enlarge(g->arena, g->nodes, g->count, g->room, sizeof *g->nodes);
         table_fill(g);
     }
     *slot(g, draft) = g->count;
     n = &g->nodes[g->count];
     *n = *draft;
-    n->args = grown(g, n->args, (size_t)n->arity, (size_t)n->arity, sizeof *n->args);
+    n->args = ir_enlarge(g->arena, n->args, (size_t)n->arity, (size_t)n->arity, sizeof *n->args);
     for (int i = 0; i < IR_ATTRS; i++)
         if (n->attr[i].count)
-            n->attr[i].at = grown(g, n->attr[i].at, (size_t)n->attr[i].count,
-                                  (size_t)n->attr[i].count, sizeof *n->attr[i].at);
+            n->attr[i].at = ir_enlarge(g->arena, n->attr[i].at, (size_t)n->attr[i].count,
+                                       (size_t)n->attr[i].count, sizeof *n->attr[i].at);
         else
             n->attr[i].at = NULL;
     n->text = kept(g, n->text);
@@ -390,11 +377,7 @@ void ir_output(struct ir_graph *g, const char *name, ir_val v)
 {
     if (v.id >= g->count)
         ir_bug("output %u of a graph with %u nodes", v.id, g->count);
-    if (g->output_count == g->output_room) {
-        g->output_room = g->output_room ? 2 * g->output_room : 8;
-        g->outputs = grown(g, g->outputs, (size_t)g->output_count, (size_t)g->output_room,
-                           sizeof *g->outputs);
-    }
+    ir_grow(g->arena, g->outputs, g->output_count, g->output_room);
     g->outputs[g->output_count++] = (struct ir_output){ kept(g, name), v };
 }
 
@@ -456,7 +439,7 @@ uint32_t ir_region_open(struct ir_graph *g, const char *name, const char *title,
     }
     if (g->regions == g->region_room) {
         g->region_room *= 2;
-        g->region = grown(g, g->region, g->regions, g->region_room, sizeof *g->region);
+        g->region = ir_enlarge(g->arena, g->region, g->regions, g->region_room, sizeof *g->region);
     }
     r = &g->region[g->regions];
     r->name = kept(g, name);
@@ -464,9 +447,10 @@ uint32_t ir_region_open(struct ir_graph *g, const char *name, const char *title,
     r->parent = g->region_now;
     r->kind = ir_region_kind(name);
     r->arity = n;
-    r->args = grown(g, args, (size_t)n, (size_t)n, sizeof *args);
+    r->args = ir_enlarge(g->arena, args, (size_t)n, (size_t)n, sizeof *args);
     r->attr.count = attr.count;
-    r->attr.at = grown(g, attr.at, (size_t)attr.count, (size_t)attr.count, sizeof *attr.at);
+    r->attr.at =
+        ir_enlarge(g->arena, attr.at, (size_t)attr.count, (size_t)attr.count, sizeof *attr.at);
     r->loc = (struct ir_loc){ kept(g, loc.file), loc.line };
     g->region_now = g->regions;
     return g->regions++;

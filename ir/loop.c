@@ -27,22 +27,9 @@ int loop_axis_new(struct loop_kernel *k, const char *name, loop_ix to, int64_t h
     return k->axes++;
 }
 
-/* room for one more in an array that lives in the arena */
-static void *grown(struct ir_arena *arena, void *old, size_t count, uint32_t *room, size_t size)
-{
-    if (count < *room)
-        return old;
-    uint32_t more = 2 * *room + 16;
-    void *bigger = ir_alloc(arena, more * size);
-    if (count)
-        memcpy(bigger, old, count * size);
-    *room = more;
-    return bigger;
-}
-
 uint32_t loop_value_new(struct loop_kernel *k, enum ir_dtype dtype)
 {
-    k->value = grown(k->arena, k->value, k->values, &k->value_room, sizeof *k->value);
+    ir_grow(k->arena, k->value, k->values, k->value_room);
     k->value[k->values] = (struct loop_value){ .dtype = dtype };
     return k->values++;
 }
@@ -50,13 +37,10 @@ uint32_t loop_value_new(struct loop_kernel *k, enum ir_dtype dtype)
 int loop_buffer_of(struct loop_kernel *k, const char *name, enum ir_dtype dtype, ir_val value,
                    int64_t elements)
 {
-    uint32_t room = (uint32_t)k->buffer_room;
-
     for (int i = 0; i < k->buffers && value.id; i++)
         if (k->buffer[i].value.id == value.id)
             return i;
-    k->buffer = grown(k->arena, k->buffer, (size_t)k->buffers, &room, sizeof *k->buffer);
-    k->buffer_room = (int)room;
+    ir_grow(k->arena, k->buffer, k->buffers, k->buffer_room);
     k->buffer[k->buffers] =
         (struct loop_buffer){ .name = name, .dtype = dtype, .value = value, .elements = elements };
     return k->buffers++;
@@ -66,11 +50,9 @@ struct loop_statement *loop_add(struct loop_kernel *k, struct loop_block *block,
                                 struct loop_statement draft)
 {
     struct loop_statement *s = ir_alloc(k->arena, sizeof *s);
-    uint32_t room = (uint32_t)block->room;
 
     *s = draft;
-    block->at = grown(k->arena, block->at, (size_t)block->count, &room, sizeof *block->at);
-    block->room = (int)room;
+    ir_grow(k->arena, block->at, block->count, block->room);
     block->at[block->count++] = s;
     return s;
 }
@@ -83,10 +65,7 @@ struct loop_statement *loop_copy(struct loop_kernel *k, const struct loop_statem
     copy->body = (struct loop_block){ 0 };
     for (int i = 0; i < s->body.count; i++) {
         struct loop_statement *inner = loop_copy(k, s->body.at[i]);
-        uint32_t room = (uint32_t)copy->body.room;
-        copy->body.at =
-            grown(k->arena, copy->body.at, (size_t)copy->body.count, &room, sizeof *copy->body.at);
-        copy->body.room = (int)room;
+        ir_grow(k->arena, copy->body.at, copy->body.count, copy->body.room);
         copy->body.at[copy->body.count++] = inner;
     }
     return copy;

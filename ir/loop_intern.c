@@ -74,13 +74,7 @@ loop_ix loop_intern(struct loop_kernel *k, const struct loop_build *b)
     for (uint32_t i = hash & (t->room - 1); t->slot[i]; i = (i + 1) & (t->room - 1))
         if (same_sum(&k->sum[t->slot[i] - 1], &draft))
             return t->slot[i] - 1;
-    if (k->sums == k->sum_room) {
-        struct loop_sum *bigger = ir_alloc(k->arena, 2 * (k->sum_room + 32) * sizeof *bigger);
-        if (k->sums)
-            memcpy(bigger, k->sum, k->sums * sizeof *bigger);
-        k->sum = bigger;
-        k->sum_room = 2 * (k->sum_room + 32);
-    }
+    ir_grow(k->arena, k->sum, k->sums, k->sum_room);
     struct loop_term *term = NULL;
     if (b->count) {
         term = ir_alloc(k->arena, (size_t)b->count * sizeof *term);
@@ -102,13 +96,7 @@ uint32_t loop_atom_of(struct loop_kernel *k, struct loop_atom a)
     for (uint32_t i = hash & (t->room - 1); t->slot[i]; i = (i + 1) & (t->room - 1))
         if (same_atom(&k->atom[t->slot[i] - 1], &a))
             return t->slot[i] - 1;
-    if (k->atoms == k->atom_room) {
-        struct loop_atom *bigger = ir_alloc(k->arena, 2 * (k->atom_room + 16) * sizeof *bigger);
-        if (k->atoms)
-            memcpy(bigger, k->atom, k->atoms * sizeof *bigger);
-        k->atom = bigger;
-        k->atom_room = 2 * (k->atom_room + 16);
-    }
+    ir_grow(k->arena, k->atom, k->atoms, k->atom_room);
     k->atom[k->atoms] = a;
     enter(&k->atom_table, hash, k->atoms);
     return k->atoms++;

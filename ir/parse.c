@@ -139,14 +139,7 @@ static bool read_kernel(struct ir_reader *r)
 
     if (!ir_scan_name(s, &name) || !ir_scan_expect(s, "{") || !ir_scan_line_end(s))
         return false;
-    if (p->kernel_count == r->kernel_room) {
-        struct ir_kernel *larger;
-        r->kernel_room = r->kernel_room ? 2 * r->kernel_room : 16;
-        larger = ir_alloc(r->kept, (size_t)r->kernel_room * sizeof *larger);
-        if (p->kernel_count)
-            memcpy(larger, p->kernels, (size_t)p->kernel_count * sizeof *larger);
-        p->kernels = larger;
-    }
+    ir_grow(r->kept, p->kernels, p->kernel_count, r->kernel_room);
     p->kernels[p->kernel_count++].name = ir_format(r->kept, "%s", name);
     for (ir_scan_blank_lines(s); !ir_scan_accept(s, '}'); ir_scan_blank_lines(s))
         if (!ir_parse_node(r, p->kernel_count - 1))

@@ -65,11 +65,7 @@ bool ir_parse_node(struct ir_reader *r, int kernel);        /* a whole line, int
 bool ir_parse_graph(struct ir_reader *r, struct ir_node *of);
 
 /* makes room for one more in an array of the scratch arena */
-#define IR_MORE(r, array, count, room) \
-    ((count) < (room)                  \
-         ? (void)0                     \
-         : ir_parse_more(&(r)->s, (void **)&(array), (count), &(room), sizeof *(array)))
-void ir_parse_more(struct ir_scan *s, void **array, size_t count, size_t *room, size_t size);
+#define IR_MORE(r, array, count, room) ir_grow((r)->s.arena, array, count, room)
 
 /* parse_link.c: lines, regions, outputs and kernels into r->g and r->program */
 bool ir_parse_link(struct ir_reader *r);

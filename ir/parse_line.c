@@ -6,17 +6,6 @@
 #include <limits.h>
 #include <string.h>
 
-void ir_parse_more(struct ir_scan *s, void **array, size_t count, size_t *room, size_t size)
-{
-    void *larger;
-
-    *room = *room ? 2 * *room : 16;
-    larger = ir_alloc(s->arena, *room * size);
-    if (*array)
-        memcpy(larger, *array, count * size);
-    *array = larger;
-}
-
 /* --- small parts ------------------------------------------------------------------------------ */
 
 bool ir_parse_ref(struct ir_reader *r, struct ir_ref *ref)

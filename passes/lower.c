@@ -197,14 +197,7 @@ uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
     for (int i = 0; i < n->shape.rank; i++)
         axes |= loop_axes_of(l->k, index[i]);
     struct lower_scope *s = &l->scope[pass_lower_scope_for(l, axes, l->home[value])];
-    if (s->memos == s->room) {
-        struct lower_memo *bigger =
-            ir_alloc(l->c->arena, (size_t)(2 * s->room + 16) * sizeof *bigger);
-        if (s->memos)
-            memcpy(bigger, s->memo, (size_t)s->memos * sizeof *bigger);
-        s->memo = bigger;
-        s->room = 2 * s->room + 16;
-    }
+    ir_grow(l->c->arena, s->memo, s->memos, s->room);
     s->memo[s->memos] = (struct lower_memo){ .node = v, .value = value, .guards = l->guards };
     if (n->shape.rank)
         memcpy(s->memo[s->memos].index, index, (size_t)n->shape.rank * sizeof *index);

@@ -13,10 +13,7 @@ static void set_home(struct lower *l, uint32_t value, int scope)
 {
     if (value >= l->homes) {
         uint32_t room = 2 * value + 64;
-        uint8_t *bigger = ir_alloc(l->c->arena, room);
-        if (l->homes)
-            memcpy(bigger, l->home, l->homes);
-        l->home = bigger;
+        l->home = ir_enlarge(l->c->arena, l->home, l->homes, room, sizeof *l->home);
         l->homes = room;
     }
     l->home[value] = (uint8_t)scope;
