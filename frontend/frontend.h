@@ -180,6 +180,7 @@ struct layer {
     tp_loc at;
     struct ir_loc loc;
     uint32_t before, region;
+    enum ir_dtype dtype; /* the input's */
 };
 bool tp_layer_begin(struct layer *l, const char *what, const char *name, tp_tensor x, tp_loc at);
 /* A parameter under the layer's name; poison with an error. */
@@ -187,6 +188,14 @@ tp_tensor tp_layer_param(struct layer *l, const char *leaf, enum ir_dtype dtype,
                          tp_init init, bool shared, bool frozen);
 void tp_layer_open(struct layer *l, const char *region, int n, const ir_val *args);
 tp_tensor tp_layer_close(struct layer *l, ir_val result);
+
+/* nn_norm_row.c: (x - mean) / deviation over axes, or x / root of the mean square; the affine part,
+ * where it is there; both for groups of channels */
+tp_tensor tp_standardised(tp_tensor x, int n, const int64_t *axes, double eps, bool centred,
+                          tp_loc at);
+tp_tensor tp_scaled(tp_tensor y, const tp_tensor affine[2], tp_loc at);
+tp_tensor tp_grouped_norm(const char *what, tp_tensor x, int64_t groups, double eps,
+                          const tp_tensor affine[2], tp_loc at);
 
 /* nn_norm.c */
 struct ir_norm { /* the arguments of a batch_norm region, in their order */

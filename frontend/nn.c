@@ -18,6 +18,7 @@ bool tp_layer_begin(struct layer *l, const char *what, const char *name, tp_tens
     if (!tp_ready(x.g, at, what, 1, &x))
         return false;
     l->loc = tp_place(x.g, at);
+    l->dtype = tp_node(x)->dtype;
     if (!name || !*name) {
         tp_fail(x.g, at, what, "it has no name");
         return false;

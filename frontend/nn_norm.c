@@ -1,7 +1,8 @@
 /*
- * nn_norm: layers that normalise, and dropout. batch_norm and dropout mean one thing in training
- * and another in evaluation: they are recorded in the form for training, as regions that tell
- * enough to write the other (compile.c).
+ * nn_norm: layers that normalise. What they share is one region, (x - mean) / deviation over some
+ * axes, with a derivative of its own. batch_norm means one thing in training and another in
+ * evaluation: it is recorded in the form for training, as a region that tells enough to write the
+ * other (compile.c).
  */
 #include <string.h>
 
@@ -16,14 +17,19 @@ static ir_val along(struct ir_graph *g, ir_val v, int rank, struct ir_loc loc)
     return rank <= 2 ? v : ir_reshape(g, v, s, loc);
 }
 
+/* axes: those that the mean was taken over, or none */
 static ir_val normalised(struct ir_graph *g, const struct ir_norm *n, double eps, int rank,
-                         struct ir_loc at)
+                         struct ir_list axes, struct ir_loc at)
 {
     ir_val letter[26] = { n->x, along(g, n->mean, rank, at), along(g, n->variance, rank, at) };
+    uint32_t region = 0;
     ir_val y;
 
     letter[4] = ir_number(g, ir_at(g, n->x)->dtype, eps, at);
+    if (axes.count)
+        region = ir_region_open(g, "standardise", NULL, 1, &n->x, axes, at);
     y = ir_formula(g, "(a - b) * rsqrt(c + e)", letter, at);
+    y = axes.count ? ir_region_close(g, region, y) : y;
     if (n->scale.id)
         y = ir_op2(g, IR_mul, y, along(g, n->scale, rank, at), at);
     return n->offset.id ? ir_op2(g, IR_add, y, along(g, n->offset, rank, at), at) : y;
@@ -31,7 +37,7 @@ static ir_val normalised(struct ir_graph *g, const struct ir_norm *n, double eps
 
 ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double eps, struct ir_loc at)
 {
-    return normalised(g, n, eps, ir_at(g, n->x)->shape.rank, at);
+    return normalised(g, n, eps, ir_at(g, n->x)->shape.rank, (struct ir_list){ 0 }, at);
 }
 
 /* running = (1 - momentum) * running + momentum * found, with the unbiased variance */
@@ -100,69 +106,6 @@ tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args a, tp_loc at)
     now.variance = ir_op2(g, IR_div, letter[0], size, l.loc);
     run_on(g, run.mean, now.mean, momentum, l.loc);
     run_on(g, run.variance, ir_formula(g, "a / max(b - 1, 1)", letter, l.loc), momentum, l.loc);
-    return tp_layer_close(&l, normalised(g, &now, eps, tp_rank(x), l.loc));
-}
-
-tp_tensor tp_layer_norm_at(tp_tensor x, tp_norm_args a, tp_loc at)
-{
-    const tp_reduce_args last = { .dim = -1, .keepdim = true, .biased = true };
-    struct layer l;
-    tp_tensor mean, variance, scale = { 0 }, offset = { 0 };
-    enum ir_dtype dtype;
-    ir_val v[3] = { tp_val(x) }, letter[26] = { tp_val(x) }, y;
-
-    if (!tp_layer_begin(&l, "tp_layer_norm", a.name, x, at))
-        return POISON(x.g);
-    if (tp_rank(x) < 1 || !ir_dim_fixed(tp_dim(x, -1)))
-        return tp_fail(x.g, at, l.what, "\"%.60s\": input %s; expected a last axis of known extent",
-                       a.name, tp_describe(x));
-    dtype = tp_node(x)->dtype;
-    if (!a.no_scale) {
-        scale =
-            tp_layer_param(&l, "weight", dtype, tp_dims(tp_dim(x, -1)), TP_ONES, a.shared, false);
-        offset =
-            tp_layer_param(&l, "bias", dtype, tp_dims(tp_dim(x, -1)), TP_ZEROS, a.shared, false);
-    }
-    v[1] = tp_val(scale);
-    v[2] = tp_val(offset);
-    tp_layer_open(&l, "layer_norm", a.no_scale ? 1 : 3, v);
-    mean = tp_reduce_at("mean", x, last, at);
-    variance = tp_reduce_at("var", x, last, at);
-    if (!tp_tell(x.g))
-        return POISON(x.g);
-    letter[1] = tp_val(mean);
-    letter[2] = tp_val(variance);
-    letter[4] = ir_number(x.g->ir, dtype, a.eps > 0 ? a.eps : 1e-5, l.loc);
-    y = ir_formula(x.g->ir, "(a - b) * rsqrt(c + e)", letter, l.loc);
-    if (!a.no_scale)
-        y = ir_op2(x.g->ir, IR_add, ir_op2(x.g->ir, IR_mul, y, v[1], l.loc), v[2], l.loc);
-    return tp_layer_close(&l, y);
-}
-
-/* A region that programs for evaluation replace by its argument. */
-tp_tensor tp_dropout_at(tp_tensor x, double p, tp_loc at)
-{
-    ir_val v = tp_val(x), bits, kept, scaled, zero;
-    struct ir_loc loc;
-    uint32_t region;
-    enum ir_dtype dtype;
-
-    if (!tp_ready(x.g, at, "tp_dropout", 1, &x))
-        return POISON(x.g);
-    if (!(p >= 0 && p < 1) || ir_dtypes[tp_node(x)->dtype].kind != 'f')
-        return tp_fail(x.g, at, "tp_dropout",
-                       "%s with probability %g; expected a floating type and 0 <= p < 1",
-                       tp_describe(x), p);
-    if (p == 0)
-        return x;
-    loc = tp_place(x.g, at);
-    dtype = tp_node(x)->dtype;
-    region = ir_region_open(x.g->ir, "dropout", NULL, 1, &v, (struct ir_list){ 0 }, loc);
-    bits = tp_chance(x.g, tp_node(x)->shape, loc);
-    kept = ir_op2(x.g->ir, IR_le, ir_integer(x.g->ir, IR_U32, (int64_t)(p * 4294967296.0), loc),
-                  bits, loc);
-    scaled = ir_op2(x.g->ir, IR_mul, v, ir_number(x.g->ir, dtype, 1 / (1 - p), loc), loc);
-    zero = ir_number(x.g->ir, dtype, 0, loc);
-    return tp_give(x.g,
-                   ir_region_close(x.g->ir, region, ir_select(x.g->ir, kept, scaled, zero, loc)));
+    return tp_layer_close(&l,
+                          normalised(g, &now, eps, tp_rank(x), (struct ir_list){ n, axes }, l.loc));
 }

@@ -625,7 +625,15 @@ typedef struct tp_norm_args {
     double eps;      /* 1e-5 */
     double momentum; /* batch_norm: 0.1 */
     bool no_scale, shared;
+    bool no_bias, affine; /* affine: instance_norm has parameters */
+    int axes;             /* layer_norm, rms_norm: over how many last axes; 1 */
+    int64_t groups;
 } tp_norm_args;
+
+typedef struct tp_lrn_args {
+    int64_t size;
+    double alpha, beta, k; /* 1e-4, 0.75, 1 */
+} tp_lrn_args;
 
 #define tp_linear(x, name, ...) \
     tp_linear_at((x), (name), (tp_linear_args){ .out = __VA_ARGS__ }, TP_HERE)
@@ -639,11 +647,37 @@ typedef struct tp_norm_args {
     tp_pool2d_at("max_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
 #define tp_avg_pool2d(x, ...) \
     tp_pool2d_at("avg_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
-/* Over all axes but 1 (batch_norm), over the last (layer_norm): tp_batch_norm(x, "bn1") */
+/*
+ * Norms: (x - mean) / sqrt(variance + eps) * weight + bias, with the statistics of
+ *   batch_norm     all axes but 1, of x [n c] to [n c d h w]; in evaluation the running ones
+ *                  (arXiv:1502.03167)
+ *   layer_norm     the last axis, or the last .axes (arXiv:1607.06450)
+ *   rms_norm       the same, of the root of the mean square, no bias; eps: the type's own
+ *                  (arXiv:1910.07467)
+ *   group_norm     a row's channels in groups: tp_group_norm(x, "gn", 8) (arXiv:1803.08494)
+ *   instance_norm  a row's channels one by one: tp_instance_norm(x, "in", .affine = true)
+ *                  (arXiv:1607.08022)
+ * local_response_norm: x / (k + alpha times the mean square of `size` channels around)^beta (NIPS
+ * 2012).
+ */
 #define tp_batch_norm(x, ...) tp_batch_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE)
 #define tp_layer_norm(x, ...) tp_layer_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE)
-/* Nothing in programs that evaluate. */
-#define tp_dropout(x, p) tp_dropout_at((x), (p), TP_HERE)
+#define tp_rms_norm(x, ...)   tp_rms_norm_at((x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE)
+#define tp_group_norm(x, name_, ...)       \
+    tp_group_norm_at("tp_group_norm", (x), \
+                     (tp_norm_args){ .name = (name_), .groups = __VA_ARGS__ }, TP_HERE)
+#define tp_instance_norm(x, ...) \
+    tp_group_norm_at("tp_instance_norm", (x), (tp_norm_args){ .name = __VA_ARGS__ }, TP_HERE)
+#define tp_local_response_norm(x, ...) \
+    tp_local_response_norm_at((x), (tp_lrn_args){ .size = __VA_ARGS__ }, TP_HERE)
+/* A weight v by its direction and a length for each index of axis: g v / |v| */
+#define tp_weight_norm(v, g, axis) tp_weight_norm_at((v), (g), (axis), TP_HERE)
+/* With probability p: elements are 0, whole channels of [n c ..], whole rows (drop_path,
+ * arXiv:1603.09382), the others times 1 / (1 - p). Nothing in programs that evaluate. */
+#define tp_dropout(x, p)       tp_dropout_at("tp_dropout", (x), (p), 0, TP_HERE)
+#define tp_dropout2d(x, p)     tp_dropout_at("tp_dropout2d", (x), (p), 2, TP_HERE)
+#define tp_drop_path(x, p)     tp_dropout_at("tp_drop_path", (x), (p), 1, TP_HERE)
+#define tp_alpha_dropout(x, p) tp_alpha_dropout_at((x), (p), TP_HERE)
 /* Linear layers with relu between them: tp_mlp(x, "mlp", 16, 16, 1) */
 #define tp_mlp(x, name, ...) tp_mlp_at((x), (name), tp_dims(__VA_ARGS__), TP_HERE)
 
@@ -655,7 +689,12 @@ TP_API tp_tensor tp_embed_at(tp_tensor index, const char *name, int64_t rows, in
 TP_API tp_tensor tp_pool2d_at(const char *op, tp_tensor x, tp_pool_args args, tp_loc at);
 TP_API tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
 TP_API tp_tensor tp_layer_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
-TP_API tp_tensor tp_dropout_at(tp_tensor x, double p, tp_loc at);
+TP_API tp_tensor tp_rms_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
+TP_API tp_tensor tp_group_norm_at(const char *what, tp_tensor x, tp_norm_args args, tp_loc at);
+TP_API tp_tensor tp_local_response_norm_at(tp_tensor x, tp_lrn_args args, tp_loc at);
+TP_API tp_tensor tp_weight_norm_at(tp_tensor v, tp_tensor g, int axis, tp_loc at);
+TP_API tp_tensor tp_dropout_at(const char *what, tp_tensor x, double p, int axes, tp_loc at);
+TP_API tp_tensor tp_alpha_dropout_at(tp_tensor x, double p, tp_loc at);
 TP_API tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at);
 
 /* ---- losses ---------------------------------------------------------------------------------- */

@@ -69,3 +69,43 @@ void pass_grad_of_region_sigmoid(struct pass_step *s)
 
     s->to[0] = ir_formula(s->g, "g * (y * (1 - y))", letter, s->node->loc);
 }
+
+/* The mean over the region's axes, which stay with extent 1. */
+static ir_val kept_mean(struct pass_step *s, ir_val a)
+{
+    const struct ir_list axes = s->region->attr;
+    struct ir_shape shape = ir_at(s->g, a)->shape;
+    enum ir_dtype dtype = ir_at(s->g, a)->dtype;
+    int64_t count = 1;
+    ir_val total;
+
+    for (int i = 0; i < axes.count; i++) {
+        count = ir_dim_mul(s->g, count, shape.dim[axes.at[i]]);
+        shape.dim[axes.at[i]] = 1;
+    }
+    total = ir_reduce(s->g, IR_sum, a, axes.count, axes.at, s->node->loc);
+    total = binary(s, IR_div, total, ir_size(s->g, count, dtype, s->node->loc));
+    return ir_reshape(s->g, total, shape, s->node->loc);
+}
+
+/* Of y = (a - mean) r and of y = a r, without the large terms that cancel in the chain rule where
+ * nothing varies. */
+static void through_norm(struct pass_step *s, bool centred)
+{
+    const ir_val r = s->node->args[1];
+    ir_val rest = binary(s, IR_mul, s->y, kept_mean(s, binary(s, IR_mul, s->grad, s->y)));
+
+    if (centred)
+        rest = binary(s, IR_add, kept_mean(s, s->grad), rest);
+    s->to[0] = binary(s, IR_mul, binary(s, IR_sub, s->grad, rest), r);
+}
+
+void pass_grad_of_region_standardise(struct pass_step *s)
+{
+    through_norm(s, true);
+}
+
+void pass_grad_of_region_rms(struct pass_step *s)
+{
+    through_norm(s, false);
+}

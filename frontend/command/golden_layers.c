@@ -12,7 +12,7 @@ tp_tensor golden_normed(tp_tensor x, tp_shape axes, double eps, tp_tensor *mean,
 {
     *mean = tp_mean(x, tp_axes_of(axes), .keepdim = true);
     *var = tp_var(x, tp_axes_of(axes), .keepdim = true, .biased = true);
-    return tp_mul(tp_sub(x, *mean), tp_rsqrt(tp_add(*var, eps)));
+    return tp_standardised(x, axes.rank, axes.dim, eps, true, TP_HERE);
 }
 
 /* y * weight + bias, where they are there, in the given shape */
@@ -57,73 +57,51 @@ void golden_op_batch_norm(struct golden_work *w)
                                n / (n - 1), 0));
 }
 
-static tp_shape last_axes(struct golden_work *w, tp_tensor x)
+/* The last axes, by the shape that is normalised. */
+static tp_tensor normed(struct golden_work *w, bool centred, double eps)
 {
+    const tp_tensor x = golden_in(w, "input");
     const int count = golden_ints(w, "normalized_shape").rank;
-    tp_shape axes = { 0 };
+    int64_t axes[IR_RANK];
 
-    if (count > tp_rank(x))
-        golden_cannot(w, "norms over %d axes", count);
-    else
-        for (int i = tp_rank(x) - count; i < tp_rank(x); i++)
-            axes.dim[axes.rank++] = i;
-    return axes;
+    if (count > tp_rank(x) || *w->why)
+        return golden_cannot(w, "norms over %d axes", count);
+    for (int i = 0; i < count; i++)
+        axes[i] = tp_rank(x) - count + i;
+    return scaled(w, tp_standardised(x, count, axes, golden_real(w, "eps", eps), centred, TP_HERE),
+                  0);
 }
 
 void golden_op_layer_norm(struct golden_work *w)
 {
-    const tp_tensor x = golden_in(w, "input");
-    tp_tensor mean, var;
-
-    golden_out(
-        w,
-        scaled(w, golden_normed(x, last_axes(w, x), golden_real(w, "eps", 1e-5), &mean, &var), 0));
+    golden_out(w, normed(w, true, 1e-5));
 }
 
 void golden_op_rms_norm(struct golden_work *w)
 {
-    const tp_tensor x = golden_in(w, "input");
-    const bool single = tp_dtype_of(x) == TP_F32;
-    const double eps = golden_real(w, "eps", single ? 0x1p-23 : 0x1p-52);
-    const tp_tensor square = tp_mean(tp_square(x), tp_axes_of(last_axes(w, x)), .keepdim = true);
+    const bool single = tp_dtype_of(golden_in(w, "input")) == TP_F32;
 
-    golden_out(w, scaled(w, tp_mul(x, tp_rsqrt(tp_add(square, eps))), 0));
+    golden_out(w, normed(w, false, single ? 0x1p-23 : 0x1p-52));
 }
 
 void golden_op_group_norm(struct golden_work *w)
 {
-    const tp_tensor x = golden_in(w, "input");
+    const tp_tensor x = golden_in(w, "input"), none = { .g = NULL };
     const bool instance = strcmp(w->c->op, "instance_norm") == 0;
-    const int64_t groups = instance ? tp_dim(x, 1) : golden_int(w, "num_groups", 1);
-    tp_tensor mean, var, y;
+    const tp_tensor pair[2] = { golden_has(w, "weight") ? golden_in(w, "weight") : none,
+                                golden_has(w, "bias") ? golden_in(w, "bias") : none };
 
-    if (tp_rank(x) < 2 || groups < 1 || tp_dim(x, 1) % groups) {
-        golden_cannot(w, "%lld groups", (long long)groups);
-        return;
-    }
-    y = golden_normed(tp_reshape(x, tp_dim(x, 0), groups, -1), (tp_shape){ 1, { 2 } },
-                      golden_real(w, "eps", 1e-5), &mean, &var);
-    golden_out(w, scaled(w, golden_shaped(y, tp_shape_of(x)), tp_rank(x)));
+    golden_out(w, tp_grouped_norm(w->c->op, x,
+                                  instance ? tp_dim(x, 1) : golden_int(w, "num_groups", 1),
+                                  golden_real(w, "eps", 1e-5), pair, TP_HERE));
 }
 
-/* x / (k + alpha * the mean square of `size` channels around)^beta */
 void golden_op_local_response_norm(struct golden_work *w)
 {
-    const tp_tensor x = golden_in(w, "input");
-    const int64_t size = golden_int(w, "size", 1), one = 1, pad[] = { size / 2, (size - 1) / 2 };
-    tp_tensor sum;
-
-    if (tp_rank(x) < 3 || size < 1) {
-        golden_cannot(w, "local_response_norm of rank %d", tp_rank(x));
-        return;
-    }
-    sum = golden_last(tp_square(x), 1);
-    const ir_val v = tp_val(sum);
-    const struct ir_list attr[] = { { 1, &size }, { 1, &one }, { 2, pad }, { 1, &one } };
-    sum = tp_give(w->g, ir_op_attr(w->g->ir, IR_window_sum, 1, &v, attr, tp_place(w->g, TP_HERE)));
-    golden_out(w, golden_maths(w, "a / pow(b * p + q, r)", x, golden_back(sum, 1), x,
-                               golden_real(w, "alpha", 1e-4) / (double)size, golden_real(w, "k", 1),
-                               golden_real(w, "beta", 0.75)));
+    golden_out(w, tp_local_response_norm(golden_in(w, "input"), golden_int(w, "size", 1),
+                                         .alpha = golden_real(w, "alpha", 0),
+                                         .beta = golden_real(w, "beta", 0),
+                                         .k = golden_real(w, "k", 0)));
 }
 
 /* --- attention and recurrent nets ------------------------------------------------------------ */
