@@ -323,8 +323,8 @@ static struct ir_list translated(struct ir_graph *out, const struct ir_graph *in
         if (here == list.at[i])
             continue;
         if (!own)
-            list.at = own =
-                grown(out, list.at, (size_t)list.count, (size_t)list.count, sizeof *list.at);
+            list.at = own = ir_enlarge(out->arena, list.at, (size_t)list.count, (size_t)list.count,
+                                       sizeof *list.at);
         own[i] = here;
     }
     return list;
