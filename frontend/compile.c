@@ -315,6 +315,7 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     struct update u = { .opt = &opt, .rate = &args.lr };
     struct ir_graph *graph;
     struct trained t;
+    tp_program *p;
     uint32_t *wanted;
     ir_val *values;
 
@@ -345,5 +346,8 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         ir_output(graph, "loss", values[0]);
         name_outputs(graph, 1, n - 1, values + 1, NULL);
     }
-    return finish(g, graph, wanted, args.threads);
+    p = finish(g, graph, wanted, args.threads);
+    if (p)
+        p->rate_steps = tp_schedule_end(&args.lr);
+    return p;
 }

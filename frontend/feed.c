@@ -5,6 +5,7 @@
  * that a batch is one gather into the program's own buffers.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct tp_loader {
     struct ir_error error;
     struct data_set *set;
     struct data_batches *batches;
+    struct loader_source source;
     const tp_program *bound;
     uint64_t serial;
     void *destination[DATA_COLUMNS];
@@ -22,7 +24,7 @@ struct tp_loader {
 
 static tp_loader *new_loader(struct data_set *(*make)(const void *what, const tp_loader_args *args,
                                                       struct ir_error *error),
-                             const void *what, tp_loader_args args)
+                             const char *reader, const void *what, tp_loader_args args)
 {
     tp_loader *l = calloc(1, sizeof *l);
     struct data_batches_options options = { .batch = args.batch ? args.batch : 64,
@@ -33,11 +35,22 @@ static tp_loader *new_loader(struct data_set *(*make)(const void *what, const tp
 
     if (!l)
         return NULL;
+    l->source = (struct loader_source){ .reader = reader, .args = args };
+    snprintf(l->source.part, sizeof l->source.part, "%s", args.part ? args.part : "train");
     l->set = make(what, &args, &l->error);
     if (l->set && (!args.rows || tp_data_split(args.rows, l->set->rows, &options.first_row,
                                                &options.rows, &l->error)))
         l->batches = tp_batches_new(l->set, &options, &l->error);
+    if (l->batches) {
+        l->source.first_row = options.first_row;
+        l->source.rows = tp_batches_rows(l->batches);
+    }
     return l;
+}
+
+const struct loader_source *tp_loader_source(const tp_loader *l)
+{
+    return &l->source;
 }
 
 void tp_loader_free(tp_loader *l)
@@ -62,6 +75,11 @@ int tp_loader_status(const tp_loader *l)
 int64_t tp_loader_rows(const tp_loader *l)
 {
     return l && l->batches ? tp_batches_rows(l->batches) : 0;
+}
+
+int64_t tp_loader_most(const tp_loader *l)
+{
+    return l && l->batches ? tp_batches_most(l->batches) : 0;
 }
 
 int64_t tp_loader_batches(const tp_loader *l)
@@ -89,7 +107,7 @@ static struct data_set *from_idx(const void *dir, const tp_loader_args *a, struc
 
 tp_loader *tp_load_idx_with(const char *dir, tp_loader_args args)
 {
-    return new_loader(from_idx, dir, args);
+    return new_loader(from_idx, "idx", dir, args);
 }
 
 /* Parts of a set that is drawn have seeds of their own, and are of sizes that train in seconds. */
@@ -116,7 +134,7 @@ static struct data_set *made(const void *set, const tp_loader_args *a, struct ir
 
 tp_loader *tp_load_made(const char *set, tp_loader_args args)
 {
-    return new_loader(made, set, args);
+    return new_loader(made, strcmp(set, "digits") == 0 ? "digits" : "planar", set, args);
 }
 
 static struct data_set *from_arrays(const void *what, const tp_loader_args *a,
@@ -149,7 +167,7 @@ static struct data_set *from_arrays(const void *what, const tp_loader_args *a,
 
 tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args)
 {
-    return new_loader(from_arrays, &columns, args);
+    return new_loader(from_arrays, "arrays", &columns, args);
 }
 
 /* --- to a program ------------------------------------------------------------------------------

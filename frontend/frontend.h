@@ -27,6 +27,7 @@ struct state {
     const char *name;
     enum state_kind kind;
     bool frozen;
+    bool given;    /* its numbers are the user's, not an initialiser's: tp_array */
     uint64_t tape; /* the one that used the name last */
     ir_val value;  /* in the trace; 0: only programs know it */
     enum ir_dtype dtype;
@@ -235,6 +236,7 @@ struct update {
     ir_val steps; /* taken before this one */
     struct ir_loc at;
 };
+double tp_schedule_end(const tp_schedule *s); /* in steps; 0: never */
 ir_val tp_schedule_value(const struct update *u, enum ir_dtype dtype);
 bool tp_opt_frozen(const tp_opt *opt, const char *name);
 void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient);
@@ -264,8 +266,9 @@ struct tp_program {
     struct port *input, *output;
     int input_count, output_count;
     int threads;
-    bool cached;     /* its code was on disk already */
-    uint64_t serial; /* tells programs at one address apart */
+    bool cached;       /* its code was on disk already */
+    double rate_steps; /* a training program's: where its schedule ends; 0: it does not */
+    uint64_t serial;   /* tells programs at one address apart */
 };
 /* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */
 tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_t *traced,
@@ -315,6 +318,16 @@ bool tp_checkpoint_read(tp_graph *g, const tp_checkpoint_args *args, struct prog
 bool tp_checkpoint_verify(const char *path, int64_t *states, int64_t *bytes,
                           struct ir_error *error);
 
+/* emit_trainer.c: step (and eval, or NULL) with all that trains them, as one C file. */
+struct trainer_args {
+    const char *file, *model, *made_by, *target; /* made_by may be NULL; target NULL: native */
+    tp_program *step, *eval;
+    const tp_loader *train, *test; /* test may be NULL: the other part of the same */
+    int64_t epochs, threads;
+};
+bool tp_trainer_text(const struct trainer_args *args, struct ir_text *out, const char **flags,
+                     struct ir_error *error);
+
 /* emit.c */
 bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error *error);
 
@@ -323,6 +336,14 @@ struct data_set;
 struct data_batches;
 const struct data_set *tp_loader_set(const tp_loader *l);
 struct data_batches *tp_loader_walk(const tp_loader *l); /* NULL when it could not be made */
+struct loader_source {                                   /* where a loader's rows come from */
+    const char *reader; /* "idx", "digits", "planar", "arrays": whose name is the set's */
+    char part[40];
+    tp_loader_args args;
+    int64_t first_row, rows; /* of that part */
+};
+const struct loader_source *tp_loader_source(const tp_loader *l);
+int64_t tp_loader_most(const tp_loader *l);       /* rows of its greatest batch */
 bool tp_loader_bind(tp_loader *l, tp_program *p); /* columns to inputs; tp_next does it at need */
 
 #endif

@@ -50,6 +50,11 @@ tp_schedule tp_warmup(double steps, tp_schedule then)
     return then;
 }
 
+double tp_schedule_end(const tp_schedule *s)
+{
+    return s->kind == COSINE || s->kind == LINEAR ? s->steps : 0;
+}
+
 /* --- the rate ----------------------------------------------------------------------------------
  */
 

@@ -130,7 +130,9 @@ tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *d
             g, tp_eager_array(g, tp_ir_dtype(dtype), tp_ir_shape(shape), data, tp_place(g, at)));
     array = new_state(g, "tp_array", name, tp_ir_dtype(dtype), shape, STATE_HIDDEN,
                       (tp_param_args){ .frozen = true }, at);
-    if (array.id && !tp_state_write(g, tp_state_find(g, name), data))
+    if (array.id && tp_state_write(g, tp_state_find(g, name), data))
+        tp_state_find(g, name)->given = true;
+    else if (array.id)
         tp_tell(g);
     return array;
 }

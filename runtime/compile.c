@@ -333,3 +333,36 @@ bool run_object_write(const char *text, const struct run_options *options, const
     run_bytes_free(&bytes);
     return fine;
 }
+
+bool run_program_write(const char *text, const struct run_options *options, const char *path,
+                       struct ir_error *error)
+{
+    char directory[512], output[540], *save = NULL;
+    char *words = strdup(options->flags ? options->flags : "");
+    const char *flags[FLAGS_MOST] = { "-O3", "-std=gnu17" };
+    size_t count = 2;
+    struct run_bytes bytes = { 0 };
+    bool fine;
+
+    if (!words || !run_scratch_open(directory, sizeof directory)) {
+        free(words);
+        return ir_error(error, IR_FAILED, "build: no directory for temporary files");
+    }
+    for (char *word = strtok_r(words, " ", &save); word && count < FLAGS_MOST - 1;
+         word = strtok_r(NULL, " ", &save))
+        flags[count++] = word;
+    snprintf(output, sizeof output, "%s/program", directory);
+    fine = run_program_make(text, flags, output, error);
+    if (fine) {
+        const int fd = open(output, O_RDONLY | O_CLOEXEC);
+        fine = (fd >= 0 && run_bytes_read(fd, OBJECT_MOST, &bytes)) ||
+               ir_error(error, IR_FAILED, "build: the compiler left nothing behind");
+        if (fd >= 0)
+            close(fd);
+    }
+    fine = fine && write_whole(path, &bytes, 0777, error);
+    run_bytes_free(&bytes);
+    run_scratch_close(directory);
+    free(words);
+    return fine;
+}

@@ -56,10 +56,12 @@ static bool is_clang(const char *path)
 }
 
 /* $TAPER_CC is the user's word and ends the search. */
+static const char *const compilers[] = { "clang-19", "clang", "gcc", "cc" };
+enum { COMPILERS = sizeof compilers / sizeof *compilers };
+
 static bool cc_find(struct run_compiler *compiler, const struct run_options *options, char *why,
                     size_t size)
 {
-    static const char *const names[] = { "clang-19", "clang", "gcc", "cc" };
     const enum run_openmp openmp = options->openmp ? run_openmp_open() : RUN_OPENMP_LLVM;
     const char *named = secure_getenv("TAPER_CC");
     if (openmp == RUN_OPENMP_NONE) {
@@ -72,8 +74,8 @@ static bool cc_find(struct run_compiler *compiler, const struct run_options *opt
         snprintf(why, size, "TAPER_CC is '%.100s', which is no program", named);
         return false;
     }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (along_path(names[i], compiler->path) &&
+    for (int i = 0; i < COMPILERS; i++)
+        if (along_path(compilers[i], compiler->path) &&
             (openmp == RUN_OPENMP_LLVM || !is_clang(compiler->path)))
             return true; /* code of Clang needs LLVM's OpenMP */
     snprintf(why, size, "no clang-19, clang, gcc or cc in PATH");
@@ -244,3 +246,83 @@ static enum run_outcome cc_compile(const struct run_compiler *compiler, const st
 }
 
 const struct run_engine run_engine_cc = { "cc", cc_find, cc_ask, cc_compile };
+
+/* --- programs of their own -----------------------------------------------------------------------
+ */
+
+struct program_job {
+    const char *compiler, *text, *output;
+    const char *const *flags;
+    bool openmp, zlib;
+};
+
+/* A whole C file to an executable; `message` gets the first error. */
+static enum run_outcome link_program(const struct program_job *p, char *message, size_t size)
+{
+    static const char marker[] = "# 1 \"step.c\"\n"; /* what first_error() looks for */
+    const char *argv[96] = { p->compiler, "-fdiagnostics-color=never" };
+    const struct run_job job = { .message = message, .message_size = size };
+    enum run_outcome outcome = RUN_BROKEN;
+    size_t n = 2;
+    const int input = memfd_create("taper", MFD_CLOEXEC);
+
+    for (int i = 0; p->flags[i] && n < 80; i++)
+        argv[n++] = p->flags[i];
+    if (p->openmp)
+        argv[n++] = "-fopenmp";
+    if (p->zlib)
+        argv[n++] = "-DUSE_ZLIB";
+    const char *const rest[] = { "-xc", "-", "-s", "-o", p->output, "-lm", p->zlib ? "-lz" : NULL };
+    memcpy(argv + n, rest, sizeof rest);
+    snprintf(message, size, "memory or files ran out");
+    if (input >= 0 && run_bytes_write(input, marker, sizeof marker - 1) &&
+        run_bytes_write(input, p->text, strlen(p->text)) && lseek(input, 0, SEEK_SET) == 0)
+        outcome = run_compiler(argv, input, p->output, &job);
+    if (input >= 0)
+        close(input);
+    return outcome;
+}
+
+/* Can it link this? A program of a line says so sooner than a whole one. */
+static bool links(struct program_job p, bool openmp, bool zlib)
+{
+    char message[400];
+
+    p.text = zlib ? "#include <zlib.h>\nint main(void) { return !zlibVersion(); }\n"
+                  : "#include <stdio.h>\nint main(void)\n{\n"
+                    "#pragma omp parallel\n    puts(\"\");\n    return 0;\n}\n";
+    p.openmp = openmp;
+    p.zlib = zlib;
+    return link_program(&p, message, sizeof message) == RUN_COMPILED;
+}
+
+/* The first compiler that links programs, better one that has OpenMP. */
+static bool choose_compiler(struct program_job *p, char path[1024])
+{
+    const char *named = secure_getenv("TAPER_CC");
+
+    p->compiler = path;
+    for (int openmp = 1; openmp >= 0; openmp--)
+        for (int i = 0; i < (named && *named ? 1 : COMPILERS); i++)
+            if (along_path(named && *named ? named : compilers[i], path) &&
+                links(*p, openmp, false)) {
+                p->openmp = openmp;
+                p->zlib = links(*p, false, true);
+                return true;
+            }
+    return false;
+}
+
+bool run_program_make(const char *text, const char *const *flags, const char *output,
+                      struct ir_error *error)
+{
+    struct program_job job = { .text = text, .output = output, .flags = flags };
+    char path[1024], message[400];
+
+    if (!choose_compiler(&job, path))
+        return ir_error(error, IR_FAILED,
+                        "build: no compiler that links programs; install clang-19 or gcc, and "
+                        "libc6-dev, or write the text with --emit-c and compile it elsewhere");
+    return link_program(&job, message, sizeof message) == RUN_COMPILED ||
+           ir_error(error, IR_FAILED, "build: %.200s: %.150s", path, message);
+}

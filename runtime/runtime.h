@@ -56,6 +56,11 @@ enum run_object { RUN_OBJECT, RUN_LIBRARY }; /* a .o, or a .so without its libra
 bool run_object_write(const char *text, const struct run_options *options, const char *path,
                       enum run_object kind, struct ir_error *error);
 
+/* A whole C file to a program, by the system's compiler: with OpenMP and zlib where they are here.
+ * It appears whole or not at all. */
+bool run_program_write(const char *text, const struct run_options *options, const char *path,
+                       struct ir_error *error);
+
 /* compile_nvrtc.c: CUDA text to a cubin. Needs no GPU; status 3 where libnvrtc is absent. */
 
 struct run_cubin {
@@ -155,6 +160,10 @@ struct run_engine {
 };
 
 extern const struct run_engine run_engine_clang, run_engine_cc;
+
+/* compile_cc.c: flags are ended by NULL */
+bool run_program_make(const char *text, const char *const *flags, const char *output,
+                      struct ir_error *error);
 
 /* The version, from the cache while the compiler's files are the same, so that asking is rare. */
 bool run_compiler_identify(struct run_compiler *compiler, struct run_cache *cache, char *why,

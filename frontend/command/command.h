@@ -15,7 +15,7 @@
 
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
-    command_bench, command_golden;
+    command_bench, command_golden, command_build;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {
@@ -44,6 +44,26 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
     bool unfused, profiled; /* as in tp_graph */
 };
 extern const struct settings command_unset;
+/* the options that fill them in, as rows of a table */
+#define COMMAND_SETTINGS(set)                                                                    \
+    { "--data", 's', &(set).data, "DIR|NAME",                                                    \
+      "IDX files in a folder, or digits or a planar set" },                                      \
+        { "--set", 's', &(set).set, "NAME",                                                      \
+          "the planar set: simple diag split xor circle spiral moons" },                         \
+        { "--points", 'i', &(set).points, "N", "of a planar set" },                              \
+        { "--noise", 'f', &(set).noise, "X", "of a planar set" },                                \
+        { "--hidden", 'i', &(set).hidden, "N", "width of the hidden layers" },                   \
+        { "--epochs", 'i', &(set).epochs, "N", "passes over the data" },                         \
+        { "--batch", 'i', &(set).batch, "N", "rows a step; 0: all of them" },                    \
+        { "--opt", 's', &(set).optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },            \
+        { "--lr", 'f', &(set).rate, "X", "learning rate" },                                      \
+        { "--schedule", 's', &(set).schedule, "NAME", "constant cosine linear" },                \
+        { "--momentum", 'f', &(set).momentum, "X", "of sgd" },                                   \
+        { "--weight-decay", 'f', &(set).weight_decay, "X", "" },                                 \
+        { "--clip", 'f', &(set).clip, "X", "greatest norm of all gradients together; 0: none" }, \
+        { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },           \
+        { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },              \
+        { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" }
 
 struct session {
     struct ir_error error;

@@ -12,6 +12,7 @@ static const struct command {
     command_function *run;
 } commands[] = {
     { "train", "train a model", command_train },
+    { "build", "make a trainer: a program and its one C file", command_build },
     { "show", "print what a stage of the compiler made of a model", command_show },
     { "verify", "say whether a file is sound, without running it", command_verify },
     { "bench", "time a model's steps", command_bench },

@@ -15,7 +15,7 @@ static void print_help(const struct usage *u)
         printf("\n");
     for (const struct option *o = u->options; o && o->name; o++) {
         char left[40];
-        if (o->kind == '-')
+        if (o->kind == '-' || !o->help)
             continue;
         snprintf(left, sizeof left, "%s%s%s", o->name, o->meta ? " " : "", o->meta ? o->meta : "");
         printf("  %-20s %s\n", left, o->help);

@@ -5,72 +5,21 @@
  * JSON object a line for programs. Nothing is printed before everything that can be refused has
  * been looked at.
  */
+#include "frontend/parts.h"
+#include "runtime/parts/report.h"
+
 #include "command.h"
 #include "frontend/data.h"
 #include "frontend/models.h"
 
-#include <fcntl.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 struct train {
     struct session session;
     const char *save, *load, *svg, *checkpoint, *resume;
-    int64_t log_every, checkpoint_every;
+    int64_t checkpoint_every;
     struct progress at;
     char said[400]; /* of the file that was resumed from */
-    bool json, bar;
-    double begun, drawn;  /* seconds */
-    int64_t steps, first; /* in all; taken before this run */
+    struct report report;
 };
-
-struct epoch { /* what one has come to */
-    int64_t number, batches;
-    double loss, val_loss, val_accuracy, seconds;
-    bool evaluated;
-};
-
-/* --- JSON --------------------------------------------------------------------------------------
- */
-
-/* The shortest digits that read back as the same number. JSON has no NaN. */
-static void put_number(double number)
-{
-    char text[40];
-
-    if (!isfinite(number)) {
-        printf("null");
-        return;
-    }
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    printf("%s", text);
-}
-
-static void put_field(const char *name, double number)
-{
-    printf(",\"%s\":", name);
-    put_number(number);
-}
-
-static void put_text(const char *name, const char *text)
-{
-    printf(",\"%s\":\"", name);
-    for (; *text; text++)
-        if (*text == '"' || *text == '\\')
-            printf("\\%c", *text);
-        else if ((unsigned char)*text < 32)
-            printf("\\u%04x", *text);
-        else
-            putchar(*text);
-    putchar('"');
-}
 
 /* --- telling -----------------------------------------------------------------------------------
  */
@@ -80,12 +29,12 @@ static void tell_start(const struct train *t)
     const struct session *s = &t->session;
     const int64_t parameters = tp_param_count(s->graph);
 
-    if (t->json) {
+    if (t->report.json) {
         printf("{\"event\":\"start\"");
-        put_text("model", s->model);
+        report_text("model", s->model);
         printf(",\"parameters\":%lld,\"arena_bytes\":%zu", (long long)parameters,
                tp_program_bytes(s->step));
-        put_field("compile_seconds", s->compile_seconds);
+        report_number("compile_seconds", s->compile_seconds);
         printf(",\"cached\":%s", s->step->cached ? "true" : "false");
         if (t->resume)
             printf(",\"resumed_step\":%lld", (long long)t->at.step);
@@ -106,79 +55,12 @@ static void tell_start(const struct train *t)
         fprintf(stderr, "taper: %s\n", t->said);
 }
 
-static void tell_step(struct train *t, double loss)
-{
-    const double now = command_seconds(), spent = now - t->begun,
-                 taken = (double)(t->at.step - t->first);
-
-    if (t->log_every && t->at.step % t->log_every == 0) {
-        if (t->json) {
-            printf("{\"event\":\"step\",\"step\":%lld", (long long)t->at.step);
-            put_field("loss", loss);
-            printf("}\n");
-        } else {
-            printf("%sstep %lld  loss %.5g\n", t->bar ? "\r\033[K" : "", (long long)t->at.step,
-                   loss);
-        }
-    }
-    if (t->bar && now - t->drawn > 0.1) {
-        const int width = 24, full = (int)((double)width * (double)t->at.step / (double)t->steps);
-        t->drawn = now;
-        printf("\r%.*s%.*s %3.0f%%  loss %-8.4g %.0f steps/s  %.0f s left \033[K", full,
-               "########################", width - full, "........................",
-               100.0 * (double)t->at.step / (double)t->steps, loss, taken / spent,
-               spent / taken * (double)(t->steps - t->at.step));
-        fflush(stdout);
-    }
-}
-
-static void tell_epoch(const struct train *t, const struct epoch *e)
-{
-    const double step_ms = 1e3 * e->seconds / (double)(e->batches ? e->batches : 1);
-
-    if (t->json) {
-        printf("{\"event\":\"epoch\",\"epoch\":%lld", (long long)e->number);
-        put_field("loss", e->loss);
-        if (e->evaluated) {
-            put_field("val_loss", e->val_loss);
-            put_field("val_accuracy", e->val_accuracy);
-        }
-        put_field("seconds", e->seconds);
-        put_field("step_ms", step_ms);
-        printf("}\n");
-        fflush(stdout);
-        return;
-    }
-    if (t->bar)
-        printf("\r\033[K");
-    /* hundreds of short epochs are not worth a line each */
-    if (t->session.settings.epochs > 50 && e->number % (t->session.settings.epochs / 20) != 0 &&
-        e->number != t->session.settings.epochs)
-        return;
-    printf("epoch %lld/%lld  loss %.4f", (long long)e->number,
-           (long long)t->session.settings.epochs, e->loss);
-    if (e->evaluated)
-        printf("  test loss %.4f  accuracy %.2f%%", e->val_loss, 100 * e->val_accuracy);
-    printf("  %.2f s, %.3f ms a step\n", e->seconds, step_ms);
-    fflush(stdout);
-}
-
 static void tell_done(const struct train *t)
 {
-    const double seconds = command_seconds() - t->begun;
-
-    if (t->json) {
-        printf("{\"event\":\"done\",\"steps\":%lld", (long long)t->at.step);
-        put_field("loss", t->at.last_loss);
-        if (!isnan(t->at.last_accuracy))
-            put_field("val_accuracy", t->at.last_accuracy);
-        put_field("seconds", seconds);
-        printf("}\n");
-    } else {
-        printf("%lld steps in %.1f s%s%s%s%s\n", (long long)t->at.step, seconds,
-               t->save ? ", weights in " : "", t->save ? t->save : "",
+    report_done(&t->report, t->at.last_loss, t->at.last_accuracy);
+    if (!t->report.json)
+        printf("%s%s%s%s\n", t->save ? ", weights in " : "", t->save ? t->save : "",
                t->svg ? ", picture in " : "", t->svg ? t->svg : "");
-    }
     fflush(stdout);
 }
 
@@ -199,7 +81,7 @@ static bool fine(struct session *s)
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
 
-static bool evaluate(struct session *s, struct epoch *e)
+static bool evaluate(struct session *s, struct report_epoch *e)
 {
     double rows = 0, hits = 0, loss = 0;
 
@@ -229,7 +111,7 @@ static bool save_checkpoint(struct train *t)
 }
 
 /* From where t->at says, which is in the middle of one after --resume. */
-static bool run_epoch(struct train *t, struct epoch *e)
+static bool run_epoch(struct train *t, struct report_epoch *e)
 {
     struct session *s = &t->session;
     const double begun = command_seconds();
@@ -242,7 +124,8 @@ static bool run_epoch(struct train *t, struct epoch *e)
         t->at.batches++;
         t->at.step++;
         here++;
-        tell_step(t, loss);
+        t->report.step = t->at.step;
+        report_step(&t->report, loss);
         if (t->checkpoint && t->checkpoint_every && t->at.step % t->checkpoint_every == 0 &&
             !save_checkpoint(t))
             return false;
@@ -337,15 +220,17 @@ static bool work(struct train *t)
 {
     struct session *s = &t->session;
 
-    t->begun = command_seconds();
-    t->steps = s->settings.epochs * tp_loader_batches(s->train);
-    t->first = t->at.step;
+    t->report.begun = report_seconds();
+    t->report.epochs = s->settings.epochs;
+    t->report.steps = s->settings.epochs * tp_loader_batches(s->train);
+    t->report.first = t->at.step;
     tell_start(t);
     while (t->at.epoch <= s->settings.epochs) {
-        struct epoch e = { 0 };
+        struct report_epoch e = { 0 };
         if (!run_epoch(t, &e))
             return false;
-        tell_epoch(t, &e); /* rather told twice than not at all by a run that is killed */
+        report_epoch(&t->report,
+                     &e); /* rather told twice than not at all by a run that is killed */
         if (t->checkpoint && !save_checkpoint(t))
             return false;
     }
@@ -365,34 +250,17 @@ static void list_models(void)
 
 int command_train(int argc, char **argv, struct ir_error *error)
 {
-    struct train t = { .log_every = 0 };
+    struct train t = { .checkpoint_every = 0 };
     struct settings set = command_unset;
     const char *device = "cpu";
     const struct option options[] = {
-        { "--data", 's', &set.data, "DIR|NAME",
-          "IDX files in a folder, or digits or a planar set" },
-        { "--set", 's', &set.set, "NAME",
-          "the planar set: simple diag split xor circle spiral moons" },
-        { "--points", 'i', &set.points, "N", "of a planar set" },
-        { "--noise", 'f', &set.noise, "X", "of a planar set" },
-        { "--hidden", 'i', &set.hidden, "N", "width of the hidden layers" },
-        { "--epochs", 'i', &set.epochs, "N", "passes over the data" },
-        { "--batch", 'i', &set.batch, "N", "rows a step; 0: all of them" },
-        { "--opt", 's', &set.optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },
-        { "--lr", 'f', &set.rate, "X", "learning rate" },
-        { "--schedule", 's', &set.schedule, "NAME", "constant cosine linear" },
-        { "--momentum", 'f', &set.momentum, "X", "of sgd" },
-        { "--weight-decay", 'f', &set.weight_decay, "X", "" },
-        { "--clip", 'f', &set.clip, "X", "greatest norm of all gradients together; 0: none" },
-        { "--freeze", 's', &set.freeze, "GLOB", "parameters that are not trained" },
-        { "--seed", 'i', &set.seed, "N", "of initial values, order and chance" },
-        { "--threads", 'i', &set.threads, "N", "0: as many as the machine has" },
+        COMMAND_SETTINGS(set),
         { "--device", 's', &device, "cpu", "where to run" },
         { "--load", 's', &t.load, "F", "begin with these weights (safetensors)" },
         { "--save", 's', &t.save, "F", "write the weights at the end (safetensors)" },
         { "--svg", 's', &t.svg, "F", "write a picture of what was learnt (planar, moons)" },
-        { "--log-every", 'i', &t.log_every, "N", "tell the loss every N steps" },
-        { "--json", 'b', &t.json, NULL, "a JSON object a line" },
+        { "--log-every", 'i', &t.report.log_every, "N", "tell the loss every N steps" },
+        { "--json", 'b', &t.report.json, NULL, "a JSON object a line" },
         { "--checkpoint", 's', &t.checkpoint, "F",
           "keep all that a run goes on from in F, and the one before it in F.1" },
         { "--checkpoint-every", 'i', &t.checkpoint_every, "N",
@@ -426,7 +294,7 @@ int command_train(int argc, char **argv, struct ir_error *error)
         return ir_error(error, IR_UNSUPPORTED, "--device %.40s is not supported yet; cpu is",
                         device),
                IR_UNSUPPORTED;
-    t.bar = !t.json && isatty(STDOUT_FILENO);
+    t.report.bar = !t.report.json && isatty(STDOUT_FILENO);
     if (prepare(&t, argv[0], &set) && !work(&t))
         t.session.error.status =
             IR_FAILED; /* what is wrong with a request is said before the start */

@@ -1,0 +1,456 @@
+/*
+ * trainer: one C file that trains a model: the parts that it needs, tables of the model, its
+ * programs, and main().
+ *
+ * What does not depend on the model is text that stands elsewhere, compiled and tested there: the
+ * parts in runtime/parts, which the library includes as well, and trainer_main.h. So what is left
+ * to print here are the head, the tables, and which parts there are.
+ */
+#include "codegen/trainer.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+extern const char gen_text_trainer_main[], gen_text_initial[], gen_text_part_error[],
+    gen_text_part_file[], gen_text_part_columns[], gen_text_part_shuffle[], gen_text_part_batches[],
+    gen_text_part_idx[], gen_text_part_digits[], gen_text_part_planar[], gen_text_part_aside[],
+    gen_text_part_safetensors[], gen_text_part_checkpoint[], gen_text_part_report[];
+
+/* In this order; `reader` NULL: every trainer has it. */
+static const struct {
+    const char *text, *reader;
+} parts[] = {
+    { gen_text_part_error, NULL },      { gen_text_part_file, "idx" },
+    { gen_text_part_columns, NULL },    { gen_text_part_shuffle, NULL },
+    { gen_text_part_batches, NULL },    { gen_text_part_idx, "idx" },
+    { gen_text_part_digits, "digits" }, { gen_text_part_planar, "planar" },
+    { gen_text_part_aside, NULL },      { gen_text_part_safetensors, NULL },
+    { gen_text_part_checkpoint, NULL }, { gen_text_initial, NULL },
+    { gen_text_part_report, NULL },
+};
+
+static const struct {
+    const char *reader, *meta, *about;
+    bool made; /* by the program itself */
+} readers[] = {
+    { "idx", "DIR", "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..",
+      false },
+    { "digits", "NAME", "digits that the program draws; there are no others", true },
+    { "planar", "NAME", "points that the program draws; there are no others", true },
+};
+
+static int reader_of(const struct gen_trainer *t)
+{
+    for (int i = 0; i < (int)(sizeof readers / sizeof *readers); i++)
+        if (strcmp(readers[i].reader, t->data.reader) == 0)
+            return i;
+    return -1;
+}
+
+/* --- texts that stand elsewhere ------------------------------------------------------------------
+ */
+
+static bool starts(const char *line, const char *with)
+{
+    return strncmp(line, with, strlen(with)) == 0;
+}
+
+/* A part without the guard that a header needs: its #ifndef, #define and last #endif. */
+static void put_part(struct ir_text *out, const char *text)
+{
+    const char *last = NULL;
+    int blank = 0;
+
+    for (const char *at = text; (at = strstr(at, "\n#endif")); at++)
+        last = at + 1;
+    for (const char *line = text, *next; *line; line = next) {
+        const size_t length = strcspn(line, "\n");
+
+        next = line + length + (line[length] != 0);
+        if (line == last || starts(line, "#ifndef PART_") ||
+            (starts(line, "#define PART_") && strstr(line, "_H\n") == line + length - 2) ||
+            starts(line, "// clang-format"))
+            continue;
+        if (length == 0 && blank++)
+            continue;
+        if (length)
+            blank = 0;
+        ir_put_bytes(out, line, (size_t)(next - line));
+    }
+    if (!blank)
+        ir_put(out, "\n");
+}
+
+static bool holds(const struct gen_trainer *t, const char *word, size_t length)
+{
+    const struct {
+        const char *word;
+        bool holds;
+    } words[] = {
+        { "always", true },
+        { "eval", t->eval != NULL },
+        { "loss", t->eval_loss.there },
+        { "hits", t->eval_hits.there },
+        { "chance", t->chance },
+        { "made", readers[reader_of(t)].made },
+        { t->data.reader, true },
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i].word) == length && strncmp(words[i].word, word, length) == 0)
+            return words[i].holds;
+    return false;
+}
+
+/* Do all words of a block's first line hold of the model? */
+static bool block_holds(const struct gen_trainer *t, const char *words)
+{
+    bool all = true;
+
+    for (const char *word = words + strspn(words, " "); *word != '\n'; word += strspn(word, " ")) {
+        const bool no = *word == '!';
+        const size_t length = strcspn(word += no, " \n");
+
+        all = all && holds(t, word, length) != no;
+        word += length;
+    }
+    return all;
+}
+
+/* The blocks of trainer_main.h that this model has. */
+static void put_main(struct ir_text *out, const struct gen_trainer *t)
+{
+    const char *line = strstr(gen_text_trainer_main, "\n///") + 1;
+    bool wanted = false, blank = true;
+
+    while (*line) {
+        const char *next = line + strcspn(line, "\n");
+
+        next += *next != 0;
+        if (starts(line + strspn(line, " "), "///")) {
+            wanted = block_holds(t, strstr(line, "///") + 3);
+        } else if (wanted && !(blank && *line == '\n')) {
+            blank = *line == '\n';
+            ir_put_bytes(out, line, (size_t)(next - line));
+        }
+        line = next;
+    }
+}
+
+/* --- the head ------------------------------------------------------------------------------------
+ */
+
+static void put_head(struct ir_text *out, const struct gen_trainer *t, const char *model)
+{
+    const char *dot = strrchr(t->file, '.');
+    const int length = dot ? (int)(dot - t->file) : (int)strlen(t->file);
+    const int64_t arena = t->eval && t->eval->arena_bytes > t->step->arena_bytes
+                              ? t->eval->arena_bytes
+                              : t->step->arena_bytes;
+    const bool made = readers[reader_of(t)].made, gzip = strcmp(t->data.reader, "idx") == 0;
+
+    ir_put(out,
+           "/*\n * %s: trains %s, %" PRId64
+           " parameters, with nothing but the C library.\n *\n *     cc -O3 %s%s-fopenmp %s -lm -o "
+           "%.*s\n *     ./%.*s %s--epochs %" PRId64 " --save %s.safetensors\n *\n",
+           t->file, model, t->parameters, t->flags, *t->flags ? " " : "", t->file, length, t->file,
+           length, t->file, made ? "" : "--data DIR ", t->epochs, model);
+    ir_put(out,
+           " * -fopenmp may be left out: one thread then, and the same numbers.%s ./%.*s --help\n"
+           " * tells the options. Printed by taper %s%s%s for the target %s.\n *\n",
+           gzip ? " With -DUSE_ZLIB and -lz\n * the data may be gzip." : "", length, t->file,
+           t->version, t->made_by ? ": " : "", t->made_by ? t->made_by : "", t->step->target->name);
+    ir_put(out,
+           " * Read it from main(), which is the last function: main, work, train_epoch,\n"
+           " * train_batch, step, and the kernels that step_run calls in their order.\n *\n"
+           " *   1. files and data     what taper's library does with them, to the letter\n"
+           " *   2. the model          sizes, weights and where they lie\n"
+           " *   3. the kernels        the whole step: forward, backward, update%s\n"
+           " *   4. training           epochs, weights, checkpoints, options\n *\n",
+           t->eval ? "; and the evaluation" : "");
+    ir_put(out,
+           " * Memory: one piece of %" PRId64 " bytes for values between kernels and %" PRId64
+           " for weights and\n * moments, besides the data. No step allocates.\n *\n",
+           arena, t->state_bytes);
+    ir_put(out, " * Bits: sums are added in an order that the shapes decide, multiply-adds are "
+                "fused where the\n"
+                " * text says fma and nowhere else, and exp, log and their like are spelled out. "
+                "So the numbers\n"
+                " * are those of `taper train`, to the last bit: for any number of threads, with "
+                "gcc and clang,\n"
+                " * whatever the optimisation (none of it may be called fast).\n */\n");
+}
+
+/* What the command line need not say. */
+static void put_pragmas(struct ir_text *out)
+{
+    ir_put(out, "\n/* a * b + c is two operations, each rounded; whole numbers wrap */\n"
+                "#ifdef __clang__\n#pragma STDC FP_CONTRACT OFF\n#else\n"
+                "#pragma GCC optimize(\"fp-contract=off\", \"wrapv\", \"no-math-errno\", "
+                "\"no-trapping-math\")\n#endif\n\n");
+}
+
+/* --- tables --------------------------------------------------------------------------------------
+ */
+
+static const char *type_name(enum ir_dtype dtype)
+{
+    static const char *const names[] = {
+        [IR_BOOL] = "PART_BOOL", [IR_U8] = "PART_U8",   [IR_I32] = "PART_I32",
+        [IR_U32] = "PART_U32",   [IR_I64] = "PART_I64", [IR_F32] = "PART_F32",
+        [IR_F64] = "PART_F64"
+    };
+
+    return names[dtype];
+}
+
+static void put_dims(struct ir_text *out, int rank, const int64_t dim[])
+{
+    ir_put(out, "{");
+    for (int i = 0; i < rank; i++)
+        ir_put(out, "%s %" PRId64, i ? "," : "", dim[i]);
+    ir_put(out, "%s }", rank ? "" : " 0");
+}
+
+/* A double that reads back as the same one. */
+static void put_double(struct ir_text *out, double number)
+{
+    struct ir_text digits = { 0 };
+
+    ir_put_number(&digits, IR_F64, number);
+    ir_put(out, "%s",
+           strcmp(digits.data, "inf") == 0    ? "INFINITY"
+           : strcmp(digits.data, "-inf") == 0 ? "-INFINITY"
+           : strcmp(digits.data, "nan") == 0  ? "NAN"
+                                              : digits.data);
+    ir_text_free(&digits);
+}
+
+/* Numbers that the model brought along, as the words that they are in memory. */
+static void put_numbers(struct ir_text *out, const struct gen_state *s, int number)
+{
+    const int bytes = ir_dtypes[s->dtype].bytes;
+    const unsigned char *at = s->numbers;
+
+    ir_put(out, "/* ");
+    ir_put_name(out, s->name);
+    ir_put(out, " */\nstatic const uint%d_t numbers_%d[] = {", 8 * bytes, number);
+    for (int64_t i = 0; i < s->elements; i++, at += bytes) {
+        uint64_t word = 0;
+        memcpy(&word, at, (size_t)bytes);
+        ir_put(out, "%s0x%" PRIx64 ",", i % (bytes == 8 ? 4 : 8) ? " " : "\n    ", word);
+    }
+    ir_put(out, "\n};\n\n");
+}
+
+static void put_state(struct ir_text *out, const struct gen_state *s, int number)
+{
+    static const char *const begins[] = { "INITIAL_ZERO", "INITIAL_CONSTANT", "INITIAL_UNIFORM",
+                                          "INITIAL_NORMAL" };
+
+    ir_put(out, "    { ");
+    ir_put_quoted(out, s->name);
+    ir_put(out, ", %s, %s, %d, ", type_name(s->dtype), s->saved ? "true" : "false", s->rank);
+    put_dims(out, s->rank, s->dim);
+    ir_put(out, ", %" PRId64 ",\n      %s, ", s->elements, begins[s->init]);
+    put_double(out, s->a);
+    ir_put(out, ", ");
+    put_double(out, s->b);
+    if (s->numbers)
+        ir_put(out, ", numbers_%d", number);
+    else
+        ir_put(out, ", NULL");
+    ir_put(out, ", %" PRId64 ", %d, {", s->offset, s->parts);
+    for (int i = 0; i < s->parts; i++)
+        ir_put(out, "%s { %d, %" PRId64 ", %" PRId64 ", %" PRId64 " }", i ? "," : "",
+               s->part[i].axis, s->part[i].divisor, s->part[i].extent, s->part[i].pitch);
+    ir_put(out, "%s } },\n", s->parts ? "" : " { 0, 1, 0, 0 }");
+}
+
+static void put_states(struct ir_text *out, const struct gen_trainer *t)
+{
+    for (int i = 0; i < t->states; i++)
+        if (t->state[i].numbers)
+            put_numbers(out, &t->state[i], i);
+    ir_put(out,
+           "/*\n * What lives from step to step. Element (i0, i1, ..) of a state is at the sum "
+           "over its parts of\n"
+           " * pitch * (i[axis] / divisor %% extent), where an extent of 0 is none: parts say how "
+           "it is tiled.\n"
+           " */\n"
+           "struct part {\n    int axis;\n    int64_t divisor, extent, pitch;\n};\n"
+           "static const struct state {\n    const char *name;\n    enum part_type type;\n"
+           "    bool saved; /* with the weights; others are the optimiser's, and in checkpoints "
+           "only */\n"
+           "    int rank;\n    int64_t dim[8], elements;\n"
+           "    enum initial_kind begins; /* constant a, uniform in a..b, normal of mean a and "
+           "deviation b */\n"
+           "    double a, b;\n    const void *numbers; /* or with these */\n"
+           "    int64_t offset;      /* in bytes, from base[1] */\n    int parts;\n"
+           "    struct part part[%d];\n} states[STATES] = {\n",
+           IR_RANK + 4);
+    for (int i = 0; i < t->states; i++)
+        put_state(out, &t->state[i], i);
+    ir_put(out, "};\n\n");
+}
+
+static void put_inputs(struct ir_text *out, const struct gen_trainer *t)
+{
+    ir_put(out,
+           "/* The data's columns; where in the arena the programs take a batch of each, -1: not "
+           "wanted. */\nstatic const struct input {\n    const char *name;\n    enum part_type "
+           "type;\n    int rank;\n    int64_t dim[8];\n    const char *about;\n} inputs[INPUTS] = "
+           "{\n");
+    for (int i = 0; i < t->inputs; i++) {
+        const struct gen_input *n = &t->input[i];
+
+        ir_put(out, "    { ");
+        ir_put_quoted(out, n->name);
+        ir_put(out, ", %s, %d, ", type_name(n->dtype), n->rank);
+        put_dims(out, n->rank, n->dim);
+        ir_put(out, ", \"%s[", ir_dtypes[n->dtype].name);
+        for (int k = 0; k < n->rank; k++)
+            ir_put(out, "%s%" PRId64, k ? " " : "", n->dim[k]);
+        ir_put(out, "]\" },\n");
+    }
+    ir_put(out, "};\nstatic const int64_t step_input[INPUTS] = {");
+    for (int i = 0; i < t->inputs; i++)
+        ir_put(out, "%s %" PRId64, i ? "," : "", t->input[i].step);
+    if (t->eval) {
+        ir_put(out, " };\nstatic const int64_t eval_input[INPUTS] = {");
+        for (int i = 0; i < t->inputs; i++)
+            ir_put(out, "%s %" PRId64, i ? "," : "", t->input[i].eval);
+    }
+    ir_put(out, " };\n\n");
+}
+
+static void put_value(struct ir_text *out, const char *name, const struct gen_value *v)
+{
+    if (v->there)
+        ir_put(out, "#define %-11s %s, t->base[%d] + %" PRId64 "\n", name, type_name(v->dtype),
+               v->base, v->offset);
+}
+
+/* Room for all weights row-major, and for any single state. */
+static int64_t plain_bytes(const struct gen_trainer *t)
+{
+    int64_t all = 64, most = 64;
+
+    for (int i = 0; i < t->states; i++) {
+        const struct gen_state *s = &t->state[i];
+        const int64_t bytes = (s->elements * ir_dtypes[s->dtype].bytes + 15) / 8 * 8;
+        all += s->saved ? bytes : 0;
+        most = bytes > most ? bytes : most;
+    }
+    return all > most ? all : most;
+}
+
+static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const char *model)
+{
+    const struct ir_graph *g = t->step->graph;
+    const int64_t arena = t->eval && t->eval->arena_bytes > t->step->arena_bytes
+                              ? t->eval->arena_bytes
+                              : t->step->arena_bytes;
+    const int threads =
+        t->eval && t->eval->threads < t->step->threads ? t->eval->threads : t->step->threads;
+    const int reader = reader_of(t);
+    const bool made = readers[reader].made;
+
+    ir_put(out, "#define MODEL \"%s\"\n", model);
+    ir_put(out, "#define EXAMPLE \"%s\"\n", made ? "" : "--data DIR ");
+    ir_put(out, "#define DATA_META \"%s\"\n#define DATA_ABOUT \"%s\"\n", readers[reader].meta,
+           readers[reader].about);
+    if (made) {
+        ir_put(out,
+               "#define DATA \"%s\"\n#define DATA_SET DATA\n#define DATA_ROWS %" PRId64
+               " /* 0: as many as it has */\n",
+               t->data.set, t->data.rows);
+        ir_put(out, "#define DATA_NOISE ");
+        put_double(out, t->data.noise);
+        ir_put(out, "\n");
+    } else {
+        ir_put(out, "#define DATA NULL\n");
+    }
+    ir_put(
+        out,
+        "\nenum {\n    STATES = %d,\n    INPUTS = %d,\n    DIMS = %d,     /* sizes that a run may "
+        "choose: the rows of a batch */\n    THREADS = %d, /* most that the arena has room for */\n"
+        "    CLASSES = %d,  /* of the labels; 0: they are none */\n    OVERRUN = %d, /* bytes that "
+        "loads may touch behind the end */\n    SHUFFLE = %d,\n    DROP_LAST = %d\n};\n",
+        t->states, t->inputs, g->symbols ? g->symbols : 1, threads, t->data.classes,
+        2 * LOOP_OVERRUN, t->data.shuffle, t->data.drop_last);
+    ir_put(out,
+           "#define PARAMETERS  %" PRId64 "L\n#define ARENA_BYTES %" PRId64
+           "UL\n#define STATE_BYTES %" PRId64 "UL\n#define PLAIN_BYTES %" PRId64
+           "UL /* all weights once more, as files have them */\n",
+           t->parameters, arena, t->state_bytes, plain_bytes(t));
+    ir_put(out,
+           "#define EPOCHS      %" PRId64 "\n#define BATCH       %" PRId64
+           " /* rows a step, at most */\n",
+           t->epochs, t->batch);
+    if (t->eval)
+        ir_put(out, "#define TEST_BATCH  %" PRId64 "\n", t->tests);
+    ir_put(out,
+           "#define SEED        %" PRId64 "\n#define ORDER_SEED  %" PRId64
+           "\n#define RATE_STEPS  %" PRId64
+           " /* the schedule of the rate ends there; 0: it has no end */\n",
+           t->seed, t->order_seed, t->rate_steps);
+    put_value(out, "STEP_LOSS", &t->step_loss);
+    put_value(out, "EVAL_LOSS", &t->eval_loss);
+    put_value(out, "EVAL_HITS", &t->eval_hits);
+    ir_put(out, "static const long dims_most[DIMS] = {");
+    for (int i = 0; i < g->symbols; i++)
+        ir_put(out, "%s %" PRId64, i ? "," : "", g->symbol[i].hi);
+    ir_put(out, "%s };\n\n", g->symbols ? "" : " 0");
+}
+
+/* --- all of it -----------------------------------------------------------------------------------
+ */
+
+static bool fits(const struct gen_trainer *t, struct ir_error *error)
+{
+    for (int i = 0; i < t->states; i++)
+        if (t->state[i].elements < 0)
+            return ir_error(error, IR_UNSUPPORTED,
+                            "state %.100s: its size is not fixed; a trainer needs it to be",
+                            t->state[i].name);
+    if (reader_of(t) < 0)
+        return ir_error(error, IR_UNSUPPORTED,
+                        "a trainer cannot read data of the kind \"%.40s\" yet", t->data.reader);
+    if (!t->step_loss.there)
+        return ir_error(error, IR_REFUSED, "program %.60s has no scalar output \"loss\"",
+                        t->step->name);
+    return true;
+}
+
+bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_error *error)
+{
+    const char *model = gen_identifier(t->step->arena, t->model, "model");
+    const struct gen_unit unit[] = { { t->step, "step", "step_", false },
+                                     { t->eval, "eval", "eval_", false } };
+
+    if (!fits(t, error))
+        return false;
+    put_head(out, t, model);
+    put_pragmas(out);
+    ir_put(out, "/* ==== 1. Files and data "
+                "================================================================= "
+                "*/\n\n");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!parts[i].reader || strcmp(parts[i].reader, t->data.reader) == 0)
+            put_part(out, parts[i].text);
+    ir_put(out, "/* ==== 2. The model "
+                "====================================================================== "
+                "*/\n\n");
+    put_sizes(out, t, model);
+    put_states(out, t);
+    put_inputs(out, t);
+    ir_put(out, "/* ==== 3. The kernels "
+                "==================================================================== "
+                "*/\n\n#ifdef _OPENMP\nextern int omp_get_num_procs(void);\n#endif\n");
+    if (!gen_programs(out, unit, t->eval ? 2 : 1, error))
+        return false;
+    put_main(out, t);
+    return true;
+}

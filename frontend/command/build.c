@@ -1,0 +1,114 @@
+/*
+ * build: a model as a program of its own: the one C file that trains it, compiled.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct build {
+    const char *output, *text_path, *target, *library;
+    bool freestanding;
+};
+
+/* "taper build mlp --epochs 2": as the file's head tells it. */
+static const char *command_line(int argc, char **argv, struct ir_arena *arena)
+{
+    const char *line = "taper build";
+
+    for (int i = 0; i < argc; i++)
+        line = ir_format(arena, "%s %.200s", line, argv[i]);
+    return line;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static bool write_trainer(const struct build *b, struct session *s, const char *made_by)
+{
+    const char *text_name = b->text_path ? last_part(b->text_path) : "trainer.c";
+    struct trainer_args args = { .file = text_name,
+                                 .model = s->model,
+                                 .made_by = made_by,
+                                 .target = b->target,
+                                 .step = s->step,
+                                 .eval = s->eval,
+                                 .train = s->train,
+                                 .test = s->test,
+                                 .epochs = s->settings.epochs,
+                                 .threads = s->settings.threads };
+    struct ir_text text = { 0 };
+    const char *flags;
+    bool ok;
+
+    if (!s->values && strcmp(s->settings.schedule, "constant") != 0) /* a file does not say it */
+        s->step->rate_steps = (double)(s->settings.epochs * tp_loader_batches(s->train));
+    ok = tp_trainer_text(&args, &text, &flags, &s->error) &&
+         (!b->text_path || tp_write_text(b->text_path, &text, &s->error));
+    if (ok && b->output) {
+        const struct run_options options = { .flags = flags, .openmp = true };
+        ok = run_program_write(text.data, &options, b->output, &s->error);
+    }
+    ir_text_free(&text);
+    return ok;
+}
+
+static void tell(const struct build *b, const struct session *s)
+{
+    printf("%s: %lld parameters", s->model, (long long)tp_param_count(s->graph));
+    if (b->text_path)
+        printf(", %s", b->text_path);
+    if (b->output)
+        printf(", %s", b->output);
+    printf("\n");
+}
+
+int command_build(int argc, char **argv, struct ir_error *error)
+{
+    struct settings set = command_unset;
+    struct build b = { .target = "native" };
+    const struct option options[] = {
+        { "--output", 's', &b.output, "F", "-o F: the trainer, ready to run" },
+        { "-o", 's', &b.output, NULL, NULL },
+        { "--emit-c", 's', &b.text_path, "F.c",
+          "its text: one file that needs the C library only" },
+        { "--target", 's', &b.target, "T", "generic x86-64-v3 x86-64-v4 native armv8" },
+        COMMAND_SETTINGS(set),
+        { "--emit-cuda", '-', NULL, NULL, NULL },
+        { "--library", '-', &b.library, NULL, NULL },
+        { "--freestanding", '-', &b.freestanding, NULL, NULL },
+        { NULL, 0, NULL, NULL, NULL },
+    };
+    const struct usage usage = {
+        "taper build MODEL [options] -o TRAINER [--emit-c F.c]",
+        "Makes a trainer of a model: a program that needs no taper, and its one C file.",
+        "taper build lenet --data mnist/ --epochs 5 -o lenet --emit-c lenet.c", options
+    };
+    struct ir_arena *arena = ir_arena_new();
+    const char *made_by = command_line(argc, argv, arena);
+    struct session s = { 0 };
+    int words = command_options(argc, argv, &usage, error);
+
+    if (words == -2)
+        return ir_arena_free(arena), 0;
+    if (words >= 0 && words != 1)
+        ir_error(error, IR_REFUSED,
+                 words ? "build takes one model; \"%.40s\" is one more"
+                       : "build: which model? taper train lists them",
+                 words ? argv[1] : "");
+    else if (words >= 0 && !b.output && !b.text_path)
+        ir_error(error, IR_REFUSED, "build: nothing to write; expected -o FILE or --emit-c FILE.c");
+    if (error->status == IR_OK) {
+        if (command_session(&s, argv[0], &set, false) && write_trainer(&b, &s, made_by))
+            tell(&b, &s);
+        *error = s.error;
+        command_session_free(&s);
+    }
+    ir_arena_free(arena);
+    return error->status;
+}
