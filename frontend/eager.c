@@ -325,20 +325,44 @@ static bool views(const tp_graph *g, uint32_t v, uint32_t state)
     return v == state;
 }
 
-/* The state changes at once; what was recorded before is of its old value. */
+/* A state changes at once. What was recorded before node `at` is of its old value; what is recorded
+ * from now on is of the new one, though it may look the same. */
+static bool changes(tp_graph *g, struct state *s, uint32_t at)
+{
+    struct eager *e = g->eager;
+    uint32_t state = 1;
+
+    while (state < g->ir->count &&
+           (g->ir->nodes[state].op != IR_state || strcmp(g->ir->nodes[state].text, s->name) != 0))
+        state++;
+    if (state == g->ir->count) /* nobody has read it */
+        return true;
+    if (!make_room(g, g->ir->count))
+        return false;
+    for (uint32_t v = e->seen; v < at; v++)
+        look_at(g, v);
+    for (uint32_t v = 1; v < at; v++)
+        if (g->ir->nodes[v].op != IR_state && g->ir->nodes[v].op != IR_POISON &&
+            g->ir->nodes[v].op != IR_assign && (!e->through[v] || views(g, v, state)) &&
+            !demand(g, (ir_val){ v }))
+            return false;
+    s->changed = at;
+    ir_renew(g->ir);
+    return true;
+}
+
+bool tp_eager_set(tp_graph *g, struct state *s, const void *from)
+{
+    return changes(g, s, g->ir->count) && tp_state_write(g, s, from);
+}
+
 static bool assign(tp_graph *g, uint32_t at)
 {
     const struct ir_node *n = &g->ir->nodes[at];
     struct state *s = tp_state_of(g, ir_at(g->ir, n->args[0]), STATE_HIDDEN);
 
-    if (!s || !demand(g, n->args[1]))
-        return false;
-    for (uint32_t v = 1; v < at; v++)
-        if (g->ir->nodes[v].op != IR_state && g->ir->nodes[v].op != IR_POISON &&
-            g->ir->nodes[v].op != IR_assign &&
-            (!g->eager->through[v] || views(g, v, n->args[0].id)) && !demand(g, (ir_val){ v }))
-            return false;
-    return tp_state_write(g, s, numbers(g, n->args[1]));
+    return s && demand(g, n->args[1]) && changes(g, s, at) &&
+           tp_state_write(g, s, numbers(g, n->args[1]));
 }
 
 void tp_eager_compute(tp_graph *g, ir_val v)
@@ -430,6 +454,32 @@ void tp_print(tp_tensor x)
 /* --- derivatives and updates -------------------------------------------------------------------
  */
 
+/* Derivatives ask for what an operation has read: a state that has changed since is not that. */
+static bool still_holds(tp_graph *g, tp_tensor loss, tp_loc at)
+{
+    bool *live = calloc(g->ir->count, sizeof *live);
+    bool ok = live || no_memory(g, g->ir->count);
+
+    if (live)
+        live[loss.id] = true;
+    for (uint32_t v = loss.id; ok && v > 0; v--) {
+        const struct ir_node *n = &g->ir->nodes[v];
+        for (int i = 0; live[v] && ok && i < n->arity; i++) {
+            const struct ir_node *a = ir_at(g->ir, n->args[i]);
+            const struct state *s = a->op == IR_state ? tp_state_find(g, a->text) : NULL;
+            live[n->args[i].id] = true;
+            ok = !s || v >= s->changed;
+            if (!ok)
+                tp_fail(g, at, "tp_backward",
+                        "%.60s has changed since %s read it at %.60s:%d; expected that the loss is "
+                        "recorded again",
+                        s->name, ir_ops[n->op].name, n->loc.file ? n->loc.file : "-", n->loc.line);
+        }
+    }
+    free(live);
+    return ok;
+}
+
 bool tp_backward_at(tp_tensor loss, tp_loc at)
 {
     tp_graph *g = loss.g;
@@ -443,6 +493,8 @@ bool tp_backward_at(tp_tensor loss, tp_loc at)
                 tp_describe(loss));
         return false;
     }
+    if (!still_holds(g, loss, at))
+        return false;
     free(g->eager->gradient);
     g->eager->gradients = g->state_count;
     g->eager->gradient = calloc((size_t)g->state_count + 1, sizeof *grads);
@@ -549,6 +601,8 @@ bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at)
     tp_tell(g);
     drop_values(e);
     ir_forget(g->ir);
+    for (int i = 0; i < g->state_count; i++)
+        g->states[i].changed = 0;
     g->tape++;
     e->seen = g->ir->count;
     return g->error.status == IR_OK;

@@ -27,9 +27,10 @@ struct state {
     const char *name;
     enum state_kind kind;
     bool frozen;
-    bool given;    /* its numbers are the user's, not an initialiser's: tp_array */
-    uint64_t tape; /* the one that used the name last */
-    ir_val value;  /* in the trace; 0: only programs know it */
+    bool given;       /* its numbers are the user's, not an initialiser's: tp_array */
+    uint64_t tape;    /* the one that used the name last */
+    uint32_t changed; /* in an eager graph, after nodes before this one had read it */
+    ir_val value;     /* in the trace; 0: only programs know it */
     enum ir_dtype dtype;
     struct ir_shape shape;
     enum ir_init init; /* how it starts, with a and b; or a copy of the user's numbers */
@@ -208,6 +209,8 @@ ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double ep
 /* eager.c */
 void tp_eager_compute(tp_graph *g, ir_val v); /* v, just recorded, when g is eager */
 void tp_eager_free(tp_graph *g);
+bool tp_eager_set(tp_graph *g, struct state *, const void *from); /* what has read it keeps what
+                                                                    it has read */
 ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, const void *data,
                       struct ir_loc at); /* an input with a value */
 

@@ -34,6 +34,11 @@ static struct state *state_behind(tp_tensor x, const char *what, size_t bytes)
     return s;
 }
 
+static bool set_state(tp_graph *g, struct state *s, const void *from)
+{
+    return g->eager ? tp_eager_set(g, s, from) : tp_state_write(g, s, from);
+}
+
 bool tp_get_values(tp_tensor state, void *to, size_t bytes)
 {
     struct state *s = state_behind(state, "tp_get_values", bytes);
@@ -45,7 +50,7 @@ bool tp_set_values(tp_tensor state, const void *from, size_t bytes)
 {
     struct state *s = state_behind(state, "tp_set_values", bytes);
 
-    return s && (tp_state_write(state.g, s, from) || tp_tell(state.g));
+    return s && (set_state(state.g, s, from) || tp_tell(state.g));
 }
 
 /* --- files ---------------------------------------------------------------------------------------
@@ -180,7 +185,7 @@ static bool load(tp_graph *g, const struct file_safetensors *file,
             continue;
         values = malloc(found[i]->bytes + 1);
         ok = values ? tp_safetensors_read(file, found[i], values, &g->error) &&
-                          tp_state_write(g, &g->states[i], values)
+                          set_state(g, &g->states[i], values)
                     : ir_error(&g->error, IR_FAILED, "%.100s: not enough memory", file->path);
         free(values);
     }

@@ -251,9 +251,23 @@ const char *tp_name(tp_tensor x)
 
 tp_tensor tp_find(tp_graph *g, const char *name)
 {
-    const struct state *s = tp_state_find(g, name);
+    struct state *s = tp_state_find(g, name);
+    int64_t init[3] = { 0 };
+    struct ir_node node = { .op = IR_state, .text = name, .attr = { { 3, init } } };
 
-    return (tp_tensor){ .g = g, .id = s ? s->value.id : 0 };
+    if (!s || g->error.status != IR_OK)
+        return (tp_tensor){ .g = g };
+    if (s->value.id == 0) { /* a program's own: the trace has not met it yet */
+        init[0] = s->init;
+        memcpy(&init[1], &s->a, sizeof s->a);
+        memcpy(&init[2], &s->b, sizeof s->b);
+        node.dtype = s->dtype;
+        node.shape = s->shape;
+        s->value = ir_add(g->ir, &node);
+        s->tape = g->tape;
+        tp_give(g, s->value);
+    }
+    return (tp_tensor){ .g = g, .id = s->value.id };
 }
 
 int tp_params(tp_graph *g, const char *glob, int room, tp_tensor found[])

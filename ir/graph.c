@@ -172,12 +172,19 @@ static uint32_t *slot(struct ir_graph *g, const struct ir_node *n)
     return &g->table[at];
 }
 
+static bool shared(const struct ir_graph *g, uint32_t v)
+{
+    const enum ir_op op = g->nodes[v].op;
+
+    return op == IR_input || op == IR_state || (op != IR_POISON && v >= g->renewed);
+}
+
 static void table_fill(struct ir_graph *g)
 {
     g->table_room = g->room * 2;
     g->table = ir_alloc(g->arena, g->table_room * sizeof *g->table);
     for (uint32_t i = 1; i < g->count; i++)
-        if (g->nodes[i].op != IR_POISON)
+        if (shared(g, i))
             *slot(g, &g->nodes[i]) = i;
 }
 
@@ -396,6 +403,17 @@ bool *ir_live(const struct ir_graph *g, struct ir_arena *arena)
     return live;
 }
 
+void ir_renew(struct ir_graph *g)
+{
+    g->renewed = g->count;
+    memset(g->table, 0, g->table_room * sizeof *g->table);
+    for (uint32_t v = 1; v < g->count; v++)
+        if (shared(g, v))
+            *slot(g, &g->nodes[v]) = v;
+    for (uint32_t i = 0; i < g->named_room; i++)
+        g->named[i] &= ~ASSIGNED;
+}
+
 /* Ids of states stay; nothing that is added from now on is shared with what was. */
 void ir_forget(struct ir_graph *g)
 {
@@ -407,6 +425,7 @@ void ir_forget(struct ir_graph *g)
         else
             g->nodes[v] = (struct ir_node){ .op = IR_POISON };
     g->count = last + 1;
+    g->renewed = 0;
     g->output_count = g->effect_count = 0;
     g->regions = 1;
     g->region_now = 0;

@@ -217,9 +217,9 @@ struct ir_graph {
     int output_count, output_room;
     ir_val *effects; /* assign nodes, in order */
     int effect_count, effect_room;
-    uint64_t seed;   /* of the initial values and of bits */
-    uint32_t *table; /* hash of the nodes */
-    uint32_t table_room, identities;
+    uint64_t seed;                            /* of the initial values and of bits */
+    uint32_t *table;                          /* hash of the nodes */
+    uint32_t table_room, identities, renewed; /* nodes before `renewed` are not shared */
     uint32_t *named; /* hash of inputs and states by name; the top bit: assigned already */
     uint32_t named_room, named_count;
 };
@@ -249,6 +249,9 @@ static inline const struct ir_node *ir_at(const struct ir_graph *g, ir_val v)
 }
 void ir_forget(
     struct ir_graph *g); /* all but the states, which keep their ids: a tape begins anew */
+void ir_renew(struct ir_graph *g); /* what is added from now on is shared with no node but inputs
+                                      and states, and states may be assigned again: a tape whose
+                                      states have changed */
 bool *ir_live(const struct ir_graph *g,
               struct ir_arena *arena); /* reached from outputs and effects */
 

@@ -350,6 +350,59 @@ Test(engine, eager_assignments_change_nothing_that_was_recorded)
     tp_graph_free(g);
 }
 
+/* The same line again, after its state has changed, is not what it was. */
+Test(engine, eager_values_of_a_changed_state_are_computed_anew)
+{
+    tp_graph *g = tp_eager_new(1);
+    tp_tensor s = tp_param(g, "s", tp_dims(2), TP_CONSTANT(1)), before = tp_mul(s, 2),
+              view = tp_reshape(s, 2, 1), after;
+
+    cr_assert(tp_set_values(s, (float[]){ 3, 4 }, 8));
+    cr_expect_eq(((const float *)tp_values(tp_mul(s, 2), NULL))[1], 8);
+    cr_expect_eq(((const float *)tp_values(before, NULL))[1], 2);
+    cr_expect_eq(((const float *)tp_values(view, NULL))[1], 1);
+    cr_expect_eq(((const float *)tp_values(tp_reshape(s, 2, 1), NULL))[1], 4);
+    tp_assign(s, tp_mul(s, 10));
+    tp_assign(s, tp_add(s, 1));   /* more than once a tape */
+    for (int i = 0; i < 300; i++) /* the table of nodes is filled again */
+        after = tp_mul(s, 2 + i % 2 * i);
+    after = tp_mul(s, 2);
+    cr_expect_eq(((const float *)tp_values(after, NULL))[1], 82);
+    fine(g);
+    cr_assert(tp_backward(tp_sum(tp_mul(s, s))), "%s", tp_error(g));
+    cr_expect_eq(((const float *)tp_values(tp_gradient(s), NULL))[0], 62);
+    cr_expect(!tp_backward(tp_sum(before)));
+    cr_expect(strstr(tp_error(g), "s has changed since mul read it at"), "%s", tp_error(g));
+    tp_graph_free(g);
+}
+
+/* A program's own states have names too. */
+Test(engine, the_counter_of_steps_is_found)
+{
+    tp_graph *g = tp_graph_new(1), *now = tp_eager_new(1);
+    tp_tensor w = tp_param(g, "w", tp_dims(2), TP_CONSTANT(1));
+    tp_program *p = tp_compile_train(tp_sum(tp_mul(w, w)), .opt = tp_sgd(), .lr = tp_const(0.1));
+    int64_t steps = 0;
+
+    cr_expect(tp_find(g, "no.such").id == 0);
+    for (int i = 0; i < 3; i++)
+        cr_assert(p && tp_run(p), "%s", tp_error(g));
+    cr_assert(tp_get_values(tp_find(g, "taper.steps"), &steps, sizeof steps), "%s", tp_error(g));
+    cr_expect_eq(steps, 3);
+    steps = 10;
+    cr_assert(tp_set_values(tp_find(g, "taper.steps"), &steps, sizeof steps));
+    cr_assert(tp_run(p) && tp_get_values(tp_find(g, "taper.steps"), &steps, sizeof steps));
+    cr_expect_eq(steps, 11);
+    tp_graph_free(g);
+    for (int i = 0; i < 2; i++) {
+        w = tp_param(now, "w", tp_dims(2), TP_CONSTANT(1));
+        cr_assert(tp_backward(tp_sum(tp_mul(w, w))) && tp_update(now, tp_sgd(), tp_const(0.1)),
+                  "%s", tp_error(now));
+    }
+    cr_expect_eq(tp_item(tp_find(now, "taper.steps")), 2);
+    tp_graph_free(now);
+}
+
 Test(engine, eager_graphs_are_not_compiled)
 {
     tp_graph *g = tp_eager_new(1);
