@@ -797,8 +797,8 @@ TP_API tp_tensor tp_pairwise_distance_at(tp_tensor a, tp_tensor b, double p, dou
 #define tp_vjp(y, cotangent, n, wrt, out) \
     tp_vjp_at((y), TP_ARG(cotangent), (n), (wrt), (out), TP_HERE)
 #define tp_grad_of(y, x) tp_grad_of_at((y), (x), TP_HERE)
-/* After the run the state has the value; reads in the same run see the old one. In an eager graph it
- * has the value at once, and what is recorded afterwards sees the new one. */
+/* After the run the state has the value; reads in the same run see the old one. In an eager graph
+ * it has the value at once, and what is recorded afterwards sees the new one. */
 #define tp_assign(state, value) tp_assign_at((state), TP_ARG(value), TP_HERE)
 TP_API bool tp_vjp_at(tp_tensor y, tp_tensor cotangent, int n, const tp_tensor wrt[],
                       tp_tensor out[], tp_loc at);
@@ -898,8 +898,8 @@ TP_API bool tp_emit_dot(const tp_program *p, const char *path);
 
 /* What a parameter or state holds now, row-major; bytes must be its size. */
 TP_API bool tp_get_values(tp_tensor state, void *to, size_t bytes);
-/* In an eager graph what was recorded before keeps what it read; a loss that read the old values has
- * no backward any more. */
+/* In an eager graph what was recorded before keeps what it read; a loss that read the old values
+ * has no backward any more. */
 TP_API bool tp_set_values(tp_tensor state, const void *from, size_t bytes);
 /* By its full name, those of the optimiser ("taper.steps") from the first program or update on;
  * poison, without an error, when there is none. */
