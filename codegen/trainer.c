@@ -22,7 +22,7 @@ static const struct {
     const char *text, *reader;
 } parts[] = {
     { gen_text_part_error, NULL },      { gen_text_part_file, "idx" },
-    { gen_text_part_columns, NULL },    { gen_text_part_shuffle, NULL },
+    { gen_text_part_shuffle, NULL },    { gen_text_part_columns, NULL },
     { gen_text_part_batches, NULL },    { gen_text_part_idx, "idx" },
     { gen_text_part_digits, "digits" }, { gen_text_part_planar, "planar" },
     { gen_text_part_aside, NULL },      { gen_text_part_safetensors, NULL },

@@ -32,7 +32,12 @@ struct data_set {
     int64_t rows;
     int columns;
     struct data_column column[DATA_COLUMNS];
-    int classes; /* 0: not a classification */
+    int classes;       /* 0: not a classification */
+    char **vocabulary; /* what the tokens of a text stand for, as many as classes; else NULL */
+    char *vocabulary_memory;
+    int64_t vocabulary_count;
+    void (*fill)(void *user, int64_t row, void *const column[]); /* rows that a function makes */
+    void *user;
 };
 
 /* NULL, with the error set, when memory runs out; everything else that builds a set uses these. */
@@ -88,9 +93,19 @@ const struct data_batches_options *tp_batches_options(const struct data_batches 
 /* The set's row that an epoch shows at index, 0 <= index < tp_batches_rows. */
 int64_t tp_batches_row(const struct data_batches *batches, int64_t epoch, int64_t index);
 
-/* file_idx.c: MNIST and its kin: x u8 [1 height width], y i32 []. */
-struct data_set *tp_data_load_idx(const char *directory, const char *split, struct ir_error *error);
-bool tp_data_verify_idx(const char *path, struct ir_error *error); /* one file, nothing kept */
+/*
+ * data_files.c: sets that are read from files, plain or gzip. A format is idx cifar npy npz csv
+ * text names words; NULL: what the path looks like. What each gives is said in taper.h.
+ */
+struct data_request {
+    const char *part, *label;
+    int64_t context, step, vocabulary;
+};
+struct data_set *tp_data_load(const char *format, const char *path,
+                              const struct data_request *request, struct ir_error *error);
+const char *tp_data_format(const char *path); /* or NULL */
+/* One file, nothing kept; what it is, in words, is written to `said`. NULL: no such format. */
+bool tp_data_verify(const char *format, const char *path, char said[100], struct ir_error *error);
 
 /* data_digits.c: digits that the program draws: x u8 [1 28 28], y i32 []. */
 struct data_set *tp_data_digits(int64_t rows, uint64_t seed, struct ir_error *error);

@@ -4,8 +4,8 @@
 #include <pthread.h>
 
 #include "frontend/parts.h"
-#include "runtime/parts/columns.h"
 #include "runtime/parts/shuffle.h"
+#include "runtime/parts/columns.h"
 #include "runtime/parts/digits.h"
 
 #include "frontend/data.h"

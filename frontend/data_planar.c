@@ -2,8 +2,8 @@
  * data_planar: points of the plane as data sets.
  */
 #include "frontend/parts.h"
-#include "runtime/parts/columns.h"
 #include "runtime/parts/shuffle.h"
+#include "runtime/parts/columns.h"
 #include "runtime/parts/planar.h"
 
 #include "frontend/data.h"

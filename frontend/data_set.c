@@ -4,6 +4,7 @@
  * Sizes come from files and users, so every product is checked before memory is asked for.
  */
 #include "frontend/parts.h"
+#include "runtime/parts/shuffle.h"
 #include "runtime/parts/columns.h"
 
 #include "frontend/data.h"
@@ -35,6 +36,8 @@ void tp_data_free(struct data_set *set)
         free((char *)set->column[c].name);
         free(set->column[c].memory);
     }
+    free(set->vocabulary);
+    free(set->vocabulary_memory);
     free((char *)set->name);
     free(set);
 }

@@ -100,14 +100,38 @@ struct data_batches *tp_loader_walk(const tp_loader *l)
 /* --- where sets come from ------------------------------------------------------------------------
  */
 
-static struct data_set *from_idx(const void *dir, const tp_loader_args *a, struct ir_error *error)
+struct source {
+    const char *format, *path;
+};
+
+static struct data_set *from_file(const void *what, const tp_loader_args *a, struct ir_error *error)
 {
-    return tp_data_load_idx(dir, a->part ? a->part : "train", error);
+    const struct source *source = what;
+    const struct data_request request = { a->part, a->label, a->context, a->step, a->vocabulary };
+
+    if (!source->path) {
+        ir_error(error, IR_REFUSED, "data: no path is given");
+        return NULL;
+    }
+    return tp_data_load(source->format, source->path, &request, error);
 }
 
-tp_loader *tp_load_idx_with(const char *dir, tp_loader_args args)
+tp_loader *tp_load_data_with(const char *format, const char *path, tp_loader_args args)
 {
-    return new_loader(from_idx, "idx", dir, args);
+    const char *known = format ? format : path ? tp_data_format(path) : NULL;
+
+    return new_loader(from_file, known ? known : "", &(struct source){ known, path }, args);
+}
+
+const char *tp_loader_token(const tp_loader *l, int64_t token)
+{
+    return l && l->set && token >= 0 && token < l->set->vocabulary_count ? l->set->vocabulary[token]
+                                                                         : NULL;
+}
+
+int64_t tp_loader_classes(const tp_loader *l)
+{
+    return l && l->set ? l->set->classes : 0;
 }
 
 /* Parts of a set that is drawn have seeds of their own, and are of sizes that train in seconds. */
@@ -137,37 +161,79 @@ tp_loader *tp_load_made(const char *set, tp_loader_args args)
     return new_loader(made, strcmp(set, "digits") == 0 ? "digits" : "planar", set, args);
 }
 
-static struct data_set *from_arrays(const void *what, const tp_loader_args *a,
-                                    struct ir_error *error)
+/* The user's columns, by name, type and shape; with a function they have no rows of their own. */
+static bool describe(const tp_columns *columns, int64_t rows, bool function,
+                     struct data_column described[DATA_COLUMNS], struct ir_error *error)
 {
-    const tp_columns *columns = what;
-    struct data_column described[DATA_COLUMNS] = { { 0 } };
-
-    if (columns->count < 1 || columns->count > DATA_COLUMNS || a->count < 1) {
-        ir_error(error, IR_REFUSED,
-                 "data from arrays: %d columns of %lld rows; expected 1 to %d "
-                 "columns and 1 row or more",
-                 columns->count, (long long)a->count, DATA_COLUMNS);
-        return NULL;
-    }
+    if (columns->count < 1 || columns->count > DATA_COLUMNS || rows < 1)
+        return ir_error(error, IR_REFUSED,
+                        "data from %s: %d columns of %lld rows; expected 1 to %d "
+                        "columns and 1 row or more",
+                        function ? "a function" : "arrays", columns->count, (long long)rows,
+                        DATA_COLUMNS);
     for (int i = 0; i < columns->count; i++) {
         const tp_column *c = &columns->at[i];
-        if (!c->name || !c->data || c->row.rank < 0 || c->row.rank > IR_RANK) {
-            ir_error(error, IR_REFUSED, "data from arrays: column %d lacks a name or data", i + 1);
-            return NULL;
-        }
+        if (!c->name || (!function && !c->data) || c->row.rank < 0 || c->row.rank > IR_RANK)
+            return ir_error(error, IR_REFUSED, "data from %s: column %d lacks a name or data",
+                            function ? "a function" : "arrays", i + 1);
         described[i] = (struct data_column){ .name = (char *)c->name,
                                              .dtype = tp_ir_dtype(c->dtype),
                                              .rank = c->row.rank,
                                              .rows = (void *)c->data };
         memcpy(described[i].dim, c->row.dim, (size_t)c->row.rank * sizeof(int64_t));
     }
+    return true;
+}
+
+static struct data_set *from_arrays(const void *what, const tp_loader_args *a,
+                                    struct ir_error *error)
+{
+    const tp_columns *columns = what;
+    struct data_column described[DATA_COLUMNS] = { { 0 } };
+
+    if (!describe(columns, a->count, false, described, error))
+        return NULL;
     return tp_data_from_arrays("arrays", a->count, columns->count, described, error);
 }
 
 tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args)
 {
     return new_loader(from_arrays, "arrays", &columns, args);
+}
+
+struct maker {
+    tp_columns columns;
+    tp_fill *fill;
+    void *user;
+};
+
+/* Columns of no rows, which then get a number of rows that no memory stands for. */
+static struct data_set *from_function(const void *what, const tp_loader_args *a,
+                                      struct ir_error *error)
+{
+    const struct maker *maker = what;
+    struct data_column described[DATA_COLUMNS] = { { 0 } };
+    struct data_set *set;
+
+    if (!maker->fill) {
+        ir_error(error, IR_REFUSED, "data from a function: there is none");
+        return NULL;
+    }
+    if (!describe(&maker->columns, a->count, true, described, error))
+        return NULL;
+    set = tp_data_from_arrays("a function", 0, maker->columns.count, described, error);
+    if (set) {
+        set->rows = a->count;
+        set->fill = maker->fill;
+        set->user = maker->user;
+    }
+    return set;
+}
+
+tp_loader *tp_loader_from_function(tp_columns columns, tp_fill *fill, void *user,
+                                   tp_loader_args args)
+{
+    return new_loader(from_function, "function", &(struct maker){ columns, fill, user }, args);
 }
 
 /* --- to a program ------------------------------------------------------------------------------

@@ -340,7 +340,7 @@ struct data_batches;
 const struct data_set *tp_loader_set(const tp_loader *l);
 struct data_batches *tp_loader_walk(const tp_loader *l); /* NULL when it could not be made */
 struct loader_source {                                   /* where a loader's rows come from */
-    const char *reader; /* "idx", "digits", "planar", "arrays": whose name is the set's */
+    const char *reader; /* a format of files, "digits", "planar", "arrays", "function" */
     char part[40];
     tp_loader_args args;
     int64_t first_row, rows; /* of that part */

@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 
 #include "frontend/parts.h"
-#include "runtime/parts/columns.h"
 #include "runtime/parts/shuffle.h"
+#include "runtime/parts/columns.h"
 #include "runtime/parts/batches.h"
 
 #include "frontend/data.h"
@@ -34,6 +34,28 @@ struct data_batches {
     pthread_mutex_t lock;
     pthread_cond_t room, filled;
 };
+
+/* A function's rows are made one by one, the others copied. */
+static void fetch(const struct data_batches *batches, const struct batches_span *s,
+                  void *const destination[])
+{
+    const struct data_set *set = batches->set;
+
+    if (!set->fill) {
+        batches_fetch(&batches->walk, s, destination);
+        return;
+    }
+    for (int64_t i = 0; i < s->count; i++) {
+        void *to[DATA_COLUMNS];
+        int64_t row;
+
+        batches_rows(&batches->walk, s->epoch, s->first + i, 1, &row);
+        for (int c = 0; c < set->columns; c++)
+            to[c] = destination[c] ? (char *)destination[c] + (size_t)i * set->column[c].row_bytes
+                                   : NULL;
+        set->fill(set->user, row, to);
+    }
+}
 
 static void slot_columns(const struct data_batches *batches, uint64_t batch, void *columns[])
 {
@@ -65,7 +87,7 @@ static void *maker(void *argument)
         }
         struct batches_span s = batches_span_at(&batches->walk, batches->maker_position);
         slot_columns(batches, made, columns);
-        batches_fetch(&batches->walk, &s, columns);
+        fetch(batches, &s, columns);
         batches->maker_position = s.next;
         atomic_store(&batches->made, made + 1);
         if (atomic_load(&batches->taker_asleep)) {
@@ -230,10 +252,13 @@ int64_t tp_batches_next(struct data_batches *batches, void *const destination[])
 
     if (batches->options.ahead && !batches->running)
         maker_start(batches);
-    if (!batches->running || walk->ended)
+    if (walk->ended || !(batches->running || batches->set->fill))
         return batches_next(walk, destination);
     s = batches_span_at(walk, walk->position);
-    take(batches, s.count, destination);
+    if (batches->running)
+        take(batches, s.count, destination);
+    else
+        fetch(batches, &s, destination);
     walk->position = s.next;
     walk->ended = s.next % walk->rows == 0;
     return s.count;

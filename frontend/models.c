@@ -26,19 +26,25 @@ static struct model_values told_apart(tp_tensor score, tp_tensor y)
     };
 }
 
+/* Pixels as fractions; what is not bytes is as it should be already. */
+static tp_tensor features(tp_tensor x)
+{
+    return tp_dtype_of(x) == TP_U8 ? tp_div(x, 255) : x;
+}
+
 /* --- models ------------------------------------------------------------------------------------
  */
 
 static struct model_values mlp(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
 {
-    x = tp_flatten(tp_div(x, 255), 1);
+    x = tp_flatten(features(x), 1);
     x = tp_relu(tp_linear(x, "fc1", hidden));
     return classified(tp_linear(x, "fc2", classes), y);
 }
 
 static struct model_values mlp_wide(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
 {
-    x = tp_flatten(tp_div(x, 255), 1);
+    x = tp_flatten(features(x), 1);
     x = tp_relu(tp_linear(x, "fc1", hidden));
     x = tp_relu(tp_linear(x, "fc2", hidden));
     return classified(tp_linear(x, "fc3", classes), y);
@@ -47,7 +53,7 @@ static struct model_values mlp_wide(tp_tensor x, tp_tensor y, int64_t hidden, in
 static struct model_values lenet(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
 {
     (void)hidden;
-    x = tp_div(x, 255);
+    x = features(x);
     x = tp_relu(tp_conv2d(x, "conv1", 6, 5, .pad = 2));
     x = tp_max_pool2d(x, 2);
     x = tp_relu(tp_conv2d(x, "conv2", 16, 5));

@@ -921,17 +921,22 @@ TP_API bool tp_save(tp_graph *g, const char *path);       /* parameters and runn
 /* ---- data ------------------------------------------------------------------------------------ */
 /*
  * A loader's columns go to inputs of the same name (`x`, `y`). A loader that could not be made is
- * returned all the same: tp_next hands its error to the program's graph.
+ * returned all the same: tp_next hands its error to the program's graph. Files may be gzip. The
+ * order of an epoch is a keyed permutation of (seed, epoch), the same on every machine.
  */
 typedef struct tp_loader_args {
-    const char *part; /* "train" or "test" */
+    const char *part; /* "train", "test" or "validation"; NULL: "train", or all where noted */
     int64_t batch;    /* 64 */
     bool shuffle, drop_last;
     uint64_t seed;
-    const char *rows; /* of the part: "0:55000", "80%:" */
-    int ahead;        /* batches that a thread keeps ready */
-    int64_t count;    /* points or pictures, of sets that are made */
-    double noise;     /* of points */
+    const char *rows;   /* of the part: "0:55000", "80%:" */
+    int ahead;          /* batches that a thread keeps ready */
+    int64_t count;      /* points or pictures, of sets that are made; rows of the user's */
+    double noise;       /* of points */
+    const char *label;  /* the column of a table that holds the labels; NULL: the last */
+    int64_t context;    /* characters or words of a row: 64; letters before one of a name: 3 */
+    int64_t step;       /* from a window of characters to the next; 0: side by side */
+    int64_t vocabulary; /* the most frequent words that are told apart; 0: all */
 } tp_loader_args;
 
 typedef struct tp_column {
@@ -948,9 +953,47 @@ typedef struct tp_columns {
     ((tp_columns){ (int)(sizeof((tp_column[]){ __VA_ARGS__ }) / sizeof(tp_column)), \
                    (tp_column[]){ __VA_ARGS__ } })
 
-/* tp_load_mnist("mnist/", "train", .batch = 64, .shuffle = true): x u8 [1 28 28], y i32 */
-#define tp_load_mnist(dir, ...) tp_load_idx_with((dir), (tp_loader_args){ .part = __VA_ARGS__ })
-#define tp_load_idx(dir, ...)   tp_load_idx_with((dir), (tp_loader_args){ .part = __VA_ARGS__ })
+/* What the path looks like: one of the following. */
+#define tp_load_data(path, ...) tp_load_data_as(NULL, path, __VA_ARGS__)
+/*
+ * tp_load_mnist("mnist/", "train", .batch = 64, .shuffle = true): x u8 [1 28 28], y i32 [], of a
+ * folder's IDX files (yann.lecun.com/exdb/mnist); tp_load_idx: images of any size.
+ */
+#define tp_load_mnist(dir, ...) tp_load_data_as("idx", dir, __VA_ARGS__)
+#define tp_load_idx(dir, ...)   tp_load_data_as("idx", dir, __VA_ARGS__)
+/* x u8 [3 32 32], y i32 []: data_batch_1.bin .. 5 and test_batch.bin (cs.toronto.edu/~kriz) */
+#define tp_load_cifar10(dir, ...) tp_load_data_as("cifar", dir, __VA_ARGS__)
+/*
+ * A table as text: x f32 [features], y i32 [] where the labels are classes (whole numbers from 0
+ * on, or words, numbered in the order of their bytes), else f32 []. Commas, tabs or semicolons,
+ * with a line of names or without. A tenth of the rows, by a keyed permutation, is the part "test";
+ * NULL: all.
+ */
+#define tp_load_csv(path, ...) tp_load_data_as("csv", path, __VA_ARGS__)
+/*
+ * NumPy's arrays x, y and z, whose first axis is rows: of a folder's x.npy (or x_train.npy), or of
+ * one .npz with arrays of these names. The part "test" is x_test, or a tenth of the rows of x as of
+ * a table. f64 and halves become f32, whole numbers but u8 become i32.
+ */
+#define tp_load_npy(dir, ...)  tp_load_data_as("npy", dir, __VA_ARGS__)
+#define tp_load_npz(path, ...) tp_load_data_as("npz", path, __VA_ARGS__)
+/*
+ * Windows of .context characters of a text in UTF-8: x i32 [context], y i32 [context], which is one
+ * character further. The last tenth of the text is "validation" (or "test"); NULL: all of it.
+ */
+#define tp_load_text(path, ...) tp_load_data_as("text", path, __VA_ARGS__)
+/*
+ * Names, one a line: x i32 [context] are the letters before each, y i32 [] is the letter; token 0
+ * is before the first and after the last. A tenth of the names is "validation"; NULL: all.
+ */
+#define tp_load_names(path, ...) tp_load_data_as("names", path, __VA_ARGS__)
+/*
+ * Sentences and a class, "words TAB class" a line, of a folder's train.tsv, dev.tsv ("validation")
+ * and test.tsv: x i32 [context], filled up with token 0; token 1 is a word that train.tsv has not.
+ */
+#define tp_load_words(dir, ...) tp_load_data_as("words", dir, __VA_ARGS__)
+#define tp_load_data_as(format, path, ...) \
+    tp_load_data_with((format), (path), (tp_loader_args){ .part = __VA_ARGS__ })
 /* Made by the program: digits as MNIST's; points of the plane, x f32 [2]: "xor", "spiral", .. */
 #define tp_load_digits(...)      tp_load_made("digits", (tp_loader_args){ .part = __VA_ARGS__ })
 #define tp_load_moons(...)       tp_load_made("moons", (tp_loader_args){ .part = __VA_ARGS__ })
@@ -958,8 +1001,18 @@ typedef struct tp_columns {
 /* A copy: tp_loader_from_arrays(tp_columns({ "x", TP_F32, tp_dims(2), xs }), rows, .batch = 4) */
 #define tp_loader_from_arrays(columns, ...) \
     tp_loader_from((columns), (tp_loader_args){ .count = __VA_ARGS__ })
+/*
+ * Rows that a function makes: it writes row 0 <= row < count to each column (NULL: not wanted), the
+ * same whenever it is asked; with .ahead on a thread of its own. The columns' data is not read.
+ *     tp_loader_from_fn(tp_columns({ "x", TP_F32, tp_dims(2) }), fill, user, 1000, .batch = 50)
+ */
+typedef void tp_fill(void *user, int64_t row, void *const column[]);
+#define tp_loader_from_fn(columns, fill, user, ...) \
+    tp_loader_from_function((columns), (fill), (user), (tp_loader_args){ .count = __VA_ARGS__ })
 
-TP_API tp_loader *tp_load_idx_with(const char *dir, tp_loader_args args);
+TP_API tp_loader *tp_load_data_with(const char *format, const char *path, tp_loader_args args);
+TP_API tp_loader *tp_loader_from_function(tp_columns columns, tp_fill *fill, void *user,
+                                          tp_loader_args args);
 TP_API tp_loader *tp_load_made(const char *set, tp_loader_args args);
 TP_API tp_loader *tp_loader_from(tp_columns columns, tp_loader_args args);
 TP_API void tp_loader_free(tp_loader *loader);
@@ -967,6 +1020,8 @@ TP_API const char *tp_loader_error(const tp_loader *loader); /* or NULL */
 TP_API int tp_loader_status(const tp_loader *loader);        /* as tp_status */
 TP_API int64_t tp_loader_rows(const tp_loader *loader);      /* of an epoch */
 TP_API int64_t tp_loader_batches(const tp_loader *loader);
+TP_API int64_t tp_loader_classes(const tp_loader *loader); /* or tokens; 0: no classification */
+TP_API const char *tp_loader_token(const tp_loader *loader, int64_t token); /* its text, or NULL */
 /* Fills p's inputs with the next batch; false once at the end of each epoch. */
 TP_API bool tp_next(tp_loader *loader, tp_program *p);
 

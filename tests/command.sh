@@ -54,7 +54,6 @@ refuses 2 'there is no such model or file' train nothing
 refuses 2 'planar set "square"' train planar --set square
 refuses 2 'one more' train mlp lenet
 refuses 3 '--device cuda is not supported yet' train mlp --device cuda
-refuses 3 '--resume is not supported yet' train mlp --resume x
 refuses 2 'stage' show moons --stage everything
 refuses 2 'no operation "fly"' ops fly
 refuses 2 'there is no such file' verify "$work/nothing"

@@ -507,7 +507,8 @@ Test(mnist, is_the_one_everybody_knows)
     SHARED_OR_SKIP("data/mnist/train-images-idx3-ubyte.gz", path);
     *strrchr(path, '/') = 0;
 
-    struct data_set *set = tp_data_load_idx(path, "train", &error);
+    struct data_set *set =
+        tp_data_load("idx", path, &(struct data_request){ .part = "train" }, &error);
     cr_assert(set, "%s", error.text);
     cr_expect(set->rows == 60000 && set->columns == 2 && set->classes == 10);
     cr_expect(memcmp(set->column[1].rows, first, sizeof first) == 0);
@@ -518,7 +519,7 @@ Test(mnist, is_the_one_everybody_knows)
     cr_expect_lt(fabs((double)sum / (60000.0 * 784 * 255) - 0.1307), 5e-5);
     tp_data_free(set);
 
-    set = tp_data_load_idx(path, "test", &error);
+    set = tp_data_load("idx", path, &(struct data_request){ .part = "test" }, &error);
     cr_assert(set, "%s", error.text);
     cr_expect(set->rows == 10000 && ((int32_t *)set->column[1].rows)[0] == 7);
     tp_data_free(set);

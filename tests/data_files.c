@@ -80,7 +80,8 @@ TestSuite(safetensors, .init = enter, .fini = leave);
 static void expect_images(void)
 {
     struct ir_error error = { 0 };
-    struct data_set *set = tp_data_load_idx(".", "train", &error);
+    struct data_set *set =
+        tp_data_load("idx", ".", &(struct data_request){ .part = "train" }, &error);
 
     cr_assert(set, "%s", error.text);
     cr_expect(set->rows == 5 && set->classes == 5 && set->column[0].row_bytes == 6);
@@ -109,7 +110,8 @@ static void expect_refused(const char *what)
 {
     struct ir_error error = { 0 };
 
-    cr_expect_not(tp_data_load_idx(".", "train", &error), "%s", what);
+    cr_expect_not(tp_data_load("idx", ".", &(struct data_request){ .part = "train" }, &error), "%s",
+                  what);
     cr_expect(one_line(&error), "%s: \"%s\"", what, error.text);
 }
 
@@ -165,7 +167,7 @@ Test(idx, refuses_files_that_lie)
     rmdir("train-labels-idx1-ubyte");
     mkfifo("train-labels-idx1-ubyte", 0600);
     expect_refused("a pipe");
-    cr_expect_not(tp_data_load_idx(".", "validation", &error));
+    cr_expect_not(tp_data_load("idx", ".", &(struct data_request){ .part = "validation" }, &error));
     cr_expect(one_line(&error), "%s", error.text);
 }
 
@@ -186,7 +188,7 @@ Test(idx, survives_every_cut_and_every_change)
     size_t size = pack("whole.gz", images, sizeof images, packed, sizeof packed);
     struct ir_error error = { 0 };
 
-    cr_assert(tp_data_verify_idx("whole.gz", &error), "%s", error.text);
+    cr_assert(tp_data_verify("idx", "whole.gz", (char[100]){ 0 }, &error), "%s", error.text);
     for (int plain = 0; plain < 2; plain++) {
         const unsigned char *from = plain ? images : packed;
         size_t bytes = plain ? sizeof images : size;
@@ -195,7 +197,7 @@ Test(idx, survives_every_cut_and_every_change)
             struct ir_error refused = { 0 };
 
             put("cut", from, cut);
-            cr_expect_not(tp_data_verify_idx("cut", &refused), "cut %zu", cut);
+            cr_expect_not(tp_data_verify("idx", "cut", (char[100]){ 0 }, &refused), "cut %zu", cut);
             cr_expect(one_line(&refused), "cut %zu: %s", cut, refused.text);
         }
         for (size_t at = 0; at < bytes; at++)
@@ -205,7 +207,7 @@ Test(idx, survives_every_cut_and_every_change)
                 memcpy(wrong, from, bytes);
                 wrong[at] ^= (unsigned char)(1 << bit);
                 put("changed", wrong, bytes);
-                if (!tp_data_verify_idx("changed", &refused))
+                if (!tp_data_verify("idx", "changed", (char[100]){ 0 }, &refused))
                     cr_expect(one_line(&refused), "byte %zu: %s", at, refused.text);
                 else /* a pixel, or what of gzip says nothing of the content */
                     cr_expect(plain ? at >= 16 : unpacks_to_images("changed"), "byte %zu", at);
@@ -222,7 +224,7 @@ Test(idx, refuses_a_bomb_before_it_goes_off)
     memcpy(wrong, images, sizeof images);
     wrong[4] = 0x7f;
     pack("train-images-idx3-ubyte.gz", wrong, sizeof images, packed, sizeof packed);
-    cr_expect_not(tp_data_load_idx(".", "train", &error));
+    cr_expect_not(tp_data_load("idx", ".", &(struct data_request){ .part = "train" }, &error));
     cr_expect(one_line(&error) && strstr(error.text, "declares"), "%s", error.text);
 }
 

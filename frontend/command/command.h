@@ -46,8 +46,8 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
 extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */
 #define COMMAND_SETTINGS(set)                                                                    \
-    { "--data", 's', &(set).data, "DIR|NAME",                                                    \
-      "IDX files in a folder, or digits or a planar set" },                                      \
+    { "--data", 's', &(set).data, "PATH|NAME",                                                   \
+      "a folder of IDX, CIFAR-10 or x.npy, a .csv or .npz file, digits or a planar set" },       \
         { "--set", 's', &(set).set, "NAME",                                                      \
           "the planar set: simple diag split xor circle spiral moons" },                         \
         { "--points", 'i', &(set).points, "N", "of a planar set" },                              \

@@ -81,6 +81,7 @@ void command_fill_in(struct settings *s, const struct model *m)
 static tp_loader *open_part(const struct settings *s, const char *part)
 {
     const bool train = strcmp(part, "train") == 0;
+    const char *format = tp_data_format(s->data);
     struct stat about;
     tp_loader_args args = { .part = part,
                             .batch = train ? (s->batch ? s->batch : INT64_MAX) : EVAL_BATCH,
@@ -89,8 +90,10 @@ static tp_loader *open_part(const struct settings *s, const char *part)
                             .count = strcmp(s->data, "digits") == 0 ? 0 : s->points,
                             .noise = s->noise };
 
-    if (stat(s->data, &about) == 0 && S_ISDIR(about.st_mode))
-        return tp_load_idx_with(s->data, args);
+    if (format && strcmp(format, "words") == 0 && !train)
+        args.part = "validation"; /* and the test is left for the end */
+    if (format || stat(s->data, &about) == 0)
+        return tp_load_data_with(format, s->data, args);
     return tp_load_made(s->data, args);
 }
 

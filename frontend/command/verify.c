@@ -31,11 +31,24 @@ static bool verify_safetensors(const char *path, struct ir_error *error)
     return true;
 }
 
-static bool verify_idx(const char *path, struct ir_error *error)
+static bool verify_checkpoint(const char *path, struct ir_error *error)
 {
-    if (!tp_data_verify_idx(path, error))
+    int64_t states, bytes;
+
+    if (!tp_checkpoint_verify(path, &states, &bytes, error))
         return false;
-    printf("%s: IDX, sound\n", path);
+    printf("%s: checkpoint, %lld states of %lld bytes\n", path, (long long)states,
+           (long long)bytes);
+    return true;
+}
+
+static bool verify_data(const char *format, const char *path, struct ir_error *error)
+{
+    char said[100];
+
+    if (!tp_data_verify(format, path, said, error))
+        return false;
+    printf("%s: %s, sound\n", path, said);
     return true;
 }
 
@@ -102,6 +115,7 @@ static bool verify(const char *path, bool compile, struct ir_error *error)
 {
     unsigned char head[HEAD] = { 0 };
     struct stat about;
+    const char *format;
     FILE *file;
     size_t size;
 
@@ -109,15 +123,22 @@ static bool verify(const char *path, bool compile, struct ir_error *error)
         return ir_error(error, IR_REFUSED, "%.200s: there is no such file to read", path);
     size = fread(head, 1, sizeof head, file);
     fclose(file);
-    if (ends_with(path, ".onnx") || ends_with(path, ".npy") || ends_with(path, ".csv") ||
-        ends_with(path, ".pb") || memcmp(head, "\x93NUMPY", 6) == 0)
+    if (ends_with(path, ".onnx") || ends_with(path, ".pb"))
         return ir_error(error, IR_UNSUPPORTED, "%.200s: files of this kind are not supported yet",
                         path);
+    if (memcmp(head, "taperck1", 8) == 0)
+        return verify_checkpoint(path, error);
+    if (memcmp(head, "\x93NUMPY", 6) == 0)
+        return verify_data("npy", path, error);
+    if (memcmp(head, "PK\3\4", 4) == 0)
+        return verify_data("npz", path, error);
     if (ends_with(path, ".safetensors") || (size > 8 && head[8] == '{'))
         return verify_safetensors(path, error);
-    if ((head[0] == 0x1f && head[1] == 0x8b) || (size >= 4 && head[0] == 0 && head[1] == 0) ||
-        ends_with(path, "-ubyte") || ends_with(path, "-ubyte.gz"))
-        return verify_idx(path, error);
+    format = tp_data_format(path);
+    if (format && strcmp(format, "text") != 0)
+        return verify_data(format, path, error);
+    if ((head[0] == 0x1f && head[1] == 0x8b) || (size >= 4 && head[0] == 0 && head[1] == 0))
+        return verify_data("idx", path, error);
     return verify_model(path, compile, error);
 }
 
@@ -128,11 +149,10 @@ int command_verify(int argc, char **argv, struct ir_error *error)
         { "--compile", 'b', &compile, NULL, "build its program as well" },
         { NULL, 0, NULL, NULL, NULL },
     };
-    const struct usage usage = {
-        "taper verify FILE [--compile]",
-        "Says whether a file (.tp, .safetensors, IDX) is sound, without running it.",
-        "taper verify model.tp --compile", options
-    };
+    const struct usage usage = { "taper verify FILE [--compile]",
+                                 "Says whether a file (.tp, .safetensors, checkpoint, IDX, CIFAR, "
+                                 ".npy, .npz, .csv) is sound,\nwithout running it.",
+                                 "taper verify model.tp --compile", options };
     int words = command_options(argc, argv, &usage, error);
 
     if (words < 0)

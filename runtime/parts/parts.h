@@ -14,17 +14,23 @@
  * - gzip is read where USE_ZLIB is defined (then link -lz), else refused in one line.
  * - No warning from gcc 12, clang 14 and clang 19 with -std=gnu17 -Wall -Wextra.
  *
- * | part        | stands on              | gives                                               |
- * | ----------- | ---------------------- | --------------------------------------------------- |
- * | error       |                        | struct part_error, part_fail, types of elements     |
- * | file        | error                  | a plain or gzip file, read from its beginning       |
- * | columns     | error                  | rows in memory: what readers of data make           |
- * | shuffle     | error                  | the keyed permutation of an epoch                   |
- * | batches     | error columns shuffle  | the rows of each step, as `taper train` takes them  |
- * | idx         | error file columns     | MNIST and its kin                                   |
- * | aside       | error                  | a file that appears whole or not at all             |
- * | safetensors | error aside            | weights, in and out                                 |
- * | checkpoint  | error aside            | everything that a run goes on from, with a checksum |
- *
- * This header is for who wants all of them.
+ * | part        | stands on                      | gives                                     |
+ * | ----------- | ------------------------------ | ----------------------------------------- |
+ * | error       |                                | struct part_error, types of elements      |
+ * | file        | error                          | a plain or gzip file, read in order       |
+ * | shuffle     | error                          | the keyed permutation of an epoch         |
+ * | columns     | error shuffle                  | rows in memory: what readers of data make |
+ * | batches     | error shuffle columns          | the rows of each step                     |
+ * | idx         | error file shuffle columns     | MNIST and its kin                         |
+ * | cifar       | error file shuffle columns     | CIFAR-10, binary                          |
+ * | npy         | error file shuffle columns     | NumPy's arrays                            |
+ * | npz         | error file shuffle columns npy | several of them in a zip                  |
+ * | csv         | error file shuffle columns     | tables with commas, tabs or semicolons    |
+ * | text        | error file shuffle columns     | characters, names and words as tokens     |
+ * | digits      | error shuffle columns          | digits that the program draws             |
+ * | planar      | error shuffle columns          | points of the plane                       |
+ * | aside       | error                          | a file that appears whole or not at all   |
+ * | safetensors | error aside                    | weights, in and out                       |
+ * | checkpoint  | error aside                    | all that a run goes on from               |
+ * | report      | error                          | how a run is told: lines, a bar, JSON     |
  */
