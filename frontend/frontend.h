@@ -188,8 +188,20 @@ bool tp_layer_begin(struct layer *l, const char *what, const char *name, tp_tens
 /* A parameter under the layer's name; poison with an error. */
 tp_tensor tp_layer_param(struct layer *l, const char *leaf, enum ir_dtype dtype, tp_shape shape,
                          tp_init init, bool shared, bool frozen);
+/* The given one, or kaiming_uniform(a = sqrt 5), the default of PyTorch's linear and conv. */
+tp_init tp_usual_init(tp_init given, int64_t fan_in);
 void tp_layer_open(struct layer *l, const char *region, int n, const ir_val *args);
 tp_tensor tp_layer_close(struct layer *l, ir_val result);
+
+/* nn_conv.c: by axis */
+struct tp_conv {
+    int axes;
+    int64_t stride[3], pad[6], dilation[3], groups, size[3];
+};
+tp_tensor tp_convolved(enum ir_op op, const struct tp_conv *c, tp_tensor x, tp_tensor weight,
+                       tp_loc at);
+tp_tensor tp_conv_transposed(const char *what, const struct tp_conv *c, const int64_t *more,
+                             tp_tensor x, tp_tensor weight, tp_loc at);
 
 /* nn_norm_row.c: (x - mean) / deviation over axes, or x / root of the mean square; the affine part,
  * where it is there; both for groups of channels */

@@ -65,7 +65,7 @@ tp_tensor tp_layer_close(struct layer *l, ir_val result)
 }
 
 /* kaiming_uniform(a = sqrt 5), the default of PyTorch's linear and conv: within 1 / sqrt(fan_in) */
-static tp_init usual(tp_init given, int64_t fan_in)
+tp_init tp_usual_init(tp_init given, int64_t fan_in)
 {
     double bound = fan_in > 0 ? 1 / sqrt((double)fan_in) : 0;
 
@@ -102,11 +102,11 @@ tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_lo
                            "\"%.60s\": input %s, shared weight %s; expected [%lld %lld]", name,
                            tp_describe(x), tp_describe(weight), (long long)args.out, (long long)in);
     }
-    weight = tp_layer_param(&l, "weight", dtype, tp_dims(args.out, in), usual(args.init, in),
-                            args.shared, args.frozen);
+    weight = tp_layer_param(&l, "weight", dtype, tp_dims(args.out, in),
+                            tp_usual_init(args.init, in), args.shared, args.frozen);
     if (!args.no_bias)
-        bias = tp_layer_param(&l, "bias", dtype, tp_dims(args.out), usual((tp_init){ 0 }, in),
-                              args.shared, args.frozen);
+        bias = tp_layer_param(&l, "bias", dtype, tp_dims(args.out),
+                              tp_usual_init((tp_init){ 0 }, in), args.shared, args.frozen);
     if (!weight.id || (!args.no_bias && !bias.id))
         return POISON(x.g);
     v[0] = tp_val(x);
@@ -146,102 +146,4 @@ tp_tensor tp_embed_at(tp_tensor index, const char *name, int64_t rows, int64_t w
     weight = tp_param_at(index.g, path, tp_dims(rows, width),
                          (tp_param_args){ .init = TP_NORMAL(1) }, at);
     return tp_take_at(weight, 0, index, at);
-}
-
-/* --- convolution -------------------------------------------------------------------------------
- */
-
-/* spatial: 1 or 2 axes after [n c]. */
-static tp_tensor conv(tp_tensor x, const char *what, const char *name, tp_conv_args a, int spatial,
-                      tp_loc at)
-{
-    const int64_t stride = a.stride ? a.stride : 1, dilation = a.dilation ? a.dilation : 1,
-                  groups = a.groups ? a.groups : 1,
-                  kernel[2] = { a.kernel, a.kernel_w ? a.kernel_w : a.kernel };
-    const int64_t strides[] = { stride, stride }, dilations[] = { dilation, dilation },
-                  pads[] = { a.pad, a.pad, a.pad, a.pad };
-    struct ir_list attr[IR_ATTRS] = {
-        { spatial, strides }, { 2 * spatial, pads }, { spatial, dilations }, { 1, &groups }
-    };
-    struct layer l;
-    tp_shape shape = { .rank = 2 + spatial };
-    tp_tensor weight, bias = { 0 };
-    int64_t in, fan_in;
-    ir_val v[3], y;
-
-    if (!tp_layer_begin(&l, what, name, x, at))
-        return POISON(x.g);
-    in = tp_dim(x, 1);
-    if (tp_rank(x) != 2 + spatial || !ir_dim_fixed(in))
-        return tp_fail(x.g, at, what, "\"%.60s\": input %s; expected [n channels %s]", name,
-                       tp_describe(x), spatial == 1 ? "length" : "height width");
-    if (a.out < 1 || a.kernel < 1 || groups < 1 || in % groups || a.out % groups)
-        return tp_fail(x.g, at, what,
-                       "\"%.60s\": input %s, %lld outputs, kernel %lld, %lld groups; expected 1 or "
-                       "more of each and groups that divide inputs and outputs",
-                       name, tp_describe(x), (long long)a.out, (long long)a.kernel,
-                       (long long)groups);
-    fan_in = in / groups;
-    shape.dim[0] = a.out;
-    shape.dim[1] = in / groups;
-    for (int i = 0; i < spatial; i++) {
-        shape.dim[2 + i] = kernel[i];
-        fan_in *= kernel[i];
-    }
-    weight = tp_layer_param(&l, "weight", tp_node(x)->dtype, shape, usual(a.init, fan_in), a.shared,
-                            a.frozen);
-    if (!a.no_bias)
-        bias = tp_layer_param(&l, "bias", tp_node(x)->dtype, tp_dims(a.out),
-                              usual((tp_init){ 0 }, fan_in), a.shared, a.frozen);
-    if (!weight.id || (!a.no_bias && !bias.id))
-        return POISON(x.g);
-    v[0] = tp_val(x);
-    v[1] = tp_val(weight);
-    v[2] = tp_val(bias);
-    tp_layer_open(&l, spatial == 2 ? "conv2d" : "conv1d", a.no_bias ? 2 : 3, v);
-    y = ir_op_attr(x.g->ir, IR_conv, 2, v, attr, l.loc);
-    if (!a.no_bias && y.id)
-        y = ir_op2(x.g->ir, IR_add, y,
-                   ir_reshape(x.g->ir, v[2],
-                              (struct ir_shape){ .rank = 1 + spatial, .dim = { a.out, 1, 1 } },
-                              l.loc),
-                   l.loc);
-    return tp_layer_close(&l, y);
-}
-
-tp_tensor tp_conv2d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at)
-{
-    return conv(x, "tp_conv2d", name, args, 2, at);
-}
-
-tp_tensor tp_conv1d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at)
-{
-    return conv(x, "tp_conv1d", name, args, 1, at);
-}
-
-tp_tensor tp_pool2d_at(const char *op, tp_tensor x, tp_pool_args a, tp_loc at)
-{
-    const int64_t stride = a.stride ? a.stride : a.kernel;
-    const int64_t window[] = { a.kernel, a.kernel }, strides[] = { stride, stride },
-                  pads[] = { a.pad, a.pad, a.pad, a.pad }, ones[] = { 1, 1 };
-    struct ir_list attr[IR_ATTRS] = { { 2, window }, { 2, strides }, { 4, pads }, { 2, ones } };
-    bool average = strcmp(op, "avg_pool2d") == 0;
-    struct ir_loc loc;
-    ir_val v = tp_val(x), y;
-
-    if (!tp_ready(x.g, at, op, 1, &x))
-        return POISON(x.g);
-    if (tp_rank(x) < 2 || a.kernel < 1 || a.pad < 0 || a.pad * 2 > a.kernel)
-        return tp_fail(
-            x.g, at, op,
-            "%s, window %lld, padding %lld; expected two axes or more and at most half a "
-            "window of padding",
-            tp_describe(x), (long long)a.kernel, (long long)a.pad);
-    loc = tp_place(x.g, at);
-    y = ir_op_attr(x.g->ir, average ? IR_window_sum : IR_window_max, 1, &v, attr, loc);
-    if (average && y.id) {
-        double share = 1.0 / ((double)a.kernel * (double)a.kernel);
-        y = ir_op2(x.g->ir, IR_mul, y, ir_number(x.g->ir, tp_node(x)->dtype, share, loc), loc);
-    }
-    return tp_give(x.g, y);
 }

@@ -610,14 +610,24 @@ typedef struct tp_linear_args {
     tp_init init; /* of the weight; PyTorch's: uniform within 1/sqrt(in) */
 } tp_linear_args;
 
-typedef struct tp_conv_args { /* kernel is square; kernel_w where the width differs */
-    int64_t out, kernel, stride, pad, dilation, groups, kernel_w;
+/* Numbers hold for every axis; lists, tp_dims(3, 5), give each axis its own. */
+typedef struct tp_conv_args {
+    int64_t out, kernel, stride, pad, dilation, groups, kernel_w /* where the width differs */;
     bool no_bias, shared, frozen;
     tp_init init;
+    bool same; /* as much padding as keeps the extents; stride 1 */
+    tp_shape kernels, strides, pads, dilations;
+    int64_t out_pad; /* transposed: more at the end */
+    tp_shape out_pads;
+    const char *pad_mode; /* "reflect", "replicate", "circular"; zeros */
 } tp_conv_args;
 
 typedef struct tp_pool_args {
-    int64_t kernel, stride /* kernel */, pad;
+    int64_t kernel, stride /* kernel */, pad, dilation;
+    bool ceil;        /* a last window may hang over */
+    bool exclude_pad; /* averages count what is inside */
+    double p;         /* lp: 2 */
+    tp_shape kernels, strides, pads, dilations;
 } tp_pool_args;
 
 typedef struct tp_norm_args {
@@ -637,16 +647,53 @@ typedef struct tp_lrn_args {
 
 #define tp_linear(x, name, ...) \
     tp_linear_at((x), (name), (tp_linear_args){ .out = __VA_ARGS__ }, TP_HERE)
-#define tp_conv2d(x, name, ...) \
-    tp_conv2d_at((x), (name), (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
-#define tp_conv1d(x, name, ...) \
-    tp_conv1d_at((x), (name), (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
+/* x [n channels ..], weight [out channels/groups kernel..]; transposed [channels out/groups ..]:
+ * tp_conv2d(x, "conv1", 6, 5, .pad = 2) */
+#define tp_conv_n(what, axes, x, name, ...) \
+    tp_conv_at((what), (axes), (x), (name), (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
+#define tp_conv1d(x, name, ...)            tp_conv_n("tp_conv1d", 1, x, name, __VA_ARGS__)
+#define tp_conv2d(x, name, ...)            tp_conv_n("tp_conv2d", 2, x, name, __VA_ARGS__)
+#define tp_conv3d(x, name, ...)            tp_conv_n("tp_conv3d", 3, x, name, __VA_ARGS__)
+#define tp_conv_transpose1d(x, name, ...)  tp_conv_n("tp_conv_transpose1d", 1, x, name, __VA_ARGS__)
+#define tp_conv_transpose2d(x, name, ...)  tp_conv_n("tp_conv_transpose2d", 2, x, name, __VA_ARGS__)
+#define tp_conv_transpose3d(x, name, ...)  tp_conv_n("tp_conv_transpose3d", 3, x, name, __VA_ARGS__)
 #define tp_embed(index, name, rows, width) tp_embed_at((index), (name), (rows), (width), TP_HERE)
 #define tp_embedding(weight, index)        tp_take_at((weight), 0, (index), TP_HERE)
-#define tp_max_pool2d(x, ...) \
-    tp_pool2d_at("max_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
-#define tp_avg_pool2d(x, ...) \
-    tp_pool2d_at("avg_pool2d", (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+/* Bags of rows [n k]: their sum, or "mean", "max" */
+#define tp_embedding_bag(weight, index, mode) \
+    tp_reduce_at((mode), tp_embedding(weight, index), (tp_reduce_args){ .dim = -2 }, TP_HERE)
+/* Pools over the last axes: tp_max_pool2d(x, 3, .stride = 2, .pad = 1); the first of equals takes
+ * the gradient */
+#define tp_pool_n(op, axes, x, ...) \
+    tp_pool_at((op), (axes), (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+#define tp_max_pool1d(x, ...) tp_pool_n("max_pool1d", 1, x, __VA_ARGS__)
+#define tp_max_pool2d(x, ...) tp_pool_n("max_pool2d", 2, x, __VA_ARGS__)
+#define tp_max_pool3d(x, ...) tp_pool_n("max_pool3d", 3, x, __VA_ARGS__)
+#define tp_avg_pool1d(x, ...) tp_pool_n("avg_pool1d", 1, x, __VA_ARGS__)
+#define tp_avg_pool2d(x, ...) tp_pool_n("avg_pool2d", 2, x, __VA_ARGS__)
+#define tp_avg_pool3d(x, ...) tp_pool_n("avg_pool3d", 3, x, __VA_ARGS__)
+#define tp_lp_pool1d(x, ...)  tp_pool_n("lp_pool1d", 1, x, __VA_ARGS__)
+#define tp_lp_pool2d(x, ...)  tp_pool_n("lp_pool2d", 2, x, __VA_ARGS__)
+/* To so many windows along the last axes, -1: as many as there are: tp_adaptive_avg_pool(x, 1, 1)
+ */
+#define tp_adaptive_avg_pool(x, ...) \
+    tp_adaptive_pool_at("adaptive_avg_pool", (x), tp_dims(__VA_ARGS__), TP_HERE)
+#define tp_adaptive_max_pool(x, ...) \
+    tp_adaptive_pool_at("adaptive_max_pool", (x), tp_dims(__VA_ARGS__), TP_HERE)
+/* [n c ..] -> [n c 1 ..] */
+#define tp_global_avg_pool(x) tp_global_pool_at("global_avg_pool", (x), TP_HERE)
+#define tp_global_max_pool(x) tp_global_pool_at("global_max_pool", (x), TP_HERE)
+/* The last axes to these extents; "nearest", "linear" (bilinear, trilinear), "bicubic"; pixels are
+ * areas, or points with corner on corner. upsample: every axis after the channels times scale. */
+#define tp_interpolate(x, mode, size)         tp_interpolate_at((x), (mode), (size), false, TP_HERE)
+#define tp_interpolate_corners(x, mode, size) tp_interpolate_at((x), (mode), (size), true, TP_HERE)
+#define tp_upsample(x, mode, scale)           tp_upsample_at((x), (mode), (scale), TP_HERE)
+/* [n c h w] -> [n c*k*k, windows] and its transpose, which adds up where windows lie over another:
+ * tp_unfold(x, 3, .pad = 1), tp_fold(columns, tp_dims(h, w), 3, .pad = 1); stride 1 */
+#define tp_unfold(x, ...) tp_unfold_at((x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+#define tp_fold(columns, size, ...) \
+    tp_fold_at((columns), (size), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+
 /*
  * Norms: (x - mean) / sqrt(variance + eps) * weight + bias, with the statistics of
  *   batch_norm     all axes but 1, of x [n c] to [n c d h w]; in evaluation the running ones
@@ -678,15 +725,61 @@ typedef struct tp_lrn_args {
 #define tp_dropout2d(x, p)     tp_dropout_at("tp_dropout2d", (x), (p), 2, TP_HERE)
 #define tp_drop_path(x, p)     tp_dropout_at("tp_drop_path", (x), (p), 1, TP_HERE)
 #define tp_alpha_dropout(x, p) tp_alpha_dropout_at((x), (p), TP_HERE)
+/*
+ * Attention (arXiv:1706.03762): softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e];
+ * with [b h l d] against [b h/g s d], g heads of queries share keys (arXiv:2305.13245). causal:
+ * query i sees keys 0 to i; window: of these the last so many; mask: added, or truth values (false:
+ * not seen), broadcast to [.. l s]; scale: 1 / sqrt(d). tp_attention(q, k, v, .causal = true)
+ */
+typedef struct tp_attention_args {
+    tp_tensor v;
+    bool causal;
+    tp_tensor mask;
+    double dropout, scale;
+    int64_t window;
+} tp_attention_args;
+#define tp_attention(q, k, ...) \
+    tp_attention_at((q), (k), (tp_attention_args){ .v = __VA_ARGS__ }, TP_HERE)
+
+/* x [batch time width] to itself, or to .memory; parameters as nn.MultiheadAttention's, queries,
+ * keys and values in one: tp_multi_head_attention(x, "attn", 8, .causal = true) */
+typedef struct tp_mha_args {
+    int64_t heads;
+    bool causal, no_bias, shared, frozen;
+    tp_tensor memory, mask;
+    double dropout;
+} tp_mha_args;
+#define tp_multi_head_attention(x, name, ...) \
+    tp_multi_head_attention_at((x), (name), (tp_mha_args){ .heads = __VA_ARGS__ }, TP_HERE)
+
+/* Positions. rotary: pairs of x [.. time width] turned by place times base^(-2j/width), the halves
+ * making pairs or neighbours (arXiv:2104.09864). positions: sines and cosines [time width] to be
+ * added (arXiv:1706.03762). alibi: a mask [heads queries keys], place of key minus place of query
+ * times 2^(-8 (head + 1) / heads) (arXiv:2108.12409). */
+typedef struct tp_rotary_args {
+    double base, from; /* 10000; the first place, 0 */
+    bool interleaved;
+} tp_rotary_args;
+#define tp_rotary(x, ...)                   tp_rotary_at((x), (tp_rotary_args){ .base = __VA_ARGS__ }, TP_HERE)
+#define tp_positions(g, dtype, time, width) tp_positions_at((g), (dtype), (time), (width), TP_HERE)
+#define tp_alibi(g, dtype, heads, queries, keys) \
+    tp_alibi_at((g), (dtype), (heads), (queries), (keys), TP_HERE)
 /* Linear layers with relu between them: tp_mlp(x, "mlp", 16, 16, 1) */
 #define tp_mlp(x, name, ...) tp_mlp_at((x), (name), tp_dims(__VA_ARGS__), TP_HERE)
 
 TP_API tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_loc at);
-TP_API tp_tensor tp_conv2d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at);
-TP_API tp_tensor tp_conv1d_at(tp_tensor x, const char *name, tp_conv_args args, tp_loc at);
+TP_API tp_tensor tp_conv_at(const char *what, int axes, tp_tensor x, const char *name,
+                            tp_conv_args args, tp_loc at);
 TP_API tp_tensor tp_embed_at(tp_tensor index, const char *name, int64_t rows, int64_t width,
                              tp_loc at);
-TP_API tp_tensor tp_pool2d_at(const char *op, tp_tensor x, tp_pool_args args, tp_loc at);
+TP_API tp_tensor tp_pool_at(const char *op, int axes, tp_tensor x, tp_pool_args args, tp_loc at);
+TP_API tp_tensor tp_adaptive_pool_at(const char *op, tp_tensor x, tp_shape size, tp_loc at);
+TP_API tp_tensor tp_global_pool_at(const char *op, tp_tensor x, tp_loc at);
+TP_API tp_tensor tp_interpolate_at(tp_tensor x, const char *mode, tp_shape size, bool corners,
+                                   tp_loc at);
+TP_API tp_tensor tp_upsample_at(tp_tensor x, const char *mode, int64_t scale, tp_loc at);
+TP_API tp_tensor tp_unfold_at(tp_tensor x, tp_pool_args args, tp_loc at);
+TP_API tp_tensor tp_fold_at(tp_tensor columns, tp_shape size, tp_pool_args args, tp_loc at);
 TP_API tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
 TP_API tp_tensor tp_layer_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
 TP_API tp_tensor tp_rms_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
@@ -695,6 +788,14 @@ TP_API tp_tensor tp_local_response_norm_at(tp_tensor x, tp_lrn_args args, tp_loc
 TP_API tp_tensor tp_weight_norm_at(tp_tensor v, tp_tensor g, int axis, tp_loc at);
 TP_API tp_tensor tp_dropout_at(const char *what, tp_tensor x, double p, int axes, tp_loc at);
 TP_API tp_tensor tp_alpha_dropout_at(tp_tensor x, double p, tp_loc at);
+TP_API tp_tensor tp_attention_at(tp_tensor q, tp_tensor k, tp_attention_args args, tp_loc at);
+TP_API tp_tensor tp_multi_head_attention_at(tp_tensor x, const char *name, tp_mha_args args,
+                                            tp_loc at);
+TP_API tp_tensor tp_rotary_at(tp_tensor x, tp_rotary_args args, tp_loc at);
+TP_API tp_tensor tp_positions_at(tp_graph *g, tp_dtype dtype, int64_t time, int64_t width,
+                                 tp_loc at);
+TP_API tp_tensor tp_alibi_at(tp_graph *g, tp_dtype dtype, int64_t heads, int64_t queries,
+                             int64_t keys, tp_loc at);
 TP_API tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at);
 
 /* ---- losses ---------------------------------------------------------------------------------- */

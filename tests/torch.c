@@ -54,22 +54,22 @@ static tp_tensor unbind3(tp_tensor x)
 }
 
 #define LETTER(c) const tp_tensor c = in->of[#c[0] - 'a'];
-#define CASE(name, text, ours, ...)                                                        \
-    static tp_tensor case_##name(tp_graph *g, const struct inputs *in)                     \
-    {                                                                                      \
-        LETTER(x)                                                                          \
-        LETTER(y)                                                                          \
-        LETTER(z)                                                                          \
-        LETTER(w)                                                                          \
-        LETTER(p)                                                                          \
-        LETTER(q)                                                                          \
-        LETTER(u)                                                                          \
-        LETTER(v)                                                                          \
-        LETTER(i)                                                                          \
-        LETTER(j) LETTER(b)(void) g, (void)x, (void)y, (void)z, (void)w, (void)p, (void)q, \
-            (void)u, (void)v;                                                              \
-        (void)i, (void)j, (void)b;                                                         \
-        return ours;                                                                       \
+#define CASE(name, text, ours, ...)                                                                \
+    static tp_tensor case_##name(tp_graph *g, const struct inputs *in)                             \
+    {                                                                                              \
+        LETTER(x)                                                                                  \
+        LETTER(y)                                                                                  \
+        LETTER(z)                                                                                  \
+        LETTER(w)                                                                                  \
+        LETTER(p)                                                                                  \
+        LETTER(q)                                                                                  \
+        LETTER(u)                                                                                  \
+        LETTER(v)                                                                                  \
+        LETTER(i)                                                                                  \
+        LETTER(j)                                                                                  \
+        LETTER(b)(void) g, (void)x, (void)y, (void)z, (void)w, (void)p, (void)q, (void)u, (void)v; \
+        (void)i, (void)j, (void)b;                                                                 \
+        return ours;                                                                               \
     }
 #include "torch.def"
 #undef CASE

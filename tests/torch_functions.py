@@ -17,3 +17,19 @@ def margin_weight(x, i, w):
     each = F.relu(0.7 - own + x) ** 2 * (1 - F.one_hot(i, x.shape[1]))
     y = (each * w[i][:, None]).sum(1).mean() / x.shape[1]
     return y - y.detach()
+
+
+def mha(x, memory, heads, w, b, out_w, out_b, causal):
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(x.shape[1]) if causal else None
+    x, memory = x.transpose(0, 1), memory.transpose(0, 1)
+    y, _ = F.multi_head_attention_forward(
+        x, memory, memory, x.shape[2], heads, w, b, None, None, False, 0.0, out_w, out_b,
+        attn_mask=mask, need_weights=False)
+    return y.transpose(0, 1)
+
+
+def rotary(x, base, start=0):
+    half = x.shape[-1] // 2
+    angle = (torch.arange(x.shape[-2]) + start)[:, None] * base ** (-torch.arange(half) / half)
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()), -1)

@@ -108,22 +108,13 @@ void golden_op_local_response_norm(struct golden_work *w)
 
 void golden_op_attention(struct golden_work *w)
 {
-    const tp_tensor q = golden_in(w, "query"), k = golden_in(w, "key"), v = golden_in(w, "value");
-    const double scale = golden_real(w, "scale", 1 / sqrt((double)tp_dim(q, -1)));
-    tp_tensor score = tp_mul(tp_matmul_nt(q, k), scale);
+    tp_attention_args args = { .v = golden_in(w, "value"),
+                               .causal = golden_int(w, "is_causal", 0) != 0,
+                               .scale = golden_real(w, "scale", 0) };
 
-    if (golden_int(w, "is_causal", 0)) {
-        const tp_shape square = tp_dims(tp_dim(q, -2), tp_dim(k, -2));
-        score = tp_where(
-            tp_le(tp_index_along(q.g, square, 1, TP_HERE), tp_index_along(q.g, square, 0, TP_HERE)),
-            score, -(double)INFINITY);
-    }
-    if (golden_has(w, "attn_mask")) {
-        const tp_tensor mask = golden_in(w, "attn_mask");
-        score = tp_dtype_of(mask) == TP_BOOL ? tp_where(mask, score, -(double)INFINITY)
-                                             : tp_add(score, mask);
-    }
-    golden_out(w, tp_matmul(tp_softmax(score, -1), v));
+    if (golden_has(w, "attn_mask"))
+        args.mask = golden_in(w, "attn_mask");
+    golden_out(w, tp_attention_at(golden_in(w, "query"), golden_in(w, "key"), args, TP_HERE));
 }
 
 /* Columns i n .. (i + 1) n of gates */

@@ -90,14 +90,9 @@ static tp_tensor attention(tp_tensor x, int64_t d, int64_t heads)
     const int64_t batch = tp_dim(x, 0), time = tp_dim(x, 1);
     const tp_tensor qkv = tp_permute(
         tp_reshape(linear(x, "qkv", 3 * d, true), batch, time, 3, heads, d / heads), 2, 0, 3, 1, 4);
-    const tp_tensor square = tp_index_along(x.g, tp_dims(time, time), 0, TP_HERE),
-                    before = tp_le(tp_index_along(x.g, tp_dims(time, time), 1, TP_HERE), square);
-    tp_tensor score =
-        tp_mul(tp_matmul_nt(tp_index(qkv, 0), tp_index(qkv, 1)), 1 / sqrt((double)(d / heads)));
 
-    score = tp_softmax(tp_where(before, score, -(double)INFINITY), -1);
-    x = tp_permute(tp_matmul(score, tp_index(qkv, 2)), 0, 2, 1, 3);
-    return linear(tp_reshape(x, batch, time, d), "proj", d, true);
+    x = tp_attention(tp_index(qkv, 0), tp_index(qkv, 1), tp_index(qkv, 2), .causal = true);
+    return linear(tp_reshape(tp_permute(x, 0, 2, 1, 3), batch, time, d), "proj", d, true);
 }
 
 static void gpt(struct golden_run *r)
