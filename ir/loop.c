@@ -46,12 +46,32 @@ int loop_buffer_of(struct loop_kernel *k, const char *name, enum ir_dtype dtype,
     return k->buffers++;
 }
 
+/* a copy of `count` guards, with room for some */
+static struct loop_guard *kept_guards(struct loop_kernel *k, const struct loop_guard *guard,
+                                      int count, int room)
+{
+    struct loop_guard *kept = room ? ir_alloc(k->arena, (size_t)room * sizeof *kept) : NULL;
+
+    if (count)
+        memcpy(kept, guard, (size_t)count * sizeof *kept);
+    return kept;
+}
+
+void loop_add_guard(struct loop_kernel *k, struct loop_statement *s, struct loop_guard guard)
+{
+    struct loop_guard *more = kept_guards(k, s->guard, s->guards, s->guards + 1);
+
+    more[s->guards++] = guard;
+    s->guard = more;
+}
+
 struct loop_statement *loop_add(struct loop_kernel *k, struct loop_block *block,
                                 struct loop_statement draft)
 {
     struct loop_statement *s = ir_alloc(k->arena, sizeof *s);
 
     *s = draft;
+    s->guard = kept_guards(k, draft.guard, draft.guards, draft.guards);
     ir_grow(k->arena, block->at, block->count, block->room);
     block->at[block->count++] = s;
     return s;
@@ -75,10 +95,14 @@ static void replace_in(struct loop_kernel *k, struct loop_statement *s, int axis
 {
     s->ix = loop_replace(k, s->ix, axis, by);
     s->ix2 = loop_replace(k, s->ix2, axis, by);
+    if (!s->guards)
+        return;
+    struct loop_guard *guard = kept_guards(k, s->guard, s->guards, s->guards);
     for (int i = 0; i < s->guards; i++) {
-        s->guard[i].ix = loop_replace(k, s->guard[i].ix, axis, by);
-        s->guard[i].limit = loop_replace(k, s->guard[i].limit, axis, by);
+        guard[i].ix = loop_replace(k, guard[i].ix, axis, by);
+        guard[i].limit = loop_replace(k, guard[i].limit, axis, by);
     }
+    s->guard = guard;
 }
 
 void loop_replace_axis(struct loop_kernel *k, struct loop_block *block, int axis, loop_ix by)

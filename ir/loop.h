@@ -26,11 +26,11 @@
 
 #include "ir.h"
 
-#define LOOP_LANES  16
-#define LOOP_AXES   64                 /* axes a kernel may have */
-#define LOOP_GUARDS 10                 /* conditions a statement may have */
-#define LOOP_TERMS  48                 /* terms an index expression may have */
-#define LOOP_FAR    (INT64_C(1) << 62) /* past every index */
+#define LOOP_LANES 16
+#define LOOP_AXES  64                 /* axes a kernel may have */
+#define LOOP_TERMS 48                 /* terms an index expression may have */
+#define LOOP_SIZE  2000               /* .. with those of what is divided in them, and so on */
+#define LOOP_FAR   (INT64_C(1) << 62) /* past every index */
 #define LOOP_OVERRUN                                                                       \
     4096 /* bytes that a load may run on behind its buffer: what plan leaves at the end of \
             everything */
@@ -56,6 +56,7 @@ struct loop_term {
 struct loop_sum {
     int64_t constant;
     int count;
+    int size;                     /* terms, and those of what is divided in them, and so on */
     const struct loop_term *term; /* ascending atoms, no zero scales */
 };
 
@@ -125,8 +126,9 @@ struct loop_statement {
     int64_t pitch, pitch2;
     uint64_t over; /* FOLD: set of axes */
     int guards;
-    struct loop_guard guard[LOOP_GUARDS]; /* all must hold; on a FOR: around the loop */
-    ir_val node; /* of the graph: gives the comment its name, file and line */
+    const struct loop_guard *guard; /* all must hold; on a FOR: around the loop. Copies of the
+                                       statement share the array, so it is never written again */
+    ir_val node;                    /* of the graph: gives the comment its name, file and line */
     struct ir_loc loc;
 };
 
@@ -158,8 +160,9 @@ struct loop_kernel {
     struct loop_buffer *buffer;
     int buffers, buffer_room;
     struct loop_block body;
-    bool shared; /* runs on all threads; else thread 0 alone */
-    int barrier; /* filled by plan: a barrier stands before it */
+    bool tangled; /* an index was too large and is not what it should be: of no use */
+    bool shared;  /* runs on all threads; else thread 0 alone */
+    int barrier;  /* filled by plan: a barrier stands before it */
     double flops, bytes;
 };
 
@@ -228,7 +231,8 @@ uint32_t loop_value_new(struct loop_kernel *, enum ir_dtype);
 int loop_buffer_of(struct loop_kernel *, const char *name, enum ir_dtype, ir_val value,
                    int64_t elements);
 struct loop_statement *loop_add(struct loop_kernel *, struct loop_block *,
-                                struct loop_statement draft);
+                                struct loop_statement draft); /* copied, and its guards */
+void loop_add_guard(struct loop_kernel *, struct loop_statement *, struct loop_guard);
 struct loop_statement *loop_copy(struct loop_kernel *,
                                  const struct loop_statement *); /* deep; values keep their ids */
 void loop_replace_axis(struct loop_kernel *, struct loop_block *, int axis, loop_ix by);
@@ -240,5 +244,8 @@ void loop_print(struct ir_text *, const struct loop_kernel *);
 struct loop_kernel *loop_parse(const char *file, const char *text, size_t size,
                                const struct ir_graph *, struct ir_arena *, struct ir_error *);
 bool loop_verify(const struct loop_kernel *, struct ir_error *);
+void loop_assert(const struct loop_kernel *,
+                 const char *pass); /* where TAPER_VERIFY=1 is set, as the tests do; it ends the
+                                      process. A text by hand may be sound and not look so. */
 
 #endif

@@ -11,6 +11,7 @@ __extension__ typedef __int128 loop_wide;
 struct loop_build {
     int64_t constant;
     int count;
+    bool cut;                          /* a term more did not fit */
     struct loop_term term[LOOP_TERMS]; /* ascending atoms, no zero scales */
 };
 

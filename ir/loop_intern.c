@@ -62,9 +62,25 @@ static void enter(struct loop_table *t, uint32_t hash, uint32_t number)
     t->slot[i] = number + 1;
 }
 
+static int size_of(const struct loop_kernel *k, const struct loop_build *b)
+{
+    int size = b->count;
+
+    for (int i = 0; i < b->count; i++) {
+        const struct loop_atom *a = &k->atom[b->term[i].atom];
+        size += a->kind == LOOP_ATOM_DIV ? k->sum[a->a].size : 0;
+    }
+    return size;
+}
+
 loop_ix loop_intern(struct loop_kernel *k, const struct loop_build *b)
 {
-    const struct loop_sum draft = { b->constant, b->count, b->term };
+    const struct loop_sum draft = { b->constant, b->count, size_of(k, b), b->term };
+
+    if (b->cut || draft.size > LOOP_SIZE) { /* nobody will look at what comes of it */
+        k->tangled = true;
+        return 0;
+    }
     const struct loop_table *t = &k->sum_table;
     uint32_t hash = hash_of_sum(&draft);
 
@@ -80,7 +96,7 @@ loop_ix loop_intern(struct loop_kernel *k, const struct loop_build *b)
         term = ir_alloc(k->arena, (size_t)b->count * sizeof *term);
         memcpy(term, b->term, (size_t)b->count * sizeof *term);
     }
-    k->sum[k->sums] = (struct loop_sum){ b->constant, b->count, term };
+    k->sum[k->sums] = (struct loop_sum){ b->constant, b->count, draft.size, term };
     enter(&k->sum_table, hash, k->sums);
     return k->sums++;
 }

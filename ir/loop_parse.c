@@ -222,6 +222,10 @@ struct loop_kernel *loop_parse(const char *file, const char *text, size_t size,
         ir_scan_wanted(&p.r.s, "the end");
         return NULL;
     }
+    if (p.k->tangled) {
+        ir_scan_refuse(&p.r.s, "an index of more than %d terms", LOOP_SIZE);
+        return NULL;
+    }
     loop_depends(p.k);
     return p.k;
 }

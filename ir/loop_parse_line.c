@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define CONDITIONS 100 /* of a line: more are no use to anybody */
+
 /* ---- the parts of a statement ---- */
 
 bool loop_read_dtype(struct ir_scan *s, enum ir_dtype *dtype)
@@ -59,19 +61,18 @@ static bool define(struct loop_reader *p, uint32_t value, enum ir_dtype dtype)
 bool loop_read_guards(struct loop_reader *p, struct loop_statement *st)
 {
     struct ir_scan *s = &p->r.s;
-    const int room = (int)(sizeof st->guard / sizeof *st->guard);
+    struct loop_guard g;
     int64_t zero;
 
     if (!ir_scan_take(s, "if"))
         return true;
     do {
-        struct loop_guard *g = &st->guard[st->guards];
-        if (st->guards == room)
-            return ir_scan_refuse(s, "more than %d conditions", room);
+        if (st->guards == CONDITIONS)
+            return ir_scan_refuse(s, "more than %d conditions", CONDITIONS);
         if (!ir_scan_integer(s, 0, 0, &zero) || !ir_scan_expect(s, "<=") ||
-            !loop_read_ix(p, &g->ix) || !ir_scan_expect(s, "<") || !loop_read_ix(p, &g->limit))
+            !loop_read_ix(p, &g.ix) || !ir_scan_expect(s, "<") || !loop_read_ix(p, &g.limit))
             return false;
-        st->guards++;
+        loop_add_guard(p->k, st, g);
     } while (ir_scan_take(s, "and"));
     return true;
 }

@@ -49,8 +49,10 @@ void loop_add_term(struct loop_build *b, int64_t scale, uint32_t atom)
     }
     if (scale == 0)
         return;
-    if (b->count == LOOP_TERMS)
-        ir_bug("an index expression of more than %d terms", LOOP_TERMS);
+    if (b->count == LOOP_TERMS) {
+        b->cut = true;
+        return;
+    }
     memmove(&b->term[i + 1], &b->term[i], (size_t)(b->count++ - i) * sizeof *b->term);
     b->term[i] = (struct loop_term){ scale, atom };
 }

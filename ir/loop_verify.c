@@ -130,7 +130,7 @@ static bool names_hold(struct loop_check *c, const struct loop_block *block, uin
         if (memory && (s->buffer < 0 || s->buffer >= k->buffers || s->buffer2 < 0 ||
                        s->buffer2 >= k->buffers))
             return loop_wrong(c, "a buffer that the kernel does not have");
-        if (s->guards < 0 || s->guards > (int)(sizeof s->guard / sizeof *s->guard))
+        if (s->guards < 0 || (s->guards && !s->guard))
             return loop_wrong(c, "%d conditions", s->guards);
         if (s->node.id && k->graph && s->node.id >= k->graph->count)
             return loop_wrong(c, "node %u is not in the graph", s->node.id);
@@ -344,6 +344,15 @@ static bool block_holds(struct loop_check *c, const struct loop_block *block, in
     }
     c->opened = kept;
     return true;
+}
+
+void loop_assert(const struct loop_kernel *k, const char *pass)
+{
+    const char *wish = getenv("TAPER_VERIFY");
+    struct ir_error error = { 0 };
+
+    if (wish && !strcmp(wish, "1") && !loop_verify(k, &error))
+        ir_bug("%s has made a nest that is not sound: %s", pass, error.text);
 }
 
 bool loop_verify(const struct loop_kernel *k, struct ir_error *error)

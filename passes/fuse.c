@@ -264,6 +264,17 @@ static bool join(struct fuse *f, ir_val v, bool row, const char **reason)
     return false;
 }
 
+static bool same_window(const struct ir_node *a, const struct ir_node *b)
+{
+    for (int i = 0; i < 4; i++)
+        if (a->attr[i].count != b->attr[i].count)
+            return false;
+        else if (a->attr[i].count && memcmp(a->attr[i].at, b->attr[i].at,
+                                            (size_t)a->attr[i].count * sizeof *a->attr[i].at))
+            return false;
+    return a->arity == b->arity;
+}
+
 /* the tap and the value come from one walk over the window */
 static bool join_window(struct fuse *f, ir_val v)
 {
@@ -271,7 +282,7 @@ static bool join_window(struct fuse *f, ir_val v)
 
     for (int k = f->window[n->args[0].id]; k >= 0; k = f->group[k].other_window) {
         first = ir_at(f->g, f->group[k].nodes[0]);
-        if (first->arity == n->arity && ir_same_shape(&f->group[k].domain, &n->shape)) {
+        if (same_window(first, n) && ir_same_shape(&f->group[k].domain, &n->shape)) {
             put(f, k, v);
             return true;
         }

@@ -29,6 +29,25 @@ static bool compares(enum ir_op op)
     return ir_ops[op].group == IR_COMPARE || ir_ops[op].group == IR_PREDICATE;
 }
 
+/* how much longer the chain gets: a reshape that cuts extents anew makes an index of an index */
+static int link(const struct ir_graph *g, const struct ir_node *n)
+{
+    const struct ir_shape *a = n->arity ? &ir_at(g, n->args[0])->shape : NULL;
+    int i = 0, j = 0;
+
+    if (n->op != IR_reshape)
+        return 1;
+    for (; i < a->rank || j < n->shape.rank; i++, j++) { /* extents of 1 come and go for nothing */
+        while (i < a->rank && a->dim[i] == 1)
+            i++;
+        while (j < n->shape.rank && n->shape.dim[j] == 1)
+            j++;
+        if ((i < a->rank) != (j < n->shape.rank) || (i < a->rank && a->dim[i] != n->shape.dim[j]))
+            return DEEPEST;
+    }
+    return 1;
+}
+
 bool *pass_fuse_virtual(struct fuse *f)
 {
     bool *virtual = ir_alloc(f->arena, f->g->count * sizeof *virtual);
@@ -45,12 +64,12 @@ bool *pass_fuse_virtual(struct fuse *f)
         for (int i = 0; i < n->arity; i++) {
             ir_val a = n->args[i];
             memory[v] |= memory[a.id];
-            if (virtual[a.id] && depth[a.id] >= depth[v])
-                depth[v] = depth[a.id] + 1;
+            int longer = virtual[a.id] ? depth[a.id] + link(f->g, n) : 0;
+            depth[v] = longer > depth[v] ? (uint8_t)longer : depth[v];
         }
         if (memory[v] && !view) /* pointwise over views of memory is computed, not free */
             virtual[v] = compares(n->op) && f->options->fuse;
-        if (depth[v] == DEEPEST) {
+        if (depth[v] >= DEEPEST) {
             virtual[v] = false;
             memory[v] = true;
         }
@@ -152,5 +171,5 @@ bool pass_fuse_in_place(struct fuse *f, int group, const struct ir_node *n,
         if (!reads_in_place(f, group, n->args[i], inner, axes))
             return false;
     }
-    return true;
+    return !asked || !f->k->tangled;
 }

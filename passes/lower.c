@@ -147,60 +147,82 @@ int pass_lower_buffer(struct lower *l, ir_val v)
     return b;
 }
 
+bool pass_lower_is_empty(const struct ir_shape *s)
+{
+    for (int i = 0; i < s->rank; i++)
+        if (s->dim[i] == 0)
+            return true;
+    return false;
+}
+
 static uint32_t load(struct lower *l, ir_val v, const loop_ix *index)
 {
     struct loop_statement s = { .kind = LOOP_LOAD, .dtype = ir_at(l->g, v)->dtype };
 
+    /* a loop that never runs asks for it, and statements leave loops that they do not hang on */
+    if (pass_lower_is_empty(&ir_at(l->g, v)->shape))
+        return pass_lower_number(l, s.dtype, 0);
     s.buffer = pass_lower_buffer(l, v);
     l->k->buffer[s.buffer].read = true;
     s.ix = pass_address(l->k, &l->c->storage[v.id], index);
-    for (int i = 0; i < l->guards; i++) {
-        if (loop_guard_state(l->k, &l->guard[i]) == 1)
-            continue;
-        if (s.guards == (int)(sizeof s.guard / sizeof *s.guard))
-            return pass_lower_fail(l, "too many conditions around one load");
-        s.guard[s.guards++] = l->guard[i];
-    }
+    for (int i = 0; i < l->guards; i++)
+        if (loop_guard_state(l->k, &l->guard[i]) != 1)
+            loop_add_guard(l->k, &s, l->guard[i]);
     return pass_lower_emit(l, s);
+}
+
+static const struct lower_memo *known(const struct lower *l, ir_val v, const loop_ix *index)
+{
+    const size_t size = (size_t)ir_at(l->g, v)->shape.rank * sizeof *index;
+
+    for (int s = l->scopes; s-- > 0;)
+        for (int m = 0; m < l->scope[s].memos; m++) {
+            const struct lower_memo *memo = &l->scope[s].memo[m];
+            if (memo->node.id == v.id && memo->under == l->under &&
+                (!size || !memcmp(memo->index, index, size)))
+                return memo;
+        }
+    return NULL;
+}
+
+static void remember(struct lower *l, ir_val v, const loop_ix *index, uint32_t value)
+{
+    const int rank = ir_at(l->g, v)->shape.rank;
+    struct lower_memo memo = { .node = v, .value = value, .under = l->under };
+    uint64_t axes = 0;
+
+    for (int i = 0; i < rank; i++) {
+        memo.index[i] = index[i];
+        axes |= loop_axes_of(l->k, index[i]);
+    }
+    struct lower_scope *s = &l->scope[pass_lower_scope_for(l, axes, l->home[value])];
+    ir_grow(l->c->arena, s->memo, s->memos, s->room);
+    s->memo[s->memos++] = memo;
 }
 
 uint32_t pass_lower_value(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
-    uint32_t value;
-    uint64_t axes = 0;
+    const struct lower_memo *memo;
     ir_val before = l->at;
 
     if (l->failed)
         return 0;
-    for (int s = l->scopes; s-- > 0;)
-        for (int m = 0; m < l->scope[s].memos; m++) {
-            const struct lower_memo *memo = &l->scope[s].memo[m];
-            if (memo->node.id == v.id && memo->guards == l->guards && !l->guards &&
-                (!n->shape.rank ||
-                 !memcmp(memo->index, index, (size_t)n->shape.rank * sizeof *index)))
-                return memo->value;
-        }
-    if (n->loc.file || n->name)
-        l->at = v;
+    if ((memo = known(l, v, index)))
+        return memo->value;
     if (l->depth == LOWER_DEPTH)
         return pass_lower_fail(l,
-                               "more than %d operations of a kernel in each other; expected "
-                               "smaller kernels",
+                               "more than %d values, one made of the other, are one kernel; "
+                               "expected some in a kernel of their own",
                                LOWER_DEPTH);
+    if (n->loc.file || n->name)
+        l->at = v;
     l->depth++;
-    value = is_stored(l, v) ? load(l, v, index) : pass_lower_table[n->op](l, n, index);
-    l->at = before;
+    uint32_t value = is_stored(l, v) ? load(l, v, index) : pass_lower_table[n->op](l, n, index);
     l->depth--;
+    l->at = before;
     if (l->failed)
         return 0;
-    for (int i = 0; i < n->shape.rank; i++)
-        axes |= loop_axes_of(l->k, index[i]);
-    struct lower_scope *s = &l->scope[pass_lower_scope_for(l, axes, l->home[value])];
-    ir_grow(l->c->arena, s->memo, s->memos, s->room);
-    s->memo[s->memos] = (struct lower_memo){ .node = v, .value = value, .guards = l->guards };
-    if (n->shape.rank)
-        memcpy(s->memo[s->memos].index, index, (size_t)n->shape.rank * sizeof *index);
-    s->memos++;
+    remember(l, v, index, value);
     return value;
 }

@@ -7,15 +7,15 @@
 
 #include "passes.h"
 
-#define LOWER_SCOPES 24
-#define LOWER_GUARDS 8
+#define LOWER_AXES   32  /* loops of a kernel before its schedule, which makes more */
 #define LOWER_DEPTH  800 /* values in each other: fuse makes no kernel of more, but a text may */
+#define LOWER_SCOPES (LOWER_AXES + 16) /* open loops */
 
 struct lower_memo { /* this node at this index is that value */
     ir_val node;
     loop_ix index[IR_RANK];
     uint32_t value;
-    int guards;
+    uint32_t under;
 };
 struct lower_scope { /* an open loop: statements may use the axes of it and of those around */
     struct loop_block block;
@@ -33,14 +33,14 @@ struct lower {
     int scopes;
     uint8_t *home; /* by value: the scope it lives in */
     uint32_t homes;
-    struct loop_guard
-        guard[LOWER_GUARDS + 2 * IR_RANK]; /* conditions under which loads here may be done */
-    int guards;
-    int row_axis; /* a kernel of rows: the flattened last axes; -1: none */
+    struct loop_guard *guard; /* conditions under which loads here may be done */
+    int guards, guard_room;
+    uint32_t under, unders; /* a number for these very conditions; the latest one */
+    int depth;              /* of pass_lower_value in itself */
+    int row_axis;           /* a kernel of rows: the flattened last axes; -1: none */
     int row_prefix;
     const struct ir_shape *row_domain;
     ir_val at; /* the node being lowered: gives statements their place */
-    int depth; /* of pass_lower_value in itself */
     struct ir_error *error;
     bool failed;
 };
@@ -65,10 +65,17 @@ extern pass_lower_function *const pass_lower_table[IR_OPS]; /* by op */
 /* lower.c */
 uint32_t pass_lower_value(struct lower *, ir_val v, const loop_ix *index);
 int pass_lower_buffer(struct lower *, ir_val stored);
+bool pass_lower_is_empty(const struct ir_shape *); /* no elements: nothing is computed for it */
 uint32_t pass_lower_fail(struct lower *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* lower_scope.c */
+struct lower_under { /* which conditions there were */
+    int guards;
+    uint32_t under;
+};
+struct lower_under pass_lower_under(struct lower *, int guards, const struct loop_guard *guard);
+void pass_lower_restore(struct lower *, struct lower_under);
 void pass_lower_begin(struct lower *);          /* the kernel's own block is the first scope */
 void pass_lower_open(struct lower *, int axis); /* a loop is opened .. */
 void pass_lower_close(struct lower *, int axis, int guards,
@@ -108,7 +115,8 @@ void pass_lower_close_all(struct lower_nest *, int from);
 loop_ix pass_lower_cut(struct lower_nest *, int64_t piece); /* axis[0] in pieces of so many indices,
                                                                the new axis[0]; gives the index */
 void pass_lower_guard_loop(struct lower_nest *, int axis, struct loop_guard);
-void pass_lower_guard_loads(const struct lower_nest *);
+struct lower_under pass_lower_under_nest(const struct lower_nest *, int guards,
+                                         const struct loop_guard *guard); /* its loops' too */
 int pass_lower_keep_guard(struct lower *, struct loop_guard *list, int count,
                           struct loop_guard); /* gives the new count */
 /* .. and where windows lie */

@@ -28,20 +28,19 @@ static uint32_t truth(struct lower *l, int guards, const struct loop_guard *guar
 static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const loop_ix *index,
                         int guards, const struct loop_guard *guard, uint32_t otherwise)
 {
-    int before = l->guards;
+    struct loop_guard open[IR_RANK] = { 0 }; /* that may hold or not */
+    int opens = 0;
 
     for (int i = 0; i < guards; i++) {
         int state = loop_guard_state(l->k, &guard[i]);
         if (state == 0)
             return otherwise;
-        if (state == 1)
-            continue;
-        if (l->guards == LOWER_GUARDS)
-            return pass_lower_fail(l, "pads and concats nest too deep");
-        l->guard[l->guards++] = guard[i];
+        if (state != 1)
+            open[opens++] = guard[i];
     }
+    struct lower_under before = pass_lower_under(l, opens, open);
     uint32_t value = pass_lower_value(l, a, index);
-    l->guards = before;
+    pass_lower_restore(l, before);
     uint32_t condition = truth(l, guards, guard);
     return condition ? pass_lower_let(l, IR_select, dtype, condition, value, otherwise) : value;
 }

@@ -117,12 +117,9 @@ uint32_t pass_lower_of_conv(struct lower *l, const struct ir_node *n, const loop
     }
     if (loop_guard_state(l->k, &at[c.spatial - 1].inside) != 1)
         inner[inners++] = at[c.spatial - 1].inside;
-    int before = l->guards;
-    pass_lower_guard_loads(&nest);
-    for (int i = 0; i < inners; i++)
-        l->guard[l->guards++] = inner[i];
+    struct lower_under before = pass_lower_under_nest(&nest, inners, inner);
     uint32_t a = pass_lower_value(l, n->args[0], ix);
-    l->guards = before;
+    pass_lower_restore(l, before);
     uint32_t b = pass_lower_value(l, n->args[1], iw);
     multiply_add(l, sum, a, b, inners, inner);
     pass_lower_close_all(&nest, 0);
@@ -168,12 +165,9 @@ uint32_t pass_lower_of_conv_input(struct lower *l, const struct ir_node *n, cons
     }
     inners = pass_lower_keep_guard(l, inner, inners, at[c.spatial - 1].whole);
     inners = pass_lower_keep_guard(l, inner, inners, at[c.spatial - 1].inside);
-    int before = l->guards;
-    pass_lower_guard_loads(&nest);
-    for (int i = 0; i < inners; i++)
-        l->guard[l->guards++] = inner[i];
+    struct lower_under before = pass_lower_under_nest(&nest, inners, inner);
     uint32_t a = pass_lower_value(l, n->args[0], iy);
-    l->guards = before;
+    pass_lower_restore(l, before);
     uint32_t b = pass_lower_value(l, n->args[1], iw);
     multiply_add(l, sum, a, b, inners, inner);
     pass_lower_close_all(&nest, 0);
@@ -218,12 +212,9 @@ uint32_t pass_lower_of_conv_weight(struct lower *l, const struct ir_node *n, con
     pass_lower_open(l, nest.axis[0]);
     uint32_t part = pass_lower_var(l, n->dtype, zero);
     pass_lower_open_all(&nest, 1);
-    int before = l->guards;
-    pass_lower_guard_loads(&nest);
-    for (int i = 0; i < inners; i++)
-        l->guard[l->guards++] = inner[i];
+    struct lower_under before = pass_lower_under_nest(&nest, inners, inner);
     uint32_t a = pass_lower_value(l, n->args[0], ix);
-    l->guards = before;
+    pass_lower_restore(l, before);
     uint32_t b = pass_lower_value(l, n->args[1], iy);
     multiply_add(l, part, a, b, inners, inner);
     pass_lower_close_all(&nest, 1);

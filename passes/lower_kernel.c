@@ -65,15 +65,6 @@ bool pass_lower_is_output(const struct lower *l, ir_val v)
     return l->c->storage[v.id].parts >= 0 || ir_at(l->g, v)->op == IR_assign;
 }
 
-/* nothing is computed for a value without elements */
-static bool is_empty(const struct ir_shape *s)
-{
-    for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] == 0)
-            return true;
-    return false;
-}
-
 /* all values first, for a state that is assigned may be read by others; then the stores */
 static void store_all(struct lower *l, const struct ir_kernel *kernel, const loop_ix *index)
 {
@@ -81,7 +72,7 @@ static void store_all(struct lower *l, const struct ir_kernel *kernel, const loo
         for (int i = 0; i < kernel->count && !l->failed; i++) {
             ir_val v = kernel->nodes[i];
             l->at = v;
-            if (!pass_lower_is_output(l, v) || is_empty(&ir_at(l->g, v)->shape))
+            if (!pass_lower_is_output(l, v) || pass_lower_is_empty(&ir_at(l->g, v)->shape))
                 continue;
             if (round == 0)
                 pass_lower_value(l, v, index);
@@ -143,7 +134,7 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
             }
             domain = s;
         }
-    if (!domain || is_empty(domain))
+    if (!domain || pass_lower_is_empty(domain))
         return;
     for (int i = 0; i < domain->rank; i++) {
         axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
@@ -171,12 +162,23 @@ struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_er
     pass_lower_begin(l);
     l->at = of->nodes[0];
     const struct ir_node *first = ir_at(l->g, of->nodes[0]);
-    if (pass_lower_table[first->op] == pass_lower_of_scatter)
+    if (of->count == 1 && pass_lower_table[first->op] == pass_lower_of_scatter)
         pass_lower_scatter(l, of->nodes[0]);
     else if (find_row(l, of))
         lower_rows(l, of);
     else if (!l->failed)
         lower_domain(l, of);
+    if (l->k->tangled) {
+        l->at = of->nodes[of->count - 1];
+        pass_lower_fail(l,
+                        "it is read through so many views that its index has more than %d terms; "
+                        "expected one of the views to be stored",
+                        LOOP_SIZE);
+    }
     l->k->comment = pass_lower_comment(l, of);
-    return l->failed ? NULL : l->k;
+    if (l->failed)
+        return NULL;
+    loop_depends(l->k);
+    loop_assert(l->k, "lower");
+    return l->k;
 }

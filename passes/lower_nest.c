@@ -110,11 +110,13 @@ void pass_lower_guard_loop(struct lower_nest *nest, int axis, struct loop_guard 
 
 /* what is loaded inside has the loops' conditions too, lest it is hoisted out of them; the emitter
  * knows them for settled inside */
-void pass_lower_guard_loads(const struct lower_nest *nest)
+struct lower_under pass_lower_under_nest(const struct lower_nest *nest, int guards,
+                                         const struct loop_guard *guard)
 {
-    struct lower *l = nest->l;
+    struct lower_under before = pass_lower_under(nest->l, 0, NULL);
 
     for (int i = 0; i < nest->axes; i++)
-        for (int j = 0; j < nest->guards[i] && l->guards < LOWER_GUARDS; j++)
-            l->guard[l->guards++] = nest->guard[i][j];
+        pass_lower_under(nest->l, nest->guards[i], nest->guard[i]);
+    pass_lower_under(nest->l, guards, guard);
+    return before;
 }

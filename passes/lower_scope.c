@@ -29,7 +29,7 @@ void pass_lower_begin(struct lower *l)
 void pass_lower_open(struct lower *l, int axis)
 {
     if (l->scopes == LOWER_SCOPES)
-        ir_bug("loops nest deeper than %d", LOWER_SCOPES);
+        ir_bug("kernel %s: loops nest deeper than %d", l->k->name, LOWER_SCOPES);
     struct lower_scope *s = &l->scope[l->scopes];
     *s = (struct lower_scope){ .axes = l->scopes ? s[-1].axes : 0 };
     s->into = &s->block;
@@ -41,13 +41,11 @@ void pass_lower_close(struct lower *l, int axis, int guards, const struct loop_g
 {
     struct lower_scope *s = &l->scope[--l->scopes];
     struct loop_statement loop = {
-        .kind = LOOP_FOR, .axis = axis, .guards = guards, .node = l->at
+        .kind = LOOP_FOR, .axis = axis, .guards = guards, .guard = guard, .node = l->at
     };
 
     loop.loc = ir_at(l->g, l->at)->loc;
     loop.body = s->block;
-    for (int i = 0; i < guards; i++)
-        loop.guard[i] = guard[i];
     loop_add(l->k, s[-1].into, loop);
 }
 
@@ -157,7 +155,7 @@ void pass_lower_set(struct lower *l, uint32_t variable, enum ir_op op, uint32_t 
     s.args[2] = b;
     for (int i = 0; i < guards; i++)
         if (loop_guard_state(l->k, &guard[i]) != 1)
-            s.guard[s.guards++] = guard[i];
+            loop_add_guard(l->k, &s, guard[i]);
     pass_lower_emit(l, s);
 }
 
@@ -165,5 +163,40 @@ int pass_lower_axis(struct lower *l, const char *name, int64_t dim)
 {
     int64_t most = ir_dim_max(l->g, dim);
 
+    if (l->k->axes >= LOWER_AXES) {
+        pass_lower_fail(l,
+                        "kernel %.60s has more than %d loops; expected some of its values in a "
+                        "kernel of their own",
+                        l->k->name, LOWER_AXES);
+        return l->k->axes - 1; /* of the right kind, for nothing comes of it any more */
+    }
     return loop_axis_new(l->k, name, loop_dim_ix(l->k, dim), most > 0 ? most : 1);
+}
+
+/* ---- conditions of loads ---- */
+
+struct lower_under pass_lower_under(struct lower *l, int guards, const struct loop_guard *guard)
+{
+    struct lower_under before = { l->guards, l->under };
+
+    if (l->guards + guards > l->guard_room) {
+        int room = 2 * (l->guards + guards) + 8;
+        struct loop_guard *bigger = ir_alloc(l->c->arena, (size_t)room * sizeof *bigger);
+        if (l->guards)
+            memcpy(bigger, l->guard, (size_t)l->guards * sizeof *bigger);
+        l->guard = bigger;
+        l->guard_room = room;
+    }
+    if (guards)
+        memcpy(l->guard + l->guards, guard, (size_t)guards * sizeof *guard);
+    l->guards += guards;
+    if (guards)
+        l->under = ++l->unders;
+    return before;
+}
+
+void pass_lower_restore(struct lower *l, struct lower_under before)
+{
+    l->guards = before.guards;
+    l->under = before.under;
 }

@@ -32,11 +32,9 @@ uint32_t pass_lower_of_window(struct lower *l, const struct ir_node *n, const lo
     uint32_t best = pass_lower_var(l, a->dtype, pass_lower_neutral(l, step, a->dtype));
     uint32_t where = arg ? pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0)) : 0;
     pass_lower_open_all(&nest, 0);
-    int before = l->guards;
-    for (int i = 0; i < guards; i++)
-        l->guard[l->guards++] = guard[i];
+    struct lower_under before = pass_lower_under(l, guards, guard);
     uint32_t x = pass_lower_value(l, n->args[0], inner);
-    l->guards = before;
+    pass_lower_restore(l, before);
     if (arg)
         pass_lower_keep_better(l, true, a->dtype, best, where, x,
                                pass_lower_index(l, n->dtype, number), guards, guard);
@@ -86,14 +84,10 @@ uint32_t pass_lower_of_spread(struct lower *l, const struct ir_node *n, const lo
         }
         number = loop_plus(l->k, loop_scale(l->k, number, window), tap);
     }
-    if (l->guards + guards > LOWER_GUARDS || guards > LOOP_GUARDS - 2)
-        return pass_lower_fail(l, "windows over too many axes");
     uint32_t zero = pass_lower_number(l, n->dtype, 0);
     uint32_t sum = pass_lower_var(l, n->dtype, zero);
     pass_lower_open_all(&nest, 0);
-    int before = l->guards;
-    for (int i = 0; i < guards; i++)
-        l->guard[l->guards++] = guard[i];
+    struct lower_under before = pass_lower_under(l, guards, guard);
     uint32_t x = pass_lower_value(l, n->args[0], inner);
     if (place) {
         const struct ir_node *b = ir_at(l->g, n->args[1]);
@@ -102,7 +96,7 @@ uint32_t pass_lower_of_spread(struct lower *l, const struct ir_node *n, const lo
             pass_lower_let(l, IR_eq, IR_BOOL, taken, pass_lower_index(l, b->dtype, number), 0);
         x = pass_lower_let(l, IR_select, n->dtype, hit, x, zero);
     }
-    l->guards = before;
+    pass_lower_restore(l, before);
     pass_lower_set(l, sum, IR_add, x, 0, guards, guard);
     pass_lower_close_all(&nest, 0);
     return sum;

@@ -255,9 +255,7 @@ static void add_guard(struct loop_kernel *k, struct loop_block *b, struct loop_g
         add_guard(k, &s->body, g);
         if (s->kind != LOOP_SET)
             continue;
-        if (s->guards == (int)(sizeof s->guard / sizeof *s->guard))
-            ir_bug("kernel %s: too many conditions on a statement", k->name);
-        s->guard[s->guards++] = g;
+        loop_add_guard(k, s, g);
     }
 }
 
@@ -265,16 +263,17 @@ static void settle_guards(struct loop_kernel *k, struct loop_block *b, uint64_t 
 {
     for (int i = 0; i < b->count; i++) {
         struct loop_statement *s = b->at[i];
-        int kept = 0;
+        struct loop_statement all = *s;
         if (s->kind != LOOP_FOR)
             continue;
-        for (int g = 0; g < s->guards; g++) {
-            if ((loop_axes_of(k, s->guard[g].ix) | loop_axes_of(k, s->guard[g].limit)) & unrolled)
-                add_guard(k, &s->body, s->guard[g]);
+        s->guards = 0;
+        for (int g = 0; g < all.guards; g++) {
+            const struct loop_guard *one = &all.guard[g];
+            if ((loop_axes_of(k, one->ix) | loop_axes_of(k, one->limit)) & unrolled)
+                add_guard(k, &s->body, *one);
             else
-                s->guard[kept++] = s->guard[g];
+                loop_add_guard(k, s, *one);
         }
-        s->guards = kept;
         enum loop_role role = k->axis[s->axis].role;
         settle_guards(k, &s->body,
                       role == LOOP_UNROLL || role == LOOP_VECTOR ? unrolled | UINT64_C(1) << s->axis
@@ -282,7 +281,7 @@ static void settle_guards(struct loop_kernel *k, struct loop_block *b, uint64_t 
     }
 }
 
-static void choose(struct loop_kernel *k, const struct pass_options *options)
+static bool choose(struct loop_kernel *k, const struct pass_options *options)
 {
     struct nest n = pass_nest(k);
 
@@ -290,30 +289,56 @@ static void choose(struct loop_kernel *k, const struct pass_options *options)
         struct loop_statement *s = n.inner->at[i];
         if (s->kind == LOOP_FOR && k->axis[s->axis].role == LOOP_UNROLL &&
             !k->axis[s->axis].ordered) {
-            pass_vectorise_rows(k, s);
+            if (!pass_vectorise_rows(k, s))
+                return false;
             pass_share(k, NULL);
-            return;
+            return true;
         }
     }
-    if (stores_in_order(k, n.inner, false)) {
+    if (stores_in_order(k, n.inner, false))
         pass_share(k, NULL);
-        return;
-    }
-    if (!pass_tile_contraction(k, options))
+    else if (!pass_tile_contraction(k, options))
         elementwise(k);
+    return true;
+}
+
+/* a statement that knows its node: it gives the message its place */
+static const struct loop_statement *placed(const struct loop_block *b)
+{
+    const struct loop_statement *found = NULL;
+
+    for (int i = 0; i < b->count && !found; i++)
+        found = b->at[i]->node.id && b->at[i]->loc.file ? b->at[i] : placed(&b->at[i]->body);
+    return found;
+}
+
+static bool refuse(const struct loop_kernel *k, struct ir_error *error, const char *what)
+{
+    const struct loop_statement *s = placed(&k->body);
+
+    if (!s)
+        return ir_error(error, IR_UNSUPPORTED, "kernel %.80s %s", k->name, what);
+    return ir_error(error, IR_UNSUPPORTED, "%.80s:%d: %s: kernel %.80s %s", s->loc.file,
+                    s->loc.line, ir_ops[ir_at(k->graph, s->node)->op].name, k->name, what);
 }
 
 bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
                    struct ir_error *error)
 {
-    (void)error;
-    loop_depends(k);
-    if (options->target->processors) {
-        pass_schedule_cuda(k, options);
-        return true;
+    bool gpu = options->target->processors;
+
+    if (gpu ? !pass_schedule_cuda(k, options) : !choose(k, options))
+        return refuse(k, error,
+                      "walks through its rows too often; expected some of its sums in a kernel of "
+                      "their own");
+    if (!gpu) {
+        settle_guards(k, &k->body, 0);
+        loop_depends(k);
     }
-    choose(k, options);
-    settle_guards(k, &k->body, 0);
-    loop_depends(k);
+    if (k->tangled)
+        return refuse(k, error,
+                      "reads through so many views that an index has too many terms; expected one "
+                      "of the views to be stored");
+    loop_assert(k, "schedule");
     return true;
 }

@@ -162,18 +162,20 @@ static void map(struct loop_kernel *k, const struct pass_options *options)
 
 /* ---- rows ---- */
 
-static void rows(struct loop_kernel *k, const struct pass_options *options,
+static bool rows(struct loop_kernel *k, const struct pass_options *options,
                  struct loop_statement *row)
 {
     struct nest n = pass_nest(k);
     int64_t extent, most = (int64_t)options->target->processors * RESIDENT * (THREADS / 64);
 
-    pass_walk_rows(k, n.inner, row, true);
+    if (!pass_walk_rows(k, n.inner, row, true))
+        return false;
     if (n.count && extent_of(k, &n, &extent) && extent > 1)
         spread(k, &n, extent < most ? extent : most, 0);
+    return true;
 }
 
-void pass_schedule_cuda(struct loop_kernel *k, const struct pass_options *options)
+bool pass_schedule_cuda(struct loop_kernel *k, const struct pass_options *options)
 {
     struct nest n = pass_nest(k);
     struct loop_statement *row = NULL;
@@ -184,11 +186,12 @@ void pass_schedule_cuda(struct loop_kernel *k, const struct pass_options *option
             !k->axis[s->axis].ordered)
             row = s;
     }
-    if (row)
-        rows(k, options, row);
-    else
+    if (row && !rows(k, options, row))
+        return false;
+    if (!row)
         map(k, options);
     loop_depends(k);
     pass_weigh(k);
     k->shared = true; /* launches that depend on each other wait */
+    return true;
 }

@@ -29,7 +29,7 @@ struct packing pass_read_packed(struct contraction *c, int64_t width)
 /* a block that is done when the guard holds */
 static struct loop_block *once(struct loop_kernel *k, struct loop_block *b, struct loop_guard g)
 {
-    struct loop_statement s = { .kind = LOOP_FOR, .guards = 1, .guard[0] = g };
+    struct loop_statement s = { .kind = LOOP_FOR, .guards = 1, .guard = &g };
 
     if (loop_guard_state(k, &g) == 1)
         return b;
@@ -55,7 +55,7 @@ static void pack_elements(struct contraction *c, const struct packing *p, struct
     l.ix = loop_replace(k, loop_replace(k, p->from, c->lanes, nx), c->along, kx);
     for (int i = 0; i < 2; i++)
         if (loop_guard_state(k, &inside[i]) != 1)
-            l.guard[l.guards++] = inside[i];
+            loop_add_guard(k, &l, inside[i]);
     loop_add(k, b, l);
     struct loop_statement st = {
         .kind = LOOP_STORE, .dtype = dtype, .buffer = p->scratch, .args = { l.value }

@@ -12,8 +12,9 @@
 
 #include <string.h>
 
-#define STRIP 64
-#define PIECE 16384
+#define STRIP     64
+#define PIECE     16384
+#define WALK_AXES 8 /* what a walk makes, and the questions that it asks */
 
 /* ---- short rows ---- */
 
@@ -111,9 +112,12 @@ static loop_ix remade_index(struct strips *s, struct loop_block *body, loop_ix i
 static void remake_indices(struct strips *s, struct loop_block *body, struct loop_statement *copy)
 {
     copy->ix = remade_index(s, body, copy->ix);
-    for (int g = 0; g < copy->guards; g++)
-        copy->guard[g] = (struct loop_guard){ remade_index(s, body, copy->guard[g].ix),
-                                              remade_index(s, body, copy->guard[g].limit) };
+    const struct loop_statement all = *copy;
+    copy->guards = 0;
+    for (int g = 0; g < all.guards; g++)
+        loop_add_guard(s->k, copy,
+                       (struct loop_guard){ remade_index(s, body, all.guard[g].ix),
+                                            remade_index(s, body, all.guard[g].limit) });
 }
 
 /* v is made in the walk's body, and so is what it needs */
@@ -135,10 +139,9 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
             1) { /* the last strip runs past the row: not where that is far away */
         bool linear;
         int64_t step = pass_lane_step(k, copy.ix, s->axis, &linear);
-        if ((!linear || (step != 0 && step != 1)) &&
-            copy.guards < (int)(sizeof copy.guard / sizeof *copy.guard))
-            copy.guard[copy.guards++] =
-                (struct loop_guard){ loop_axis_ix(k, s->axis), k->axis[s->axis].to };
+        if (!linear || (step != 0 && step != 1))
+            loop_add_guard(k, &copy,
+                           (struct loop_guard){ loop_axis_ix(k, s->axis), k->axis[s->axis].to });
     }
     copy.value = s->now[v] = loop_value_new(k, copy.dtype);
     k->value[copy.value] = k->value[v];
@@ -212,12 +215,16 @@ static struct walk walk_threads(struct strips *s, struct loop_block *into, loop_
  * piece. [total = neutral]  for piece { sum[64] = neutral; for strip { .. sum = op(sum, x) .. };
  * part = fold sum; [total = op(total, part)] }
  */
-static void walk_folds(struct strips *s, struct loop_statement **list, int n)
+static bool walk_folds(struct strips *s, struct loop_statement **list, int n)
 {
     struct loop_kernel *k = s->k;
+
+    if (k->axes + WALK_AXES > LOOP_AXES)
+        return false;
     int64_t hi = k->axis[s->axis].hi;
     bool pieces = hi > PIECE;
-    uint32_t total[32], sum[32];
+    uint32_t *total = ir_alloc(k->arena, (size_t)n * sizeof *total),
+             *sum = ir_alloc(k->arena, (size_t)n * sizeof *sum);
     struct loop_block *into = s->to;
     int piece = -1;
     loop_ix start = 0, to = k->axis[s->axis].to, length = to;
@@ -259,7 +266,7 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
         set.args[1] = remade(s, &walk_loop->body, list[i]->args[0]);
         struct loop_guard inside = { index, to };
         if (!w.exact && loop_guard_state(k, &inside) != 1)
-            set.guard[set.guards++] = inside;
+            loop_add_guard(k, &set, inside);
         loop_add(k, &walk_loop->body, set);
     }
     loop_replace_axis(k, &walk_loop->body, s->axis, index);
@@ -287,14 +294,17 @@ static void walk_folds(struct strips *s, struct loop_statement **list, int n)
         same.args[0] = total[i];
         loop_add(k, s->to, same);
     }
+    return true;
 }
 
-static void walk_stores(struct strips *s, struct loop_statement **list, int n)
+static bool walk_stores(struct strips *s, struct loop_statement **list, int n)
 {
     struct loop_kernel *k = s->k;
     const struct loop_axis *row = &k->axis[s->axis];
     struct walk w;
 
+    if (k->axes + WALK_AXES > LOOP_AXES)
+        return false;
     if (s->threads) {
         w = walk_threads(s, s->to, row->to, row->hi);
     } else {
@@ -314,18 +324,19 @@ static void walk_stores(struct strips *s, struct loop_statement **list, int n)
     }
     loop_replace_axis(k, &loop->body, s->axis, w.index);
     if (s->threads)
-        return;
+        return true;
     int lane = pass_split(k, loop, LOOP_LANES);
     k->axis[lane].role = LOOP_VECTOR;
+    return true;
 }
 
-void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row,
+bool pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_statement *row,
                     bool threads)
 {
     struct strips s = { .k = k, .axis = row->axis, .values = k->values, .threads = threads };
     struct loop_block before = { 0 };
-    struct loop_statement *pending[64];
-    int waiting = 0;
+    struct loop_statement **pending = ir_alloc(k->arena, (size_t)row->body.count * sizeof *pending);
+    int waiting = 0, stores = 0;
     bool *fresh = ir_alloc(
         k->arena, k->values); /* folds of the walk that is being gathered, and what hangs on them */
 
@@ -348,16 +359,12 @@ void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_
             continue;
         }
         if (waits) { /* a fold or a row's number that needs complete sums: walk now */
-            walk_folds(&s, pending, waiting);
+            if (!walk_folds(&s, pending, waiting))
+                return false;
             waiting = 0;
             memset(fresh, 0, s.values);
         }
         if (st->kind == LOOP_FOLD) {
-            if (waiting == 32) {
-                walk_folds(&s, pending, waiting);
-                waiting = 0;
-                memset(fresh, 0, s.values);
-            }
             pending[waiting++] = st;
             fresh[st->value] = true;
         } else if (st->kind == LOOP_STORE) {
@@ -366,28 +373,26 @@ void pass_walk_rows(struct loop_kernel *k, struct loop_block *into, struct loop_
             loop_add(k, s.to, *st);
         }
     }
-    if (waiting)
-        walk_folds(&s, pending, waiting);
-    int stores = 0;
+    if (waiting && !walk_folds(&s, pending, waiting))
+        return false;
     for (int i = 0; i < row->body.count; i++) {
         struct loop_statement *st = row->body.at[i];
         if (st->kind != LOOP_STORE)
             continue;
         if (loop_axes_of(k, st->ix) >> s.axis & 1 || along(&s, st->args[0])) {
-            if (stores == 64)
-                ir_bug("kernel %s has too many results", k->name);
             pending[stores++] = st;
         } else {
             loop_add(k, s.to, *st);
         }
     }
-    if (stores)
-        walk_stores(&s, pending, stores);
+    if (stores && !walk_stores(&s, pending, stores))
+        return false;
     *into = before;
     loop_depends(k);
+    return true;
 }
 
-void pass_vectorise_rows(struct loop_kernel *k, struct loop_statement *row)
+bool pass_vectorise_rows(struct loop_kernel *k, struct loop_statement *row)
 {
     struct nest n = pass_nest(k);
     int64_t extent;
@@ -395,5 +400,6 @@ void pass_vectorise_rows(struct loop_kernel *k, struct loop_statement *row)
     if (k->axis[row->axis].hi <= STRIP && loop_is_const(k, k->axis[row->axis].to, &extent))
         in_registers(k, row);
     else
-        pass_walk_rows(k, n.inner, row, false);
+        return pass_walk_rows(k, n.inner, row, false);
+    return true;
 }

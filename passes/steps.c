@@ -99,6 +99,15 @@ struct overrun { /* an axis will run past its extent */
     bool padding; /* and no further than rows are padded, to whole vectors */
 };
 
+/* blocks of 16 that lie far from each other: what runs on past the last leaves the buffer */
+static bool far_apart(struct loop_kernel *k, loop_ix ix, int axis)
+{
+    bool linear;
+
+    loop_coefficient(k, ix, axis, &linear);
+    return !linear;
+}
+
 static void guard_overrun(struct loop_statement *s, void *with)
 {
     struct overrun *o = with;
@@ -116,15 +125,19 @@ static void guard_overrun(struct loop_statement *s, void *with)
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !linear || (step != 0 && step != 1);
         exact = exact && (loop_axes_of(k, s->ix) >> o->axis & 1);
+        if (!exact && step == 1 && !o->padding && far_apart(k, s->ix, o->axis)) {
+            loop_ix past = loop_plus(k, o->limit, loop_const(k, LOOP_LANES - 1));
+            loop_add_guard(k, s,
+                           (struct loop_guard){ loop_div(k, o->whole, LOOP_LANES),
+                                                loop_div(k, past, LOOP_LANES) });
+        }
     } else if (s->kind == LOOP_SET) {
         /* a variable that lives outside the axis takes in only what is there */
         exact = !(k->value[s->args[0]].depends >> o->axis & 1);
     }
     if (!exact)
         return;
-    if (s->guards == (int)(sizeof s->guard / sizeof *s->guard))
-        ir_bug("kernel %s: too many conditions on a statement", k->name);
-    s->guard[s->guards++] = (struct loop_guard){ o->whole, o->limit };
+    loop_add_guard(k, s, (struct loop_guard){ o->whole, o->limit });
 }
 
 int pass_split(struct loop_kernel *k, struct loop_statement *loop, int64_t by)
@@ -228,10 +241,13 @@ void pass_peel(struct loop_kernel *k, struct loop_block *b, int at, int64_t unti
 
 /* ---- flatten ---- */
 
-static void count_divisions(const struct loop_kernel *k, loop_ix ix, int *count)
+static int divisions(const struct loop_kernel *k, loop_ix ix)
 {
+    int count = 0;
+
     for (int i = 0; i < k->sum[ix].count; i++)
-        *count += k->atom[k->sum[ix].term[i].atom].kind == LOOP_ATOM_DIV;
+        count += k->atom[k->sum[ix].term[i].atom].kind == LOOP_ATOM_DIV;
+    return count;
 }
 
 struct flat {
@@ -248,21 +264,19 @@ static loop_ix both(struct flat *f, loop_ix ix)
     return loop_replace(f->k, loop_replace(f->k, ix, f->outer, f->high), f->inner, f->low);
 }
 
+static int more_divisions(struct flat *f, loop_ix ix)
+{
+    return divisions(f->k, both(f, ix)) - divisions(f->k, ix);
+}
+
 static void try_flat(struct loop_statement *s, void *with)
 {
     struct flat *f = with;
-    loop_ix all[2 + 2 * LOOP_GUARDS] = { s->ix, s->ix2 };
-    int n = 2, before = 0, after = 0;
+    int more = more_divisions(f, s->ix) + more_divisions(f, s->ix2);
 
-    for (int i = 0; i < s->guards; i++) {
-        all[n++] = s->guard[i].ix;
-        all[n++] = s->guard[i].limit;
-    }
-    for (int i = 0; i < n; i++) {
-        count_divisions(f->k, all[i], &before);
-        count_divisions(f->k, both(f, all[i]), &after);
-    }
-    if (after > before)
+    for (int i = 0; i < s->guards; i++)
+        more += more_divisions(f, s->guard[i].ix) + more_divisions(f, s->guard[i].limit);
+    if (more > 0)
         f->good = false;
     if (s->kind == LOOP_FOR && ((loop_axes_of(f->k, f->k->axis[s->axis].to) |
                                  loop_axes_of(f->k, f->k->axis[s->axis].from)) &

@@ -50,11 +50,12 @@ int64_t pass_unroll_short(struct loop_kernel *, struct loop_block *,
 /* schedule_contract.c, schedule_rows.c */
 bool pass_tile_contraction(struct loop_kernel *,
                            const struct pass_options *); /* false: it is none */
-void pass_vectorise_rows(struct loop_kernel *, struct loop_statement *row);
-void pass_walk_rows(struct loop_kernel *, struct loop_block *around, struct loop_statement *row,
-                    bool threads); /* 64 sums in lanes, or in threads */
+bool pass_vectorise_rows(struct loop_kernel *, struct loop_statement *row);
+bool pass_walk_rows(struct loop_kernel *, struct loop_block *around, struct loop_statement *row,
+                    bool threads); /* 64 sums in lanes, or in threads; these two are false where
+                                      there are more walks than a kernel has loops */
 
 /* schedule_cuda.c */
-void pass_schedule_cuda(struct loop_kernel *, const struct pass_options *);
+bool pass_schedule_cuda(struct loop_kernel *, const struct pass_options *);
 
 #endif
