@@ -188,10 +188,10 @@ static int measure(const struct kind *kind, uint32_t nodes, double *seconds, uin
     c->loops->kernel =
         ir_alloc(arena, ((size_t)c->program->kernel_count + 1) * sizeof(struct loop_kernel *));
     for (int k = 0; k < c->program->kernel_count && error.status == IR_OK; k++)
-        c->loops->kernel[c->loops->kernels++] = pass_lower(c, k, &options, &error);
+        c->loops->kernel[c->loops->kernels++] = pass_lower(c, k, &error);
     seconds[LOWER] = lap(&since);
     for (int k = 0; k < c->loops->kernels && error.status == IR_OK; k++)
-        pass_schedule(c->loops->kernel[k], &options);
+        pass_schedule(c->loops->kernel[k], &options, &error);
     seconds[SCHEDULE] = lap(&since);
     if (error.status == IR_OK)
         pass_plan(c, &options, &error);

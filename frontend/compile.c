@@ -208,10 +208,15 @@ static ir_val find_counter(const struct ir_graph *graph)
     return (ir_val){ 0 };
 }
 
-static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *traced, int threads)
+static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *traced,
+                          struct making making)
 {
+    if (making.memory < 0)
+        ir_error(&g->error, IR_REFUSED,
+                 "%s: .memory is %lld bytes; expected 1 or more, or 0 for no limit", graph->name,
+                 (long long)making.memory);
     if (g->error.status == IR_OK)
-        return tp_program_new(g, (struct ir_program){ .graph = graph }, traced, threads);
+        return tp_program_new(g, (struct ir_program){ .graph = graph }, traced, making);
     ir_graph_free(graph);
     tp_tell(g);
     return NULL;
@@ -240,7 +245,7 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     steps = find_counter(graph);
     if (steps.id && args.mode == TP_TRAIN && g->error.status == IR_OK)
         count_steps(graph, steps);
-    return finish(g, graph, wanted, args.threads);
+    return finish(g, graph, wanted, (struct making){ args.threads, args.memory, args.plan_only });
 }
 
 /* --- training ----------------------------------------------------------------------------------
@@ -346,7 +351,7 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         ir_output(graph, "loss", values[0]);
         name_outputs(graph, 1, n - 1, values + 1, NULL);
     }
-    p = finish(g, graph, wanted, args.threads);
+    p = finish(g, graph, wanted, (struct making){ args.threads, args.memory, args.plan_only });
     if (p)
         p->rate_steps = tp_schedule_end(&args.lr);
     return p;

@@ -50,6 +50,7 @@ static bool plan(struct plan *p, int which, const tp_program *program, struct ir
         .target = p->target,
         .fuse = !program->owner->unfused,
         .threads = p->args->threads ? (int)p->args->threads : THREADS,
+        .memory = program->making.memory,
         .known = p->known,
         .known_count = p->known_count,
         .state_bytes = p->state_bytes,

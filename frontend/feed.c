@@ -15,6 +15,7 @@
 struct tp_loader {
     struct ir_error error;
     struct data_set *set;
+    struct data_batches_options options;
     struct data_batches *batches;
     struct loader_source source;
     const tp_program *bound;
@@ -27,25 +28,36 @@ static tp_loader *new_loader(struct data_set *(*make)(const void *what, const tp
                              const char *reader, const void *what, tp_loader_args args)
 {
     tp_loader *l = calloc(1, sizeof *l);
-    struct data_batches_options options = { .batch = args.batch ? args.batch : 64,
-                                            .shuffle = args.shuffle,
-                                            .drop_last = args.drop_last,
-                                            .seed = args.seed,
-                                            .ahead = args.ahead };
 
     if (!l)
         return NULL;
+    l->options = (struct data_batches_options){ .batch = args.batch ? args.batch : 64,
+                                                .shuffle = args.shuffle,
+                                                .drop_last = args.drop_last,
+                                                .seed = args.seed,
+                                                .ahead = args.ahead };
     l->source = (struct loader_source){ .reader = reader, .args = args };
     snprintf(l->source.part, sizeof l->source.part, "%s", args.part ? args.part : "train");
     l->set = make(what, &args, &l->error);
-    if (l->set && (!args.rows || tp_data_split(args.rows, l->set->rows, &options.first_row,
-                                               &options.rows, &l->error)))
-        l->batches = tp_batches_new(l->set, &options, &l->error);
+    if (l->set && (!args.rows || tp_data_split(args.rows, l->set->rows, &l->options.first_row,
+                                               &l->options.rows, &l->error)))
+        l->batches = tp_batches_new(l->set, &l->options, &l->error);
     if (l->batches) {
-        l->source.first_row = options.first_row;
+        l->source.first_row = l->options.first_row;
         l->source.rows = tp_batches_rows(l->batches);
     }
     return l;
+}
+
+bool tp_loader_narrow(tp_loader *l, int64_t batch)
+{
+    if (batch >= tp_batches_most(l->batches))
+        return true;
+    l->options.batch = l->source.args.batch = batch;
+    tp_batches_free(l->batches);
+    l->batches = tp_batches_new(l->set, &l->options, &l->error);
+    l->bound = NULL;
+    return l->batches != NULL;
 }
 
 const struct loader_source *tp_loader_source(const tp_loader *l)

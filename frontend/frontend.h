@@ -271,6 +271,11 @@ struct port {        /* an input or output */
     void *data;
     size_t bytes; /* at the symbols' bounds */
 };
+struct making { /* how a program is made */
+    int threads;
+    int64_t memory; /* most bytes of its arena; 0: what it likes */
+    bool plan_only; /* neither code nor memory */
+};
 struct tp_program {
     tp_graph *owner;
     tp_program *next;
@@ -280,14 +285,14 @@ struct tp_program {
     int64_t symbol[IR_SYMBOLS]; /* their extents in the next run */
     struct port *input, *output;
     int input_count, output_count;
-    int threads;
+    struct making making;
     bool cached;       /* its code was on disk already */
     double rate_steps; /* a training program's: where its schedule ends; 0: it does not */
     uint64_t serial;   /* tells programs at one address apart */
 };
 /* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */
 tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_t *traced,
-                           int threads);
+                           struct making making);
 const struct port *tp_program_input(const tp_program *p, const char *name);
 const struct port *tp_program_output(const tp_program *p, const char *name);
 double tp_number_at(enum ir_dtype dtype, const void *data);
@@ -295,13 +300,15 @@ double tp_port_number(const tp_program *p, const struct port *port); /* the firs
 /* interpret.c: the engine that needs no compiler; slow, and exact */
 struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
 /* native.c: machine code. *cached: nothing was compiled. */
-struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, int threads,
+struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, struct making making,
                                 bool *cached);
+/* A plan without code or memory: it knows its bytes, and does not run. */
+struct engine *tp_engine_plan(tp_graph *g, const struct ir_program *program, struct making making);
 /* Simplified, and fit for what comes after; its graph is new where it had no kernels. */
 struct ir_program tp_simple_program(const struct ir_program *program);
 /* Planned for this machine and for the states' places. NULL with an error in g. */
-struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
-                                         struct ir_arena *arena);
+struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple,
+                                         struct making making, struct ir_arena *arena);
 struct profile { /* of a kernel */
     const char *name, *comment;
     double flops, bytes; /* as planned; bytes it touches at least once */
@@ -350,6 +357,7 @@ bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error
 struct data_set;
 struct data_batches;
 const struct data_set *tp_loader_set(const tp_loader *l);
+bool tp_loader_narrow(tp_loader *l, int64_t batch);      /* smaller batches, from the beginning */
 struct data_batches *tp_loader_walk(const tp_loader *l); /* NULL when it could not be made */
 struct loader_source {                                   /* where a loader's rows come from */
     const char *reader; /* a format of files, "digits", "planar", "arrays", "function" */

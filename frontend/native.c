@@ -104,12 +104,13 @@ struct ir_program tp_simple_program(const struct ir_program *program)
     return simple;
 }
 
-struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple, int threads,
-                                         struct ir_arena *arena)
+struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple,
+                                         struct making making, struct ir_arena *arena)
 {
     struct pass_options options = { .target = g->target ? g->target : ir_target_by_name("native"),
                                     .fuse = !g->unfused,
-                                    .threads = tp_thread_count(threads) };
+                                    .threads = tp_thread_count(making.threads),
+                                    .memory = making.memory };
 
     add_known(g, &options, arena);
     return pass_pipeline(simple, &options, arena, &g->error);
@@ -221,10 +222,10 @@ void tp_run_kernel(tp_program *p, int kernel)
     n->entry[kernel](n->base, dims, n->threads);
 }
 
-static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
-                  const struct ir_program *simple, struct ir_arena *arena)
+static bool assemble(struct native *n, tp_graph *g, const struct ir_graph *graph,
+                     const struct ir_program *simple, struct making making, struct ir_arena *arena)
 {
-    struct pass_compiled *c = tp_planned_program(g, simple, n->threads, arena);
+    struct pass_compiled *c = tp_planned_program(g, simple, making, arena);
 
     if (!c)
         return false;
@@ -244,7 +245,7 @@ static bool build(struct native *n, tp_graph *g, const struct ir_graph *graph,
     return n->base[0] != NULL;
 }
 
-struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, int threads,
+struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, struct making making,
                                 bool *cached)
 {
     struct native *n = calloc(1, sizeof *n);
@@ -254,9 +255,9 @@ struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, i
 
     if (n) {
         n->engine = (struct engine){ "compiled", 0, place, run, free_native };
-        n->threads = tp_thread_count(threads);
+        n->threads = tp_thread_count(making.threads);
         n->place = ir_alloc(program->graph->arena, program->graph->count * sizeof *n->place);
-        ok = build(n, g, program->graph, &simple, arena);
+        ok = assemble(n, g, program->graph, &simple, making, arena);
     } else {
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", program->graph->name);
     }
@@ -268,5 +269,53 @@ struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, i
         return &n->engine;
     if (n)
         free_native(&n->engine);
+    return NULL;
+}
+
+/* --- a plan alone --------------------------------------------------------------------------------
+ */
+
+struct plan_engine {
+    struct engine engine;
+    tp_graph *g;
+};
+
+static void *no_place(struct engine *e, ir_val v)
+{
+    (void)e, (void)v;
+    return NULL;
+}
+
+static bool no_run(struct engine *e, const int64_t *symbols)
+{
+    (void)symbols;
+    return ir_error(&((struct plan_engine *)e)->g->error, IR_REFUSED,
+                    "tp_run: the program was made with .plan_only");
+}
+
+static void free_plan(struct engine *e)
+{
+    free(e);
+}
+
+struct engine *tp_engine_plan(tp_graph *g, const struct ir_program *program, struct making making)
+{
+    struct plan_engine *e = calloc(1, sizeof *e);
+    struct ir_arena *arena = ir_arena_new();
+    struct ir_program simple = tp_simple_program(program);
+    const struct pass_compiled *c = e ? tp_planned_program(g, &simple, making, arena) : NULL;
+
+    if (c)
+        *e = (struct plan_engine){
+            { "plan", (size_t)c->loops->arena_bytes, no_place, no_run, free_plan }, g
+        };
+    if (!e)
+        ir_error(&g->error, IR_FAILED, "program %s: not enough memory", program->graph->name);
+    if (simple.graph != program->graph)
+        ir_graph_free(simple.graph);
+    ir_arena_free(arena);
+    if (c)
+        return &e->engine;
+    free(e);
     return NULL;
 }

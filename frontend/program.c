@@ -18,13 +18,15 @@ static size_t bytes_of(const struct ir_graph *g, ir_val v)
 }
 
 /* $TAPER_ENGINE: machine code, but where it says interpreter. */
-static struct engine *engine_for(tp_graph *g, const struct ir_program *program, int threads,
-                                 bool *cached)
+static struct engine *engine_for(tp_graph *g, const struct ir_program *program,
+                                 struct making making, bool *cached)
 {
     const char *wanted = getenv("TAPER_ENGINE");
 
+    if (making.plan_only)
+        return tp_engine_plan(g, program, making);
     if (!wanted || !*wanted || strcmp(wanted, "compiled") == 0)
-        return tp_engine_native(g, program, threads, cached);
+        return tp_engine_native(g, program, making, cached);
     if (strcmp(wanted, "interpreter") == 0)
         return tp_engine_interpreter(g, program->graph);
     ir_error(&g->error, IR_REFUSED, "TAPER_ENGINE=%.40s; expected compiled or interpreter", wanted);
@@ -68,7 +70,7 @@ static void list_ports(tp_program *p, const uint32_t *traced)
 }
 
 tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_t *traced,
-                           int threads)
+                           struct making making)
 {
     struct ir_graph *graph = program.graph;
     struct engine *engine = NULL;
@@ -78,7 +80,8 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
     if (!p)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
     else if (know_states(g, graph))
-        ok = g->no_engine || (engine = engine_for(g, &program, threads, &cached));
+        ok = (g->no_engine && !making.plan_only) ||
+             (engine = engine_for(g, &program, making, &cached));
     if (!ok) {
         ir_graph_free(graph);
         free(p);
@@ -89,7 +92,7 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
                        .graph = graph,
                        .kernels = program,
                        .engine = engine,
-                       .threads = threads,
+                       .making = making,
                        .cached = cached };
     p->serial = ++g->serials;
     list_ports(p, traced);

@@ -959,6 +959,8 @@ typedef struct tp_train_args {
     int64_t batch;    /* greatest extent of the first symbol; 0: its own */
     double clip_norm; /* all gradients together are scaled down to this norm; 0: never */
     int threads;      /* 0: as many as the machine has */
+    int64_t memory;   /* most bytes of its arena, see tp_program_bytes; 0: what it likes */
+    bool plan_only;   /* planned, but neither compiled nor given memory: it does not run */
 } tp_train_args;
 
 typedef struct tp_compile_args {
@@ -966,6 +968,8 @@ typedef struct tp_compile_args {
     int64_t batch;
     int threads;
     const char *names; /* of the outputs, "loss, hits" */
+    int64_t memory;
+    bool plan_only;
 } tp_compile_args;
 
 /* Forward, backward and update: tp_compile_train(loss, .opt = tp_adam(), .lr = tp_const(1e-3)) */
@@ -990,7 +994,16 @@ TP_API void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes);
 TP_API bool tp_rows(tp_program *p, int64_t rows);
 TP_API double tp_get(const tp_program *p, tp_tensor x); /* a scalar output */
 TP_API bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes);
-TP_API size_t tp_program_bytes(const tp_program *p);       /* of its arena */
+/*
+ * Bytes of the program's arena, to the byte: its inputs and outputs, what lies between its kernels
+ * and the threads' scratch, at its .batch. The states (parameters, momenta) are not in it, all
+ * programs of a graph share them. With .plan_only it is known before anything exists; with .memory
+ * it is at most that many: the planner orders kernels, writes arrays over arrays and computes
+ * values of the forward part a second time in the backward part until they fit, without a change
+ * of one bit in the results; where they do not, compiling is refused with a message that says how
+ * many bytes are needed, where and for what, and which batch would fit.
+ */
+TP_API size_t tp_program_bytes(const tp_program *p);
 TP_API const char *tp_program_engine(const tp_program *p); /* "interpreter", .. */
 TP_API bool tp_emit_ir(const tp_program *p, const char *path);
 TP_API bool tp_emit_dot(const tp_program *p, const char *path);

@@ -388,6 +388,13 @@ void ir_output(struct ir_graph *g, const char *name, ir_val v)
     g->outputs[g->output_count++] = (struct ir_output){ kept(g, name), v };
 }
 
+bool ir_is_again(const struct ir_graph *g, ir_val v)
+{
+    const uint32_t region = ir_at(g, v)->region;
+
+    return region && strcmp(g->region[region].name, IR_AGAIN) == 0;
+}
+
 bool *ir_live(const struct ir_graph *g, struct ir_arena *arena)
 {
     bool *live = ir_alloc(arena, g->count * sizeof *live);

@@ -196,6 +196,9 @@ struct ir_region {            /* regions.def */
     struct ir_loc loc;
 };
 
+/* a region that passes open: values that are computed a second time, to save memory */
+#define IR_AGAIN "again"
+
 struct ir_output {
     const char *name;
     ir_val value;
@@ -247,6 +250,7 @@ static inline const struct ir_node *ir_at(const struct ir_graph *g, ir_val v)
 {
     return &g->nodes[v.id];
 }
+bool ir_is_again(const struct ir_graph *g, ir_val v); /* computed a second time */
 void ir_forget(
     struct ir_graph *g); /* all but the states, which keep their ids: a tape begins anew */
 void ir_renew(struct ir_graph *g); /* what is added from now on is shared with no node but inputs

@@ -182,7 +182,8 @@ static bool may_absorb(struct fuse *f, int k, int other)
     const struct fuse_group *g = &f->group[k], *o = other < 0 ? NULL : &f->group[other];
     bool inside = g->class == FUSE_COLUMN, same;
 
-    if (!o || other == k || o->class != FUSE_MAP || o->effect || is_full(g, o->count, o->depth))
+    if (!o || other == k || (g->again && !o->again) || o->class != FUSE_MAP || o->effect ||
+        is_full(g, o->count, o->depth))
         return false;
     same = !inside && g->class != FUSE_SCATTER && ir_same_shape(&o->domain, &g->domain);
     return (same || is_only_reader(f, other)) && (inside || !is_operand(f, k, other)) &&
@@ -227,7 +228,7 @@ static int find_candidates(struct fuse *f, ir_val v, int *candidate)
     pass_fuse_bases(f, v);
     for (int i = 0; i < f->bases && count < CANDIDATES; i++) {
         int k = f->group_of[f->base[i].id], at = 0;
-        if (k < 0)
+        if (k < 0 || (ir_is_again(f->g, v) && !f->group[k].again))
             continue;
         while (at < count && preference(f, candidate[at]) > preference(f, k))
             at++;
@@ -282,7 +283,8 @@ static bool join_window(struct fuse *f, ir_val v)
 
     for (int k = f->window[n->args[0].id]; k >= 0; k = f->group[k].other_window) {
         first = ir_at(f->g, f->group[k].nodes[0]);
-        if (same_window(first, n) && ir_same_shape(&f->group[k].domain, &n->shape)) {
+        if (same_window(first, n) && f->group[k].again == ir_is_again(f->g, v) &&
+            ir_same_shape(&f->group[k].domain, &n->shape)) {
             put(f, k, v);
             return true;
         }
@@ -329,6 +331,7 @@ static void place(struct fuse *f, ir_val v)
             class = FUSE_COLUMN;
     }
     k = pass_fuse_new_group(f, class, row ? ir_at(f->g, n->args[0])->shape : n->shape, reason);
+    f->group[k].again = ir_is_again(f->g, v);
     if (row)
         f->group[k].prefix = n->shape.rank;
     if (class == FUSE_WINDOW) {

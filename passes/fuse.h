@@ -23,10 +23,11 @@ struct fuse_group { /* a kernel that is being made */
     int walks; /* sums among them */
     int depth; /* its nodes in each other, with what is virtual between them, are no deeper */
     bool effect;
-    const char *reason;             /* why the first node is in no earlier one */
-    int other_window;               /* an earlier group that walks the windows of the same value */
-    int absorbed;                   /* by this group; -1: it is one still */
-    int position;                   /* in an order in which all that a group needs comes before */
+    bool again;         /* what is computed a second time stays apart from what came first */
+    const char *reason; /* why the first node is in no earlier one */
+    int other_window;   /* an earlier group that walks the windows of the same value */
+    int absorbed;       /* by this group; -1: it is one still */
+    int position;       /* in an order in which all that a group needs comes before */
     struct fuse_edges needs, users; /* directly; an edge stands in both */
     uint32_t stamp;
 };

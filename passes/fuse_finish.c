@@ -40,7 +40,9 @@ static const char *plain_name(const struct fuse *f, const struct fuse_group *g)
         ir_put(&text, "grad_%s_update", updates);
     else
         room = put_operations(&text, f, g) < 5;
-    if (anchor->name && room && !updates)
+    if (ir_is_again(f->g, g->nodes[0]) && f->g->region[anchor->region].title && !updates)
+        name = ir_format(f->arena, "%.60s_%.60s", IR_AGAIN, f->g->region[anchor->region].title);
+    else if (anchor->name && room && !updates)
         name = ir_format(f->arena, "%.40s_%.60s", anchor->name, text.data ? text.data : "copy");
     else
         name = ir_format(f->arena, "%.80s", text.data ? text.data : "copy");

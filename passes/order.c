@@ -22,13 +22,15 @@ struct order {
     int *producer;               /* by node id; -1: none */
     struct pass_values *readers; /* by node id: kernels, as ids */
     struct pass_values *needs;   /* by kernel: kernels that come before it, as ids */
+    struct pass_values *users;   /* by kernel: those that it comes before */
     /* while it runs */
     bool *done;
     int *left; /* by node id: readers that have not run */
     int64_t live, peak;
     int *sequence, count;
-    ir_val *alive; /* values in memory, inputs and states not counted */
-    int alives;
+    ir_val *asked; /* values around what has run last: are they worth a look? */
+    bool *is_asked;
+    int askeds;
 };
 
 static void push(struct ir_arena *arena, struct pass_values *list, uint32_t id)
@@ -67,6 +69,8 @@ static void find_needs(struct order *o)
                 if ((int)readers->at[j].id != k)
                     push(o->arena, &o->needs[k], readers->at[j].id);
         }
+        for (int i = 0; i < o->needs[k].count; i++)
+            push(o->arena, &o->users[o->needs[k].at[i].id], (uint32_t)k);
     }
 }
 
@@ -101,9 +105,6 @@ static void run(struct order *o, int k)
     o->live += after;
     for (int i = 0; i < t->reads.count; i++)
         o->left[t->reads.at[i].id]--;
-    for (int i = 0; i < t->writes.count; i++)
-        if (o->bytes[t->writes.at[i].id])
-            o->alive[o->alives++] = t->writes.at[i];
     o->done[k] = true;
     o->sequence[o->count++] = k;
 }
@@ -116,8 +117,6 @@ static void undo(struct order *o, int64_t live, int64_t peak)
 
     for (int i = 0; i < t->reads.count; i++)
         o->left[t->reads.at[i].id]++;
-    for (int i = 0; i < t->writes.count; i++)
-        o->alives -= o->bytes[t->writes.at[i].id] != 0;
     o->done[k] = false;
     o->live = live;
     o->peak = peak;
@@ -173,21 +172,42 @@ static int64_t gain_of(struct order *o, ir_val v, int64_t allowed, int *few, int
     return gain;
 }
 
-static void forget_the_dead(struct order *o)
+static void ask_about_reads(struct order *o, int k)
 {
-    int kept = 0;
+    const struct pass_values *reads = &o->traffic[k].reads;
 
-    for (int i = 0; i < o->alives; i++)
-        if (o->left[o->alive[i].id] > 0)
-            o->alive[kept++] = o->alive[i];
-    o->alives = kept;
+    for (int i = 0; i < reads->count; i++)
+        if (o->bytes[reads->at[i].id] && !o->is_asked[reads->at[i].id]) {
+            o->is_asked[reads->at[i].id] = true;
+            o->asked[o->askeds++] = reads->at[i];
+        }
+}
+
+/* Kernel k has run for good. What it, its users and theirs read may be worth another look. */
+static void ask_around(struct order *o, int k)
+{
+    ask_about_reads(o, k);
+    for (int i = 0; i < o->users[k].count; i++) {
+        const int user = (int)o->users[k].at[i].id;
+        if (o->done[user])
+            continue;
+        ask_about_reads(o, user);
+        for (int j = 0; j < o->users[user].count && j < FEW; j++)
+            ask_about_reads(o, (int)o->users[user].at[j].id);
+    }
+}
+
+static bool is_alive(const struct order *o, ir_val v)
+{
+    return o->producer[v.id] >= 0 && o->done[o->producer[v.id]] && o->left[v.id] > 0;
 }
 
 static void start(struct order *o)
 {
     const uint32_t count = o->c->program->graph->count;
 
-    o->live = o->peak = o->count = o->alives = 0;
+    o->live = o->peak = o->count = o->askeds = 0;
+    memset(o->is_asked, 0, count);
     memset(o->done, 0, (size_t)o->kernels);
     for (uint32_t v = 0; v < count; v++)
         o->left[v] = o->readers[v].count;
@@ -206,26 +226,38 @@ static void what_frees_first(struct order *o)
     for (int next = 0; next < o->kernels;) {
         int few[FEW], count, best[FEW], best_count = 0;
         int64_t best_gain = 0, after, allowed;
+        ir_val best_of = { 0 };
 
         if (o->done[next]) {
             next++;
             continue;
         }
-        forget_the_dead(o);
         allowed = o->live + adds(o, next, &after);
         allowed = allowed > o->peak ? allowed : o->peak;
-        for (int i = 0; i < o->alives; i++) {
-            int64_t gain = gain_of(o, o->alive[i], allowed, few, &count);
-            if (gain <= best_gain)
+        for (int i = 0; i < o->askeds;) {
+            const ir_val v = o->asked[i];
+            int64_t gain = is_alive(o, v) ? gain_of(o, v, allowed, few, &count) : 0;
+            if (gain <= 0) { /* until something around it runs */
+                o->is_asked[v.id] = false;
+                o->asked[i] = o->asked[--o->askeds];
+                continue;
+            }
+            i++;
+            if (gain < best_gain || (gain == best_gain && best_count && v.id > best_of.id))
                 continue;
             best_gain = gain;
             best_count = count;
+            best_of = v;
             memcpy(best, few, sizeof best);
         }
-        for (int i = 0; i < best_count; i++)
+        if (!best_count) {
+            best[0] = next;
+            best_count = 1;
+        }
+        for (int i = 0; i < best_count; i++) {
             run(o, best[i]);
-        if (!best_count)
-            run(o, next);
+            ask_around(o, best[i]);
+        }
     }
 }
 
@@ -245,7 +277,9 @@ struct ir_program *pass_order(const struct pass_compiled *c, struct ir_arena *ar
     o.done = ir_alloc(arena, kernels + 1);
     o.left = ir_alloc(arena, values * sizeof *o.left);
     o.sequence = ir_alloc(arena, (kernels + 1) * sizeof *o.sequence);
-    o.alive = ir_alloc(arena, values * sizeof *o.alive);
+    o.users = ir_alloc(arena, (kernels + 1) * sizeof *o.users);
+    o.asked = ir_alloc(arena, values * sizeof *o.asked);
+    o.is_asked = ir_alloc(arena, values * sizeof *o.is_asked);
     for (size_t v = 0; v < values; v++)
         o.producer[v] = -1;
     for (int i = 0; i < c->program->graph->output_count; i++)

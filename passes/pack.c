@@ -8,6 +8,7 @@
  */
 #include "plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { ORDERS = 4 };
@@ -77,16 +78,25 @@ static double weight(const struct pass_life *l, int order)
     }
 }
 
-static void sort(const struct pass_life *life, int *order, int count, int by)
+struct weighed {
+    double weight;
+    int life;
+};
+
+static int by_weight(const void *a, const void *b)
 {
-    for (int i = 0; i < count; i++) {
-        int at = i;
-        while (at > 0 && weight(&life[order[at - 1]], by) < weight(&life[i], by)) {
-            order[at] = order[at - 1];
-            at--;
-        }
-        order[at] = i;
-    }
+    const struct weighed *x = a, *y = b;
+
+    return x->weight != y->weight ? (x->weight < y->weight ? 1 : -1) : x->life - y->life;
+}
+
+static void sort(const struct pass_life *life, struct weighed *list, int *order, int count, int by)
+{
+    for (int i = 0; i < count; i++)
+        list[i] = (struct weighed){ weight(&life[i], by), i };
+    qsort(list, (size_t)count, sizeof *list, by_weight);
+    for (int i = 0; i < count; i++)
+        order[i] = list[i].life;
 }
 
 static int64_t fullest(const struct pass_life *life, int count, int kernels, struct ir_arena *arena)
@@ -128,11 +138,12 @@ int64_t pass_pack(struct pass_life *life, int count, int kernels, struct ir_aren
     const int tries = count > 2000 ? 1 : count > 200 ? 8 : 40;
     int *order = ir_alloc(arena, (size_t)(count + 1) * sizeof *order);
     int *placed = ir_alloc(arena, (size_t)(count + 1) * sizeof *placed);
+    struct weighed *list = ir_alloc(arena, (size_t)(count + 1) * sizeof *list);
     int64_t *best = ir_alloc(arena, (size_t)(count + 1) * sizeof *best), end = INT64_MAX;
 
     *least = fullest(life, count, kernels, arena);
-    for (int by = 0; by < ORDERS; by++) {
-        sort(life, order, count, by);
+    for (int by = 0; by < ORDERS && end > *least; by++) {
+        sort(life, list, order, count, by);
         for (int i = 0; i < tries && end > *least; i++) {
             int64_t here = place_in(life, order, count, placed);
             for (int j = 0; here < end && j < count; j++)

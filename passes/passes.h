@@ -58,6 +58,7 @@ struct pass_options {
     bool fuse;                 /* false: a kernel an op */
     bool external;             /* inputs and outputs are handed in one pointer each (eager) */
     int threads;               /* most threads that will run it */
+    int64_t memory;            /* most bytes of its arena; 0: what it likes */
     const struct pass_known_state
         *known; /* states whose storage is settled already (an earlier program of the same store) */
     int known_count;
@@ -107,7 +108,9 @@ void pass_print_layout(struct ir_text *, const struct pass_compiled *);
 void pass_print_plan(struct ir_text *, const struct loop_program *, const char *kernel);
 int64_t pass_alive(const struct loop_program *, int kernel); /* bytes of the arena that it finds or
                                                                 makes; its threads' scratch too */
-int pass_fullest(const struct loop_program *);               /* the kernel at which they are most */
+void pass_print_fullest(struct ir_text *, const struct loop_program *,
+                        int largest); /* in a line: the kernel, and the largest of what it needs */
+int pass_fullest(const struct loop_program *); /* the kernel at which they are most */
 /* pipeline.c: all of them, in order. program: simplified graph, or one with kernels already. NULL
  * with error. */
 struct pass_compiled *pass_pipeline(const struct ir_program *, const struct pass_options *,

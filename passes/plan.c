@@ -28,6 +28,7 @@ struct plan {
     int *life_of; /* one life for all places that take over the same bytes, one from the other */
     struct pass_life *life;
     int lives;
+    bool *kept; /* by place: nobody may take it over: it is handed out, or somebody has */
 };
 
 static int64_t bytes_of(const struct plan *p, ir_val v)
@@ -92,6 +93,7 @@ static void add_life(struct plan *p, ir_val v, bool output, int first, int last)
 
     place->first = input || first < 0 ? 0 : first;
     place->last = input || output ? end : last;
+    p->kept[p->place_of[v.id]] = output;
     p->life_of[p->place_of[v.id]] = p->lives;
     p->life[p->lives++] =
         (struct pass_life){ .first = place->first, .last = place->last, .bytes = place->bytes };
@@ -146,11 +148,7 @@ static int taken_over(const struct plan *p, int k, int written)
         place = &p->p->place[p->place_of[from->value.id]];
         free = place->base == 0 && place->last == k && place->first < k &&
                place->bytes == to->bytes && ir_at(p->g, from->value)->op != IR_input;
-        for (int i = 0; i < p->p->places && free; i++) /* by somebody else already */
-            free = p->p->place[i].over != p->place_of[from->value.id];
-        for (int i = 0; i < p->g->output_count && free; i++)
-            free = p->g->outputs[i].value.id != from->value.id;
-        if (free && pass_in_place(kernel, b, written))
+        if (free && !p->kept[p->place_of[from->value.id]] && pass_in_place(kernel, b, written))
             return b;
     }
     return -1;
@@ -170,6 +168,7 @@ static void share_bytes(struct plan *p)
                 continue;
             from = p->place_of[p->p->kernel[k]->buffer[from].value.id];
             p->p->place[place].over = from;
+            p->kept[from] = true;
             p->life[p->life_of[place]].bytes = 0; /* it goes on in the other's */
             p->life_of[place] = p->life_of[from];
             p->life[p->life_of[from]].last = p->p->place[place].last;
@@ -208,6 +207,7 @@ static void place_arena(struct plan *p)
 
     p->life = ir_alloc(p->c->arena, (p->g->count + 1) * sizeof *p->life);
     p->life_of = ir_alloc(p->c->arena, (p->g->count + 1) * sizeof *p->life_of);
+    p->kept = ir_alloc(p->c->arena, p->g->count + 1);
     add_arena(p);
     add_scratch(p);
     if (p->options->fuse)

@@ -123,6 +123,31 @@ static void put_alive(struct ir_text *t, const struct loop_program *p, int k)
                p->threads);
 }
 
+void pass_print_fullest(struct ir_text *t, const struct loop_program *p, int largest)
+{
+    const int k = pass_fullest(p);
+    int64_t before = INT64_MAX;
+    int last = -1;
+
+    ir_put(t, "%s (", p->kernel[k]->name);
+    for (int i = 0; i < largest; i++) {
+        int next = -1;
+        for (int j = 0; j < p->places; j++) /* of equal ones the one that stands first */
+            if (is_alive(p, j, k) &&
+                (p->place[j].bytes < before || (p->place[j].bytes == before && j > last)) &&
+                (next < 0 || p->place[j].bytes > p->place[next].bytes))
+                next = j;
+        if (next < 0)
+            break;
+        before = p->place[next].bytes;
+        last = next;
+        ir_put(t, "%s", i ? ", " : "");
+        put_place(t, p, &p->place[next]);
+        ir_put(t, " %" PRId64, before);
+    }
+    ir_put(t, ", ..)");
+}
+
 static void put_run(struct ir_text *t, const struct loop_program *p, int k, int64_t most)
 {
     enum { WIDTH = 32 };

@@ -209,6 +209,32 @@ static struct loop_statement *images(struct loop_kernel *k, struct loop_block *b
     return NULL;
 }
 
+/* Do images lie side by side along the axis, 16 and then 16 far from them? */
+static void look_apart(struct loop_statement *s, void *with)
+{
+    struct across *a = with;
+    bool linear;
+
+    if (s->kind != LOOP_LOAD)
+        return;
+    loop_coefficient(a->k, s->ix, a->axis, &linear);
+    a->good &= linear;
+}
+
+/* Four vectors at a time hide the latency of one sum. What a turn runs on for must be near: whole
+ * blocks of images are not. */
+static int64_t lanes_at_once(struct loop_kernel *k, const struct loop_statement *lanes,
+                             struct loop_block *inner)
+{
+    const int64_t blocks = (k->axis[lanes->axis].hi + LOOP_LANES - 1) / LOOP_LANES;
+    struct across a = { k, lanes->axis, true };
+
+    if (!reduces(inner) || k->axis[lanes->axis].hi < 64)
+        return LOOP_LANES;
+    pass_each(inner, look_apart, &a);
+    return LOOP_LANES * (a.good || blocks % 4 == 0 ? 4 : blocks % 2 == 0 ? 2 : 1);
+}
+
 static void elementwise(struct loop_kernel *k)
 {
     struct nest n;
@@ -232,9 +258,9 @@ static void elementwise(struct loop_kernel *k)
         n = pass_nest(k);
         lanes = n.loop[n.count - 1];
         pass_unroll_short(k, n.inner, 16);
-        if (reduces(n.inner) &&
-            k->axis[lanes->axis].hi >= 64) { /* four sums at a time hide the latency of one */
-            axis = pass_split(k, lanes, 64);
+        int64_t by = lanes_at_once(k, lanes, n.inner);
+        if (by > LOOP_LANES) {
+            axis = pass_split(k, lanes, by);
             lanes = lanes->body.at[0];
             axis = pass_split(k, lanes, LOOP_LANES);
             k->axis[lanes->axis].role = LOOP_UNROLL;

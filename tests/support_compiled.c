@@ -58,7 +58,8 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     struct pass_options options = { .target =
                                         ir_target_by_name(how->target ? how->target : "native"),
                                     .fuse = how->fuse,
-                                    .threads = how->threads };
+                                    .threads = how->threads,
+                                    .memory = how->memory };
     struct ir_program program = { .graph = c->graph };
     struct ir_text text = { 0 };
     struct ir_array *result = ir_alloc(arena, (size_t)(random_value_count(c) + 1) * sizeof *result);

@@ -14,6 +14,7 @@ struct compiled_how {
     const char *(*spoil)(const char *text,
                          struct ir_arena *); /* .. after this has been done to it */
     int64_t bound;                           /* of the first symbol; 0: its own */
+    int64_t memory;                          /* as in pass_options */
 };
 /* The values of all outputs, then of all effects (the states after the run), row-major; NULL with
  * c->error. */

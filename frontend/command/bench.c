@@ -143,7 +143,7 @@ static void tell(struct contest c[WAYS], bool json)
 
     if (!json)
         printf("%s: %lld rows a step, %d threads\n", c[0].session.model,
-               (long long)fused->symbol[0], tp_thread_count(fused->threads));
+               (long long)fused->symbol[0], tp_thread_count(fused->making.threads));
     for (int i = 0; i < WAYS; i++) {
         const double middle = median(c[i].took, c[i].count);
         const tp_program *p = c[i].session.step;
@@ -155,7 +155,7 @@ static void tell(struct contest c[WAYS], bool json)
                 "\"steps\":%d,\"median_ms\":%.9g,\"least_ms\":%.9g,\"compile_seconds\":%.9g,"
                 "\"arena_bytes\":%zu}\n",
                 c[i].session.model, c[i].way->name, tp_program_engine(p),
-                tp_thread_count(p->threads), (long long)p->symbol[0], c[i].count, middle,
+                tp_thread_count(p->making.threads), (long long)p->symbol[0], c[i].count, middle,
                 c[i].took[0], c[i].session.compile_seconds, tp_program_bytes(p));
         else
             printf("  %-11s median %9.4f ms  least %9.4f ms  %6.2fx  %s\n", c[i].way->name, middle,

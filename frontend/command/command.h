@@ -39,15 +39,19 @@ int command_options(int argc, char **argv, const struct usage *usage, struct ir_
 /* session.c: a model with its data, ready to train: from its name or from a .tp file. */
 struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */
     const char *data, *optimiser, *schedule, *set, *rows, *freeze, *target;
+    const char *memory; /* most bytes of a program's arena, as command_memory reads it */
     int64_t batch, epochs, hidden, points, threads, seed;
     double rate, momentum, weight_decay, noise, clip;
     bool unfused, profiled; /* as in tp_graph */
 };
 extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */
+#define COMMAND_MEMORY(set) \
+    { "--memory", 's', &(set).memory, "N", "most bytes of a step's arena: 800K 2MiB 75%" }
 #define COMMAND_SETTINGS(set)                                                                    \
-    { "--data", 's', &(set).data, "PATH|NAME",                                                   \
-      "a folder of IDX, CIFAR-10 or x.npy, a .csv or .npz file, digits or a planar set" },       \
+    COMMAND_MEMORY(set),                                                                         \
+        { "--data", 's', &(set).data, "PATH|NAME",                                               \
+          "a folder of IDX, CIFAR-10 or x.npy, a .csv or .npz file, digits or a planar set" },   \
         { "--set", 's', &(set).set, "NAME",                                                      \
           "the planar set: simple diag split xor circle spiral moons" },                         \
         { "--points", 'i', &(set).points, "N", "of a planar set" },                              \
@@ -75,6 +79,7 @@ struct session {
     tp_loader *train, *test;
     tp_program *step, *eval; /* eval may lack, with a file */
     double compile_seconds;
+    int64_t memory; /* bytes that settings.memory came to; 0: no limit */
 };
 /* False with an error in the session; `run` false: the programs are made to be looked at. */
 bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run);
@@ -85,6 +90,15 @@ bool command_open_data(struct session *s);
 bool command_target(struct session *s); /* of its settings, for its graph */
 bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_schedule *rate);
 bool command_compile(struct session *s); /* its values to step and eval */
+
+/* memory.c: --memory: "200000", "1.5M", "512KiB", "75%" of the arena that the step would take by
+ * itself. Fills session.memory; plan gives that program, made with .plan_only, for a percentage. */
+bool command_memory(struct session *s, tp_program *plan(struct session *s, int64_t batch),
+                    int64_t batch);
+/* The greatest batch, at most `most`, with which what plan makes fits into session.memory; 1
+ * where none does. */
+int64_t command_fitting_batch(struct session *s, tp_program *plan(struct session *s, int64_t batch),
+                              int64_t most);
 
 /* model_file.c */
 bool command_from_file(struct session *s, bool run);

@@ -196,18 +196,47 @@ static bool compile_trace(struct session *s, const struct ir_program *forward)
     return command_compile(s);
 }
 
+/* A program of the file for at most so many rows. */
+static tp_program *compile_program(struct session *s, const char *name, int64_t batch,
+                                   struct making making)
+{
+    struct ir_program copy = command_copy_program(program_of(s->module, name), &s->graph->error);
+
+    if (copy.graph->symbols && batch < copy.graph->symbol[0].hi &&
+        batch >= copy.graph->symbol[0].lo)
+        copy.graph->symbol[0].hi = batch;
+    return tp_program_new(s->graph, copy, NULL, making);
+}
+
+static tp_program *plan_step(struct session *s, int64_t batch)
+{
+    return compile_program(s, "step", batch, (struct making){ (int)s->settings.threads, 0, true });
+}
+
+static tp_program *plan_eval(struct session *s, int64_t batch)
+{
+    return compile_program(s, "eval", batch, (struct making){ (int)s->settings.threads, 0, true });
+}
+
 static bool compile_file(struct session *s, const struct ir_program *step,
                          const struct ir_program *eval)
 {
-    const int threads = (int)s->settings.threads;
-    struct ir_error *error = &s->graph->error;
+    struct making making = { .threads = (int)s->settings.threads };
+    int64_t rows;
 
     if (!list_states(s, eval ? eval->graph : NULL, STATE_PARAMETER) ||
-        !list_states(s, step->graph, STATE_HIDDEN))
+        !list_states(s, step->graph, STATE_HIDDEN) || !command_memory(s, plan_step, INT64_MAX))
         return false;
-    s->step = tp_program_new(s->graph, command_copy_program(step, error), NULL, threads);
+    making.memory = s->memory;
+    s->step = compile_program(s, "step", INT64_MAX, making);
+    rows = eval && eval->graph->symbols ? eval->graph->symbol[0].hi : INT64_MAX;
+    if (eval && s->step && eval->graph->symbols && s->memory) {
+        rows = command_fitting_batch(s, plan_eval, rows);
+        if (!tp_loader_narrow(s->test, rows))
+            return false;
+    }
     if (eval && s->step)
-        s->eval = tp_program_new(s->graph, command_copy_program(eval, error), NULL, threads);
+        s->eval = compile_program(s, "eval", rows, making);
     if (s->step && !tp_program_output(s->step, "loss"))
         return ir_error(&s->error, IR_REFUSED,
                         "%.200s: its program \"step\" has no output \"loss\"", s->model);

@@ -216,28 +216,60 @@ bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_sched
            choose_schedule(s, rate, &s->error);
 }
 
-bool command_compile(struct session *s)
+/* The step of a built-in model, for so many rows; a plan alone where there is no limit yet. */
+static tp_program *compile_step(struct session *s, int64_t batch, struct making making)
 {
-    struct model_values v = *s->values;
-    const tp_tensor hits = v.hits, loss = v.loss;
     tp_group groups[2] = { { 0 } };
     tp_schedule rate;
     tp_opt opt;
 
     if (!command_choose(s, &opt, groups, &rate))
+        return NULL;
+    return tp_compile_train(s->values->loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
+                            .threads = making.threads, .batch = batch, .memory = making.memory,
+                            .plan_only = making.plan_only);
+}
+
+static tp_program *compile_eval(struct session *s, int64_t batch, struct making making)
+{
+    return tp_compile_at(s->graph, tp_list(s->values->loss, s->values->hits),
+                         (tp_compile_args){ .mode = TP_EVAL,
+                                            .threads = making.threads,
+                                            .batch = batch,
+                                            .names = "loss, hits",
+                                            .memory = making.memory,
+                                            .plan_only = making.plan_only },
+                         TP_HERE);
+}
+
+static tp_program *plan_step(struct session *s, int64_t batch)
+{
+    return compile_step(s, batch, (struct making){ (int)s->settings.threads, 0, true });
+}
+
+static tp_program *plan_eval(struct session *s, int64_t batch)
+{
+    return compile_eval(s, batch, (struct making){ (int)s->settings.threads, 0, true });
+}
+
+bool command_compile(struct session *s)
+{
+    const int64_t rows =
+        least(s->settings.batch ? s->settings.batch : INT64_MAX, tp_loader_rows(s->train));
+    int64_t test = least(EVAL_BATCH, tp_loader_rows(s->test));
+    struct making making = { .threads = (int)s->settings.threads };
+
+    if (!command_memory(s, plan_step, rows))
         return false;
-    s->step = tp_compile_train(loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
-                               .threads = (int)s->settings.threads,
-                               .batch = least(s->settings.batch ? s->settings.batch : INT64_MAX,
-                                              tp_loader_rows(s->train)));
-    s->eval = tp_compile_at(s->graph, tp_list(loss, hits),
-                            (tp_compile_args){ .mode = TP_EVAL,
-                                               .threads = (int)s->settings.threads,
-                                               .batch = least(EVAL_BATCH, tp_loader_rows(s->test)),
-                                               .names = "loss, hits" },
-                            TP_HERE);
-    return tp_error(s->graph) == NULL ||
-           ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+    making.memory = s->memory;
+    s->step = compile_step(s, rows, making);
+    if (s->step)
+        test = command_fitting_batch(s, plan_eval, test);
+    if (s->step && tp_loader_narrow(s->test, test))
+        s->eval = compile_eval(s, test, making);
+    return s->error.status == IR_OK &&
+           (tp_error(s->graph) == NULL ||
+            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph)));
 }
 
 /* --- all of it ---------------------------------------------------------------------------------

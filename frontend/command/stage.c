@@ -108,7 +108,7 @@ static void keep_states(tp_graph *g, const struct pass_compiled *c)
 static bool put_planned(struct show *w, const tp_program *program, const struct ir_program *simple)
 {
     struct ir_arena *arena = ir_arena_new();
-    struct pass_compiled *c = tp_planned_program(program->owner, simple, program->threads, arena);
+    struct pass_compiled *c = tp_planned_program(program->owner, simple, program->making, arena);
     bool ok = c != NULL;
 
     if (!ok) {

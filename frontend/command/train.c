@@ -267,7 +267,6 @@ int command_train(int argc, char **argv, struct ir_error *error)
           "write it every N steps as well as at the end of each epoch" },
         { "--resume", 's', &t.resume, "F",
           "go on from a checkpoint, to the same bits as if never stopped" },
-        { "--memory", '-', NULL, NULL, NULL },
         { "--probe", '-', NULL, NULL, NULL },
         { "--loss", '-', NULL, NULL, NULL },
         { "--head", '-', NULL, NULL, NULL },

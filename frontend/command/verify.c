@@ -84,8 +84,8 @@ static bool build(const struct ir_module *m, int *built, struct ir_error *error)
         const struct ir_graph *graph = m->program[i]->graph;
         const int64_t bytes = memory_of(graph);
         if (bytes >= 0 && bytes <= (int64_t)BURDEN << 20)
-            *built +=
-                tp_program_new(g, command_copy_program(m->program[i], &g->error), NULL, 0) != NULL;
+            *built += tp_program_new(g, command_copy_program(m->program[i], &g->error), NULL,
+                                     (struct making){ 0 }) != NULL;
     }
     if (tp_error(g))
         ir_error(error, tp_status(g), "%s", tp_error(g));
