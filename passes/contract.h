@@ -15,7 +15,8 @@ struct contraction {
     int lanes;   /* axis */
     bool pack;   /* the wide operand lies across .. */
     bool copies; /* .. or is read so often that it should lie in slivers */
-    int along;   /* .. along this axis of the reduction */
+    int along;   /* .. along this axis of the reduction .. */
+    int piece;   /* .. and this one around it, its pieces; -1: it is in one */
 };
 
 enum lies { LIES_STILL, LIES_BESIDE, LIES_ACROSS }; /* elements along an axis, in memory */
@@ -32,7 +33,10 @@ struct packing {  /* what the sliver's packed copy is made from; remembered whil
     int64_t width;
     bool copies; /* it lies side by side already, but not where vectors begin */
     struct loop_axis lanes;
+    loop_ix rows; /* how many, pieces together */
 };
+bool pass_transposes(struct loop_kernel *, const struct loop_statement *load,
+                     int axis); /* 16 x 16 at a time, in registers */
 struct packing pass_read_packed(struct contraction *, int64_t width);
 void pass_write_packed(struct contraction *, const struct packing *, struct loop_statement *sliver);
 

@@ -13,17 +13,34 @@ struct packing pass_read_packed(struct contraction *c, int64_t width)
 {
     struct loop_kernel *k = c->k;
     struct loop_statement *load = c->def[c->wide];
-    int64_t depth = k->axis[c->along].hi;
-    struct packing p = { load->ix, load->buffer, 0, width, c->copies, k->axis[c->lanes] };
+    struct packing p = { load->ix, load->buffer, 0, width, c->copies, k->axis[c->lanes], 0 };
+    loop_ix row = loop_axis_ix(k, c->along);
+    int64_t least, depth;
+
+    p.rows = k->axis[c->along].to;
+    if (c->piece >= 0) { /* its pieces lie one behind the other */
+        p.rows = loop_replace(k, p.rows, c->piece, 0);
+        p.from = loop_replace(k, p.from, c->piece, 0);
+        row = loop_plus(k, row, loop_scale(k, loop_axis_ix(k, c->piece), k->axis[c->along].hi));
+    }
+    loop_range(k, p.rows, &least, &depth);
 
     p.scratch =
         loop_buffer_of(k, "packed", load->dtype, (ir_val){ 0 }, (depth + 15) / 16 * 16 * width);
     struct loop_buffer *b = &k->buffer[p.scratch];
     b->scratch = b->read = b->written = b->padded = true;
     load->buffer = p.scratch;
-    load->ix = loop_plus(k, loop_scale(k, loop_axis_ix(k, c->along), width),
-                         loop_mod(k, loop_axis_ix(k, c->lanes), width));
+    load->ix =
+        loop_plus(k, loop_scale(k, row, width), loop_mod(k, loop_axis_ix(k, c->lanes), width));
     return p;
+}
+
+bool pass_transposes(struct loop_kernel *k, const struct loop_statement *load, int axis)
+{
+    bool linear;
+
+    return load->dtype == IR_F32 && loop_is_const(k, k->axis[axis].to, NULL) &&
+           loop_coefficient(k, load->ix, axis, &linear) > 0 && linear;
 }
 
 /* a block that is done when the guard holds */
@@ -45,7 +62,7 @@ static void pack_elements(struct contraction *c, const struct packing *p, struct
     int ki = loop_axis_new(k, "ki", loop_const(k, 16), 16),
         ni = loop_axis_new(k, "ni", loop_const(k, 16), 16);
     loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)), nx = loop_plus(k, n, loop_axis_ix(k, ni));
-    struct loop_guard inside[2] = { { nx, p->lanes.to }, { kx, k->axis[c->along].to } };
+    struct loop_guard inside[2] = { { nx, p->lanes.to }, { kx, p->rows } };
     struct loop_statement l = {
         .kind = LOOP_LOAD, .dtype = dtype, .buffer = p->buffer, .value = loop_value_new(k, dtype)
     };
@@ -71,11 +88,12 @@ void pass_write_packed(struct contraction *c, const struct packing *p,
 {
     struct loop_kernel *k = c->k;
     enum ir_dtype dtype = k->buffer[p->scratch].dtype;
-    int64_t depth = k->axis[c->along].hi, extent = 0;
+    int64_t least, depth, extent = 0;
     bool linear, fixed = loop_is_const(k, p->lanes.to, &extent);
     struct loop_block block = { 0 };
-    int kk = loop_axis_new(k, "kk",
-                           loop_div(k, loop_plus(k, k->axis[c->along].to, loop_const(k, 15)), 16),
+
+    loop_range(k, p->rows, &least, &depth);
+    int kk = loop_axis_new(k, "kk", loop_div(k, loop_plus(k, p->rows, loop_const(k, 15)), 16),
                            (depth + 15) / 16);
     int vv = loop_axis_new(k, "v", loop_const(k, p->width / 16), p->width / 16);
     loop_ix k0 = loop_scale(k, loop_axis_ix(k, kk), 16),
@@ -109,7 +127,7 @@ void pass_write_packed(struct contraction *c, const struct packing *p,
         k->axis[lane].role = LOOP_VECTOR;
         loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)),
                 nx = loop_plus(k, n, loop_axis_ix(k, lane));
-        struct loop_guard deep = { kx, k->axis[c->along].to };
+        struct loop_guard deep = { kx, p->rows };
         b = once(k, &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body,
                  deep);
         b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;

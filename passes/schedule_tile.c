@@ -154,6 +154,36 @@ static void share_tiles(struct contraction *c, struct loop_block *rows, int at, 
             k->axis[rows->at[at + i]->axis].role = LOOP_PARALLEL;
 }
 
+#define AHEAD 32 /* steps of the reduction */
+
+/* Rows of the narrow operand that lie a multiple of 1 KiB apart fall into the same sets of the
+ * cache, and no machine guesses the next one: it is asked for in advance, once for a tile. */
+static void look_ahead(struct contraction *c, struct loop_block *b, int axis)
+{
+    struct loop_kernel *k = c->k;
+
+    for (int i = 0; i < b->count; i++) {
+        struct loop_statement *s = b->at[i];
+        const int64_t bytes = ir_dtypes[s->dtype].bytes;
+        bool linear;
+        if (s->kind == LOOP_FOR)
+            look_ahead(c, &s->body, s->axis);
+        if (s->kind != LOOP_LOAD || s->value != c->narrow || s->guards || axis < 0 ||
+            !k->axis[axis].ordered || k->axis[axis].hi < 4 * AHEAD)
+            continue;
+        int64_t pitch = loop_coefficient(k, s->ix, axis, &linear);
+        if (!linear || pitch == 0 || pitch * bytes % 1024)
+            continue;
+        struct loop_statement ask = { .kind = LOOP_PREFETCH, .buffer = s->buffer };
+        ask.ix = loop_plus(k, s->ix, loop_const(k, AHEAD * pitch));
+        for (int a = 0; a < k->axes; a++)
+            if (k->axis[a].role == LOOP_UNROLL)
+                ask.ix = loop_replace(k, ask.ix, a, loop_const(k, 0));
+        loop_add(k, b, ask);
+        return;
+    }
+}
+
 void pass_tile(struct contraction *c)
 {
     struct loop_kernel *k = c->k;
@@ -227,6 +257,7 @@ void pass_tile(struct contraction *c)
         peel_border(k, &k->body, column);
     pass_unroll_short(k, &k->body, 7);
     share_tiles(c, row_block, at, row_loops);
+    look_ahead(c, &k->body, -1);
     if (c->pack)
         pass_write_packed(c, &packed, sliver);
     loop_depends(k);
