@@ -3,16 +3,21 @@
  */
 #include <string.h>
 
-#include "frontend/models.h"
+#include "frontend/models_kinds.h"
 
 /* --- heads: scores to loss and hits --------------------------------------------------------------
  */
 
-static struct model_values classified(tp_tensor logits, tp_tensor y)
+/* Scores [batch classes] for y [batch], or [batch time classes] for [batch time]: a row is right by
+ * the part of its tokens that are. */
+struct model_values tp_model_classified(tp_tensor logits, tp_tensor y)
 {
-    return (struct model_values){ .output = logits,
-                                  .loss = tp_cross_entropy(logits, y),
-                                  .hits = tp_sum(tp_eq(tp_argmax(logits, -1), y)) };
+    tp_tensor hits = tp_sum(tp_eq(tp_argmax(logits, -1), y));
+
+    if (tp_rank(y) > 1)
+        hits = tp_div(hits, tp_dim(y, 1));
+    return (
+        struct model_values){ .output = logits, .loss = tp_cross_entropy(logits, y), .hits = hits };
 }
 
 /* One score a row: above 0 is class 1. */
@@ -26,8 +31,7 @@ static struct model_values told_apart(tp_tensor score, tp_tensor y)
     };
 }
 
-/* Pixels as fractions; what is not bytes is as it should be already. */
-static tp_tensor features(tp_tensor x)
+tp_tensor tp_model_pixels(tp_tensor x)
 {
     return tp_dtype_of(x) == TP_U8 ? tp_div(x, 255) : x;
 }
@@ -35,60 +39,44 @@ static tp_tensor features(tp_tensor x)
 /* --- models ------------------------------------------------------------------------------------
  */
 
-static struct model_values mlp(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
+static struct model_values mlp(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    x = tp_flatten(features(x), 1);
-    x = tp_relu(tp_linear(x, "fc1", hidden));
-    return classified(tp_linear(x, "fc2", classes), y);
+    x = tp_flatten(tp_model_pixels(x), 1);
+    x = tp_relu(tp_linear(x, "fc1", size->hidden));
+    return tp_model_classified(tp_linear(x, "fc2", size->classes), y);
 }
 
-static struct model_values mlp_wide(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
+static struct model_values mlp_wide(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    x = tp_flatten(features(x), 1);
-    x = tp_relu(tp_linear(x, "fc1", hidden));
-    x = tp_relu(tp_linear(x, "fc2", hidden));
-    return classified(tp_linear(x, "fc3", classes), y);
-}
-
-static struct model_values lenet(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
-{
-    (void)hidden;
-    x = features(x);
-    x = tp_relu(tp_conv2d(x, "conv1", 6, 5, .pad = 2));
-    x = tp_max_pool2d(x, 2);
-    x = tp_relu(tp_conv2d(x, "conv2", 16, 5));
-    x = tp_max_pool2d(x, 2);
-    x = tp_flatten(x, 1); /* [batch 400] */
-    x = tp_relu(tp_linear(x, "fc1", 120));
-    x = tp_relu(tp_linear(x, "fc2", 84));
-    return classified(tp_linear(x, "fc3", classes), y);
+    x = tp_flatten(tp_model_pixels(x), 1);
+    x = tp_relu(tp_linear(x, "fc1", size->hidden));
+    x = tp_relu(tp_linear(x, "fc2", size->hidden));
+    return tp_model_classified(tp_linear(x, "fc3", size->classes), y);
 }
 
 /* The MiniTorch course: points of the unit square, relu, relu, sigmoid, logarithmic loss. */
-static struct model_values planar(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
+static struct model_values planar(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    (void)classes;
-    x = tp_relu(tp_linear(x, "layer1", hidden));
-    x = tp_relu(tp_linear(x, "layer2", hidden));
+    x = tp_relu(tp_linear(x, "layer1", size->hidden));
+    x = tp_relu(tp_linear(x, "layer2", size->hidden));
     return told_apart(tp_linear(x, "layer3", 1), y);
 }
 
 /* micrograd's demonstration: a margin of one on either side, and small weights. */
-static struct model_values moons(tp_tensor x, tp_tensor y, int64_t hidden, int64_t classes)
+static struct model_values moons(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
     struct model_values v;
-    tp_tensor weight[6], size = tp_as_number(0);
+    tp_tensor weight[6], squares = tp_as_number(0);
     tp_tensor score, side = tp_sub(tp_mul(tp_cast(y, TP_F32), 2), 1); /* -1 or 1 */
 
-    (void)classes;
-    score = tp_squeeze(tp_mlp(x, "mlp", hidden, hidden, 1), 1);
+    score = tp_squeeze(tp_mlp(x, "mlp", size->hidden, size->hidden, 1), 1);
     v.output = tp_sigmoid(score);
     v.loss = tp_mean(tp_relu(tp_sub(1, tp_mul(side, score))));
     for (int i = 0, n = tp_params(x.g, "*", 6, weight); i < n && i < 6; i++) {
         tp_tensor square = tp_sum(tp_square(weight[i]));
-        size = i ? tp_add(size, square) : square;
+        squares = i ? tp_add(squares, square) : square;
     }
-    v.loss = tp_add(v.loss, tp_mul(size, 1e-4));
+    v.loss = tp_add(v.loss, tp_mul(squares, 1e-4));
     v.hits = tp_sum(tp_eq(tp_gt(score, 0), tp_gt(side, 0)));
     return v;
 }
@@ -118,7 +106,7 @@ const struct model tp_models[] = {
       .schedule = "cosine" },
     { .name = "lenet",
       .about = "LeNet-5: two convolutions, two pools, three layers",
-      .build = lenet,
+      .build = tp_model_lenet,
       .data = "digits",
       .batch = 64,
       .epochs = 5,
@@ -147,6 +135,66 @@ const struct model tp_models[] = {
       .rate = 1,
       .schedule = "linear",
       .noise = 0.1 },
+    { .name = "resnet20",
+      .about = "20 convolutions with residuals and batch norm, for CIFAR-10",
+      .build = tp_model_resnet20,
+      .data = "digits",
+      .batch = 64,
+      .epochs = 10,
+      .optimiser = "sgd",
+      .rate = 0.1,
+      .momentum = 0.9,
+      .weight_decay = 5e-4,
+      .schedule = "cosine" },
+    { .name = "autoencoder",
+      .about = "784-256-H-256-784: pictures through few numbers and back (--hidden)",
+      .build = tp_model_autoencoder,
+      .data = "digits",
+      .hidden = 16,
+      .batch = 64,
+      .epochs = 5,
+      .optimiser = "adam",
+      .rate = 1e-3,
+      .schedule = "cosine" },
+    { .name = "gpt",
+      .about = "4 layers, 4 heads, 128 channels, a context of 64 characters",
+      .build = tp_model_gpt,
+      .format = "text",
+      .hidden = 128,
+      .batch = 12,
+      .context = 64,
+      .step = 41, /* 2,000 steps of tinyshakespeare */
+      .epochs = 1,
+      .optimiser = "adamw",
+      .rate = 4e-3,
+      .weight_decay = 0.1,
+      .clip = 1,
+      .warmup = 0.05,
+      .schedule = "cosine" },
+    { .name = "names",
+      .about = "the next letter of a name, from embeddings of those before (--hidden)",
+      .build = tp_model_names,
+      .format = "names",
+      .hidden = 256,
+      .batch = 64,
+      .context = 8,
+      .epochs = 10,
+      .optimiser = "adamw",
+      .rate = 3e-3,
+      .weight_decay = 0.01,
+      .schedule = "cosine" },
+    { .name = "sentiment",
+      .about = "three convolutions over words, for sentences of two kinds",
+      .build = tp_model_sentiment,
+      .format = "words",
+      .hidden = 100,
+      .batch = 50,
+      .context = 56,
+      .epochs = 6,
+      .optimiser = "adamw",
+      .rate = 1e-3,
+      .weight_decay = 0.01,
+      .schedule = "cosine" },
     { .name = NULL },
 };
 

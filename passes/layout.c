@@ -99,8 +99,8 @@ static bool is_conv(enum ir_op op)
 
 /*
  * Convolutions go in lanes of images: [n/16][c][h][w][16] is within 5 % of the best order for any
- * number of channels, and the only good one for few. It wants full lanes: 16 images or more, with
- * less than a tenth wasted. Gives the dim, or -1.
+ * number of channels, and the only good one for few. Empty lanes are wasted, but four full ones are
+ * still far ahead of single numbers. Gives the dim, or -1.
  */
 static int64_t image_dim(const struct ir_graph *g)
 {
@@ -109,7 +109,7 @@ static int64_t image_dim(const struct ir_graph *g)
         if (!is_conv(n->op))
             continue;
         int64_t dim = ir_at(g, n->args[0])->shape.dim[0], most = ir_dim_max(g, dim);
-        if (most >= VECTOR && round_up(most, VECTOR) * 10 <= most * 11)
+        if (most >= VECTOR / 4)
             return dim;
     }
     return -1;

@@ -70,7 +70,7 @@ static bool eager_step(struct contest *c)
 {
     struct session *s = &c->session;
     const struct model *model = tp_model_find(s->model);
-    const struct data_set *set = tp_loader_set(s->train);
+    const struct model_sizes sizes = command_sizes(s);
     const tp_tensor y = entered(c, "y"), x = entered(c, "x");
     tp_group groups[2] = { { 0 } };
     struct model_values v;
@@ -79,7 +79,7 @@ static bool eager_step(struct contest *c)
 
     if (!command_choose(s, &opt, groups, &rate))
         return false;
-    v = model->build(x, y, s->settings.hidden, set->classes ? set->classes : 2);
+    v = model->build(x, y, &sizes);
     tp_backward(v.loss);
     tp_update(c->eager, opt, rate);
     return tp_error(c->eager) == NULL ||

@@ -38,35 +38,36 @@ int command_options(int argc, char **argv, const struct usage *usage, struct ir_
 
 /* session.c: a model with its data, ready to train: from its name or from a .tp file. */
 struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */
-    const char *data, *optimiser, *schedule, *set, *rows, *freeze, *target;
+    const char *data, *format, *optimiser, *schedule, *set, *rows, *freeze, *target;
     const char *memory; /* most bytes of a program's arena, as command_memory reads it */
-    int64_t batch, epochs, hidden, points, threads, seed;
-    double rate, momentum, weight_decay, noise, clip;
+    int64_t batch, epochs, hidden, context, step, points, threads, seed;
+    double rate, momentum, weight_decay, noise, clip, warmup;
     bool unfused, profiled; /* as in tp_graph */
 };
 extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */
 #define COMMAND_MEMORY(set) \
     { "--memory", 's', &(set).memory, "N", "most bytes of a step's arena: 800K 2MiB 75%" }
-#define COMMAND_SETTINGS(set)                                                                    \
-    COMMAND_MEMORY(set),                                                                         \
-        { "--data", 's', &(set).data, "PATH|NAME",                                               \
-          "a folder of IDX, CIFAR-10 or x.npy, a .csv or .npz file, digits or a planar set" },   \
-        { "--set", 's', &(set).set, "NAME",                                                      \
-          "the planar set: simple diag split xor circle spiral moons" },                         \
-        { "--points", 'i', &(set).points, "N", "of a planar set" },                              \
-        { "--noise", 'f', &(set).noise, "X", "of a planar set" },                                \
-        { "--hidden", 'i', &(set).hidden, "N", "width of the hidden layers" },                   \
-        { "--epochs", 'i', &(set).epochs, "N", "passes over the data" },                         \
-        { "--batch", 'i', &(set).batch, "N", "rows a step; 0: all of them" },                    \
-        { "--opt", 's', &(set).optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },            \
-        { "--lr", 'f', &(set).rate, "X", "learning rate" },                                      \
-        { "--schedule", 's', &(set).schedule, "NAME", "constant cosine linear" },                \
-        { "--momentum", 'f', &(set).momentum, "X", "of sgd" },                                   \
-        { "--weight-decay", 'f', &(set).weight_decay, "X", "" },                                 \
-        { "--clip", 'f', &(set).clip, "X", "greatest norm of all gradients together; 0: none" }, \
-        { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },           \
-        { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },              \
+#define COMMAND_SETTINGS(set)                                                                     \
+    COMMAND_MEMORY(set),                                                                          \
+        { "--data", 's', &(set).data, "PATH|NAME",                                                \
+          "a folder of IDX, CIFAR-10 or x.npy, a .csv or .npz file, digits or a planar set" },    \
+        { "--set", 's', &(set).set, "NAME",                                                       \
+          "the planar set: simple diag split xor circle spiral moons" },                          \
+        { "--points", 'i', &(set).points, "N", "of a planar set" },                               \
+        { "--noise", 'f', &(set).noise, "X", "of a planar set" },                                 \
+        { "--hidden", 'i', &(set).hidden, "N", "width of the hidden layers" },                    \
+        { "--epochs", 'i', &(set).epochs, "N", "passes over the data" },                          \
+        { "--batch", 'i', &(set).batch, "N", "rows a step; 0: all of them" },                     \
+        { "--opt", 's', &(set).optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },             \
+        { "--lr", 'f', &(set).rate, "X", "learning rate" },                                       \
+        { "--schedule", 's', &(set).schedule, "NAME", "constant cosine linear" },                 \
+        { "--momentum", 'f', &(set).momentum, "X", "of sgd" },                                    \
+        { "--weight-decay", 'f', &(set).weight_decay, "X", "" },                                  \
+        { "--clip", 'f', &(set).clip, "X", "greatest norm of all gradients together; 0: none" },  \
+        { "--warmup", 'f', &(set).warmup, "X", "the part of all steps in which the rate rises" }, \
+        { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },            \
+        { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },               \
         { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" }
 
 struct session {
@@ -85,6 +86,8 @@ struct session {
 bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run);
 void command_session_free(struct session *s);
 struct model;
+struct model_sizes;
+struct model_sizes command_sizes(const struct session *s);
 void command_fill_in(struct settings *s, const struct model *recipe); /* what was not asked for */
 bool command_open_data(struct session *s);
 bool command_target(struct session *s); /* of its settings, for its graph */

@@ -8,6 +8,7 @@
 #include "frontend/data.h"
 #include "frontend/models.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,9 @@ const struct settings command_unset = { .batch = -1,
                                         .momentum = -1,
                                         .weight_decay = -1,
                                         .noise = -1,
+                                        .warmup = -1,
+                                        .context = -1,
+                                        .step = -1,
                                         .clip = -1 };
 
 double command_seconds(void)
@@ -57,22 +61,27 @@ static void pick_number(double *to, double otherwise)
 
 void command_fill_in(struct settings *s, const struct model *m)
 {
-    const bool sgd = !s->optimiser || strcmp(s->optimiser, "sgd") == 0;
+    const bool own = !s->optimiser || strcmp(s->optimiser, m->optimiser) == 0,
+               sgd = s->optimiser && strcmp(s->optimiser, "sgd") == 0;
 
-    pick_number(&s->rate, sgd ? m->rate : 1e-3); /* of the optimiser that was asked for */
-    pick_number(&s->momentum, sgd ? m->momentum : 0);
+    pick_number(&s->rate, own ? m->rate : sgd ? 0.05 : 1e-3); /* of the optimiser asked for */
+    pick_number(&s->momentum, own ? m->momentum : sgd ? 0.9 : 0);
     pick_text(&s->data, s->set ? s->set : m->data);
     pick_text(&s->optimiser, m->optimiser);
     pick_text(&s->schedule, m->schedule);
+    pick_text(&s->format, m->format);
     pick_integer(&s->batch, m->batch);
     pick_integer(&s->epochs, m->epochs);
     pick_integer(&s->hidden, m->hidden);
     pick_integer(&s->points, m->rows);
     pick_integer(&s->threads, 0);
     pick_integer(&s->seed, 1);
-    pick_number(&s->weight_decay, 0);
+    pick_number(&s->weight_decay, own ? m->weight_decay : 0);
     pick_number(&s->noise, m->noise);
-    pick_number(&s->clip, 0);
+    pick_number(&s->clip, m->clip);
+    pick_number(&s->warmup, m->warmup);
+    pick_integer(&s->context, m->context);
+    pick_integer(&s->step, m->step);
 }
 
 /* --- data --------------------------------------------------------------------------------------
@@ -81,14 +90,16 @@ void command_fill_in(struct settings *s, const struct model *m)
 static tp_loader *open_part(const struct settings *s, const char *part)
 {
     const bool train = strcmp(part, "train") == 0;
-    const char *format = tp_data_format(s->data);
+    const char *format = s->format ? s->format : tp_data_format(s->data);
     struct stat about;
     tp_loader_args args = { .part = part,
                             .batch = train ? (s->batch ? s->batch : INT64_MAX) : EVAL_BATCH,
                             .shuffle = train && s->batch,
                             .seed = (uint64_t)s->seed,
                             .count = strcmp(s->data, "digits") == 0 ? 0 : s->points,
-                            .noise = s->noise };
+                            .noise = s->noise,
+                            .context = s->context,
+                            .step = train ? s->step : 0 };
 
     if (format && strcmp(format, "words") == 0 && !train)
         args.part = "validation"; /* and the test is left for the end */
@@ -101,6 +112,12 @@ bool command_open_data(struct session *s)
 {
     tp_loader *both[2];
 
+    if (!s->settings.data)
+        return ir_error(&s->error, IR_REFUSED, "%s: expected --data PATH: %s", s->model,
+                        strcmp(s->settings.format, "words") == 0
+                            ? "a folder with train.tsv and dev.tsv, a sentence, TAB, class a line"
+                        : strcmp(s->settings.format, "names") == 0 ? "a file with a name a line"
+                                                                   : "a text file");
     both[0] = s->train = open_part(&s->settings, "train");
     both[1] = s->test = open_part(&s->settings, "test");
     for (int i = 0; i < 2; i++)
@@ -113,6 +130,17 @@ bool command_open_data(struct session *s)
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+struct model_sizes command_sizes(const struct session *s)
+{
+    const struct data_set *set = tp_loader_set(s->train);
+    const int64_t classes = set->classes ? set->classes : 2;
+
+    return (struct model_sizes){ .hidden = s->settings.hidden,
+                                 .classes = classes,
+                                 .vocabulary =
+                                     set->vocabulary_count ? set->vocabulary_count : classes };
 }
 
 /* --- a built-in model --------------------------------------------------------------------------
@@ -155,18 +183,21 @@ static bool choose_optimiser(const struct settings *s, tp_opt *opt, tp_group gro
 static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_error *error)
 {
     const double rate = s->settings.rate,
-                 steps = (double)(s->settings.epochs * tp_loader_batches(s->train));
+                 steps = (double)(s->settings.epochs * tp_loader_batches(s->train)),
+                 rise = floor(s->settings.warmup * steps);
 
     if (strcmp(s->settings.schedule, "constant") == 0)
         *to = tp_const(rate);
     else if (strcmp(s->settings.schedule, "cosine") == 0)
-        *to = tp_cosine(rate, 0, steps);
+        *to = tp_cosine(rate, 0, steps - rise);
     else if (strcmp(s->settings.schedule, "linear") == 0)
-        *to = tp_linear_decay(rate, rate / 10, steps);
+        *to = tp_linear_decay(rate, rate / 10, steps - rise);
     else
         return ir_error(error, IR_REFUSED,
                         "--schedule \"%.40s\": expected constant, cosine or linear",
                         s->settings.schedule);
+    if (rise > 0)
+        *to = tp_warmup(rise, *to);
     return true;
 }
 
@@ -186,8 +217,8 @@ bool command_target(struct session *s)
 static bool trace(struct session *s, const struct model *m, bool run)
 {
     const struct data_set *set = tp_loader_set(s->train);
-    const int64_t classes = set->classes ? set->classes : 2,
-                  most = least(s->settings.batch ? s->settings.batch : INT64_MAX,
+    const struct model_sizes sizes = command_sizes(s);
+    const int64_t most = least(s->settings.batch ? s->settings.batch : INT64_MAX,
                                tp_loader_rows(s->train)),
                   most_test = least(EVAL_BATCH, tp_loader_rows(s->test));
     int64_t batch;
@@ -205,7 +236,7 @@ static bool trace(struct session *s, const struct model *m, bool run)
     batch = tp_symbol(s->graph, "batch", 1, most > most_test ? most : most_test);
     x = input_for(s->graph, set, "x", batch);
     y = input_for(s->graph, set, "y", batch);
-    *s->values = m->build(x, y, s->settings.hidden, classes);
+    *s->values = m->build(x, y, &sizes);
     return tp_error(s->graph) == NULL ||
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
@@ -232,11 +263,14 @@ static tp_program *compile_step(struct session *s, int64_t batch, struct making 
 
 static tp_program *compile_eval(struct session *s, int64_t batch, struct making making)
 {
-    return tp_compile_at(s->graph, tp_list(s->values->loss, s->values->hits),
+    const tp_tensor told[2] = { s->values->loss, s->values->hits };
+    const bool hits = told[1].g != NULL;
+
+    return tp_compile_at(s->graph, (tp_list){ hits ? 2 : 1, told },
                          (tp_compile_args){ .mode = TP_EVAL,
                                             .threads = making.threads,
                                             .batch = batch,
-                                            .names = "loss, hits",
+                                            .names = hits ? "loss, hits" : "loss",
                                             .memory = making.memory,
                                             .plan_only = making.plan_only },
                          TP_HERE);

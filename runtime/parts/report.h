@@ -88,7 +88,8 @@ PART void report_epoch(const struct report *r, const struct report_epoch *e)
         report_number("loss", e->loss);
         if (e->evaluated) {
             report_number("val_loss", e->val_loss);
-            report_number("val_accuracy", e->val_accuracy);
+            if (!isnan(e->val_accuracy))
+                report_number("val_accuracy", e->val_accuracy);
         }
         report_number("seconds", e->seconds);
         report_number("step_ms", step_ms);
@@ -103,7 +104,9 @@ PART void report_epoch(const struct report *r, const struct report_epoch *e)
         return;
     printf("epoch %lld/%lld  loss %.4f", (long long)e->number, (long long)r->epochs, e->loss);
     if (e->evaluated)
-        printf("  test loss %.4f  accuracy %.2f%%", e->val_loss, 100 * e->val_accuracy);
+        printf("  test loss %.4f", e->val_loss);
+    if (e->evaluated && !isnan(e->val_accuracy))
+        printf("  accuracy %.2f%%", 100 * e->val_accuracy);
     printf("  %.2f s, %.3f ms a step\n", e->seconds, step_ms);
     fflush(stdout);
 }
