@@ -251,11 +251,6 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
 /* --- training ----------------------------------------------------------------------------------
  */
 
-struct trained {
-    int count;
-    ir_val *parameter, *gradient;
-};
-
 static struct trained find_trained(tp_graph *g, struct ir_graph *graph, const tp_opt *opt)
 {
     struct trained t = { .parameter = ir_alloc(graph->arena, graph->count * sizeof(ir_val)) };
@@ -272,27 +267,6 @@ static struct trained find_trained(tp_graph *g, struct ir_graph *graph, const tp
     return t;
 }
 
-/* All gradients times min(1, limit / (their norm + 1e-6)). */
-static void clip(struct ir_graph *g, struct trained *t, double limit, struct ir_loc at)
-{
-    ir_val total = { 0 }, letter[26] = { 0 }, scale;
-    enum ir_dtype dtype = ir_at(g, t->gradient[0])->dtype;
-
-    for (int i = 0; i < t->count; i++) {
-        ir_val each = ir_op2(g, IR_mul, t->gradient[i], t->gradient[i], at);
-        const int64_t axes[IR_RANK] = { 0, 1, 2, 3, 4, 5, 6, 7 };
-        each = ir_reduce(g, IR_sum, each, ir_at(g, each)->shape.rank, axes, at);
-        each = ir_cast(g, each, dtype, at);
-        total = i ? ir_op2(g, IR_add, total, each, at) : each;
-    }
-    letter[0] = total;
-    letter[1] = ir_number(g, dtype, limit, at);
-    scale = ir_formula(g, "min(b / (sqrt(a) + 0.000001), 1)", letter, at);
-    for (int i = 0; i < t->count; i++)
-        t->gradient[i] = ir_op2(g, IR_mul, t->gradient[i],
-                                ir_cast(g, scale, ir_at(g, t->gradient[i])->dtype, at), at);
-}
-
 static bool good_training(const tp_train_args *a, tp_loc at)
 {
     tp_graph *g = a->loss.g;
@@ -307,8 +281,12 @@ static bool good_training(const tp_train_args *a, tp_loc at)
                 tp_describe(a->loss));
     else if (a->lr.kind == 0)
         tp_fail(g, at, what, "there is no rate; expected .lr = tp_const(1e-3) or another schedule");
-    else if (!isfinite(a->lr.from) || !isfinite(a->lr.to) || !isfinite(a->lr.steps))
-        tp_fail(g, at, what, "the rate is not finite");
+    else if (!tp_schedule_good(&a->lr))
+        tp_fail(g, at, what, "the rate is not finite, or has more than %d milestones",
+                TP_MILESTONES);
+    else if (a->accumulate < 0 || !(a->ema >= 0 && a->ema < 1))
+        tp_fail(g, at, what, ".accumulate is %d, .ema %g; expected 0 or more runs, 0 <= ema < 1",
+                a->accumulate, a->ema);
     return g->error.status == IR_OK;
 }
 
@@ -316,8 +294,8 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
 {
     tp_graph *g = args.loss.g;
     const int n = 1 + args.also.count;
-    tp_opt opt = args.opt.beta1 != 0 ? args.opt : tp_sgd();
-    struct update u = { .opt = &opt, .rate = &args.lr };
+    tp_opt opt = args.opt.filled ? args.opt : tp_sgd();
+    struct update u = { .opt = &opt, .rate = &args.lr, .ema = args.ema };
     struct ir_graph *graph;
     struct trained t;
     tp_program *p;
@@ -339,13 +317,16 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         tp_fail(g, at, "tp_compile_train", "the loss depends on no parameter that is trained");
     if (narrow(g, graph, "tp_compile_train", args.batch, at) && g->error.status == IR_OK &&
         pass_gradients(graph, 1, values, NULL, t.count, t.parameter, t.gradient)) {
-        if (args.clip_norm > 0)
-            clip(graph, &t, args.clip_norm, u.at);
-        u.steps = tp_counter(graph, u.at);
+        const ir_val runs = tp_counter(graph, u.at);
+
+        u.steps = runs;
+        if (args.accumulate > 1)
+            tp_gather_gradients(&u, &t, args.accumulate);
+        tp_clip_gradients(graph, &t, &args, u.at);
         for (int i = 0; i < t.count; i++)
             if (!ir_is_number(graph, t.gradient[i], 0))
                 tp_opt_update(&u, t.parameter[i], t.gradient[i]);
-        count_steps(graph, u.steps);
+        count_steps(graph, runs);
     }
     if (g->error.status == IR_OK) {
         ir_output(graph, "loss", values[0]);

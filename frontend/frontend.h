@@ -250,9 +250,38 @@ struct update {
     const tp_schedule *rate;
     ir_val steps; /* taken before this one */
     struct ir_loc at;
+    ir_val due; /* truth: this run updates; poison: every run does */
+    double ema; /* 0: no averages */
 };
+struct letters { /* maths as text over values by letter */
+    struct ir_graph *g;
+    enum ir_dtype dtype;
+    struct ir_loc at;
+    ir_val due;
+    ir_val name[26];
+};
+struct trained { /* parameters and their gradients, in a program's graph */
+    int count;
+    ir_val *parameter, *gradient;
+};
+/* optim_gather.c */
+void tp_clip_gradients(struct ir_graph *g, const struct trained *t, const tp_train_args *args,
+                       struct ir_loc at);
+void tp_gather_gradients(struct update *u, const struct trained *t, int runs);
+void tp_let(struct letters *l, char letter, double number);
+ir_val tp_spelled(struct letters *l, const char *text);
+/* A state that lives with the parameter, "NAME.leaf", and what it is after this run. */
+ir_val tp_moment(struct letters *l, ir_val parameter, const char *leaf, struct ir_shape shape,
+                 double start);
+void tp_advance(struct letters *l, ir_val state, ir_val value);
+ir_val tp_whole_sum(struct ir_graph *g, ir_val a, struct ir_loc at); /* over all axes */
+ir_val tp_whole_norm(struct ir_graph *g, ir_val a, struct ir_loc at);
+ir_val tp_adafactor_step(struct letters *l, const tp_opt *o, ir_val parameter); /* optim_matrix.c */
+ir_val tp_muon_step(struct letters *l, const tp_opt *o, ir_val parameter);
+bool tp_schedule_good(const tp_schedule *s);
 double tp_schedule_end(const tp_schedule *s); /* in steps; 0: never */
 ir_val tp_schedule_value(const struct update *u, enum ir_dtype dtype);
+const char *tp_opt_name(int kind); /* NULL: there is none */
 bool tp_opt_frozen(const tp_opt *opt, const char *name);
 void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient);
 

@@ -918,32 +918,77 @@ typedef struct tp_group {
 } tp_group;
 #define tp_groups(...) ((const tp_group[]){ __VA_ARGS__, { 0 } })
 
+/*
+ * Defaults are PyTorch's, where it has the optimiser; TP_ZERO is a zero that is meant.
+ *   sgd       .momentum, .dampening, .nesterov             adamw     .weight_decay 0.01, decoupled
+ *   adam      .beta1 0.9, .beta2 0.999, .eps 1e-8          lion      .beta2 0.99 (arXiv:2302.06675)
+ *   adamax nadam radam   the same                          lamb      .eps 1e-6 (arXiv:1904.00962)
+ *   rmsprop   .alpha 0.99, .momentum, .centered            lars      .alpha 0.001, .momentum 0.9
+ *   adagrad   .eps 1e-10                                             (arXiv:1708.03888)
+ *   adadelta  .alpha 0.9, .eps 1e-6; a rate of 1           adafactor .eps 1e-3 (arXiv:1804.04235)
+ *   muon      .momentum 0.95, .weight_decay 0.1, decoupled, .plain: without Nesterov's step; what
+ *             has one axis follows adamw (Jordan et al. 2024)
+ */
 typedef struct tp_opt {
     int kind;            /* of the constructors below */
-    double momentum;     /* sgd: 0 */
-    double weight_decay; /* adamw: 0.01, else 0 */
-    double beta1, beta2; /* adam, adamw: 0.9, 0.999 */
-    double eps;          /* 1e-8, adagrad: 1e-10 */
-    double alpha;        /* rmsprop: 0.99 */
+    double momentum;     /* as above, else 0 */
+    double weight_decay; /* as above, else 0; added to the gradient where it is not decoupled */
+    double beta1, beta2;
+    double eps;
+    double alpha;
     bool nesterov, no_decay;
     const tp_group *groups;
+    double dampening;
+    bool centered, plain;
+    bool filled; /* with defaults, by tp_opt_of */
 } tp_opt;
 
-#define tp_sgd(...)     tp_opt_of(0, (tp_opt){ .kind = 0, __VA_ARGS__ })
-#define tp_adam(...)    tp_opt_of(1, (tp_opt){ .kind = 1, __VA_ARGS__ })
-#define tp_adamw(...)   tp_opt_of(2, (tp_opt){ .kind = 2, __VA_ARGS__ })
-#define tp_rmsprop(...) tp_opt_of(3, (tp_opt){ .kind = 3, __VA_ARGS__ })
-#define tp_adagrad(...) tp_opt_of(4, (tp_opt){ .kind = 4, __VA_ARGS__ })
+#define tp_sgd(...)       tp_opt_of(0, (tp_opt){ .kind = 0, __VA_ARGS__ })
+#define tp_adam(...)      tp_opt_of(1, (tp_opt){ .kind = 1, __VA_ARGS__ })
+#define tp_adamw(...)     tp_opt_of(2, (tp_opt){ .kind = 2, __VA_ARGS__ })
+#define tp_rmsprop(...)   tp_opt_of(3, (tp_opt){ .kind = 3, __VA_ARGS__ })
+#define tp_adagrad(...)   tp_opt_of(4, (tp_opt){ .kind = 4, __VA_ARGS__ })
+#define tp_adamax(...)    tp_opt_of(5, (tp_opt){ .kind = 5, __VA_ARGS__ })
+#define tp_nadam(...)     tp_opt_of(6, (tp_opt){ .kind = 6, __VA_ARGS__ })
+#define tp_radam(...)     tp_opt_of(7, (tp_opt){ .kind = 7, __VA_ARGS__ })
+#define tp_adadelta(...)  tp_opt_of(8, (tp_opt){ .kind = 8, __VA_ARGS__ })
+#define tp_lion(...)      tp_opt_of(9, (tp_opt){ .kind = 9, __VA_ARGS__ })
+#define tp_lamb(...)      tp_opt_of(10, (tp_opt){ .kind = 10, __VA_ARGS__ })
+#define tp_lars(...)      tp_opt_of(11, (tp_opt){ .kind = 11, __VA_ARGS__ })
+#define tp_adafactor(...) tp_opt_of(12, (tp_opt){ .kind = 12, __VA_ARGS__ })
+#define tp_muon(...)      tp_opt_of(13, (tp_opt){ .kind = 13, __VA_ARGS__ })
 TP_API tp_opt tp_opt_of(int kind, tp_opt opt); /* with defaults filled in */
 
+#define TP_MILESTONES 12
+typedef struct tp_milestones {
+    int count;
+    double step[TP_MILESTONES];
+} tp_milestones;
 typedef struct tp_schedule { /* the learning rate as a function of the step, from 0 */
     int kind;
     double from, to, steps, warmup, factor;
+    tp_milestones at;
 } tp_schedule;
 TP_API tp_schedule tp_const(double rate);
-TP_API tp_schedule tp_cosine(double from, double to, double steps);
+TP_API tp_schedule tp_cosine(double from, double to, double steps); /* arXiv:1608.03983 */
+/* The same again and again; each time `longer` (1 or more) times as many steps. */
+TP_API tp_schedule tp_cosine_restarts(double from, double to, double steps, double longer);
 TP_API tp_schedule tp_linear_decay(double from, double to, double steps);
+TP_API tp_schedule tp_polynomial(double from, double to, double steps, double power);
 TP_API tp_schedule tp_step_decay(double from, double factor, double every);
+TP_API tp_schedule tp_exponential_decay(double from, double factor); /* times factor every step */
+/* Times factor from each of these steps on, at most 12: tp_multistep(0.1, 0.1, 30, 60) */
+#define tp_multistep(from, factor, ...)                                                         \
+    tp_multistep_of((from), (factor),                                                           \
+                    (tp_milestones){ (int)(sizeof((double[]){ __VA_ARGS__ }) / sizeof(double)), \
+                                     { __VA_ARGS__ } })
+TP_API tp_schedule tp_multistep_of(double from, double factor, tp_milestones at);
+/* Up from most/25 by a cosine in 30 % of the steps, then down to most/250000 (arXiv:1708.07120). */
+TP_API tp_schedule tp_one_cycle(double most, double steps);
+/* Up to most in these steps, then as the root of the step (arXiv:1706.03762). */
+TP_API tp_schedule tp_inverse_sqrt(double most, double warmup);
+/* Warm up (tp_warmup), stay, and fall in the last `decay` of the steps (arXiv:2404.06395). */
+TP_API tp_schedule tp_wsd(double from, double to, double steps, double decay);
 /* From 0 up; these steps are the schedule's first. */
 TP_API tp_schedule tp_warmup(double steps, tp_schedule then);
 
@@ -955,12 +1000,16 @@ typedef struct tp_train_args {
     tp_tensor loss; /* a scalar */
     tp_opt opt;     /* tp_sgd() */
     tp_schedule lr;
-    tp_list also;     /* other values to be had after each run */
-    int64_t batch;    /* greatest extent of the first symbol; 0: its own */
-    double clip_norm; /* all gradients together are scaled down to this norm; 0: never */
-    int threads;      /* 0: as many as the machine has */
-    int64_t memory;   /* most bytes of its arena, see tp_program_bytes; 0: what it likes */
-    bool plan_only;   /* planned, but neither compiled nor given memory: it does not run */
+    tp_list also;      /* other values to be had after each run */
+    int64_t batch;     /* greatest extent of the first symbol; 0: its own */
+    double clip_norm;  /* all gradients together are scaled down to this norm; 0: never */
+    double clip_each;  /* each parameter's gradient is, by itself */
+    double clip_value; /* each element of a gradient is kept within this and its negative */
+    int accumulate;    /* gradients of so many runs are averaged before an update; 1 */
+    double ema;        /* parameters are averaged over updates by this factor: tp_use_ema */
+    int threads;       /* 0: as many as the machine has */
+    int64_t memory;    /* most bytes of its arena, see tp_program_bytes; 0: what it likes */
+    bool plan_only;    /* planned, but neither compiled nor given memory: it does not run */
 } tp_train_args;
 
 typedef struct tp_compile_args {
@@ -981,6 +1030,8 @@ typedef struct tp_compile_args {
 /* Any function of the graph; TP_TRAIN: with its assignments. tp_compile(g, tp_list(y), TP_EVAL) */
 #define tp_compile(g, list, ...) \
     tp_compile_at((g), (list), (tp_compile_args){ .mode = __VA_ARGS__ }, TP_HERE)
+/* Parameters become their averages of .ema, as far as there are some; how many did. */
+TP_API int tp_use_ema(tp_graph *g);
 TP_API tp_program *tp_compile_train_at(tp_train_args args, tp_loc at);
 TP_API tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp_loc at);
 TP_API void tp_program_free(tp_program *p); /* or with the graph */

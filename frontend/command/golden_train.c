@@ -61,15 +61,21 @@ static void set_states(struct golden_run *r)
                       tp_params(r->w.g, "*", 0, NULL));
 }
 
+/* What is given, a zero too; else 0, which means the default. */
+static double given(struct golden_run *r, const char *name)
+{
+    const double number = golden_real(&r->w, name, 0);
+
+    return golden_attr(r->w.c, name) && number == 0 ? TP_ZERO : number;
+}
+
 static tp_opt optimiser(struct golden_run *r)
 {
     const char *kind = golden_text(&r->w, "opt.kind", "sgd");
     const double decay = golden_real(&r->w, "opt.weight_decay", 0),
-                 momentum = golden_real(&r->w, "opt.momentum", 0),
-                 beta1 = golden_real(&r->w, "opt.beta1", 0.9),
-                 beta2 = golden_real(&r->w, "opt.beta2", 0.999),
-                 eps = golden_real(&r->w, "opt.eps", 0),
-                 alpha = golden_real(&r->w, "opt.alpha", 0.99);
+                 momentum = golden_real(&r->w, "opt.momentum", 0), beta1 = given(r, "opt.beta1"),
+                 beta2 = given(r, "opt.beta2"), eps = given(r, "opt.eps"),
+                 alpha = given(r, "opt.alpha");
 
     if (strcmp(kind, "sgd") == 0)
         return tp_sgd(.momentum = momentum, .weight_decay = decay,
@@ -79,8 +85,8 @@ static tp_opt optimiser(struct golden_run *r)
     if (strcmp(kind, "adamw") == 0)
         return tp_adamw(.beta1 = beta1, .beta2 = beta2, .eps = eps, .weight_decay = decay,
                         .no_decay = decay == 0);
-    if (strcmp(kind, "rmsprop") == 0 && momentum == 0)
-        return tp_rmsprop(.alpha = alpha, .eps = eps, .weight_decay = decay);
+    if (strcmp(kind, "rmsprop") == 0)
+        return tp_rmsprop(.alpha = alpha, .eps = eps, .weight_decay = decay, .momentum = momentum);
     if (strcmp(kind, "adagrad") == 0)
         return tp_adagrad(.eps = eps, .weight_decay = decay);
     golden_cannot(&r->w, "the optimiser %.40s", kind);
@@ -94,11 +100,6 @@ static tp_program *compile(struct golden_run *r, tp_tensor loss, int64_t steps)
     tp_tensor wrt[GOLDEN_PARAMETERS];
     int n = 0;
 
-    for (int i = 0; i < 4; i++) { /* 0 means the default there, which is not what was asked */
-        const char *name = (const char *[]){ "opt.beta1", "opt.beta2", "opt.eps", "opt.alpha" }[i];
-        if (golden_attr(r->w.c, name) && golden_real(&r->w, name, 1) == 0)
-            golden_cannot(&r->w, "%s of 0", name);
-    }
     if (*schedule && strcmp(schedule, "cosine") != 0)
         golden_cannot(&r->w, "the schedule %.40s", schedule);
     for (int i = 0; i < r->w.c->ins; i++)

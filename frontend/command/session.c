@@ -165,19 +165,23 @@ static bool choose_optimiser(const struct settings *s, tp_opt *opt, tp_group gro
                              struct ir_error *error)
 {
     tp_opt o = { .momentum = s->momentum, .weight_decay = s->weight_decay };
-    static const char *const names[] = { "sgd", "adam", "adamw", "rmsprop", "adagrad" };
+    struct ir_text names = { 0 };
 
     if (s->freeze) {
         groups[0] = (tp_group){ .match = s->freeze, .frozen = true };
         o.groups = groups;
     }
-    for (int kind = 0; kind < 5; kind++)
-        if (strcmp(s->optimiser, names[kind]) == 0) {
+    for (int kind = 0; tp_opt_name(kind); kind++) {
+        if (strcmp(s->optimiser, tp_opt_name(kind)) == 0) {
+            ir_text_free(&names);
             *opt = tp_opt_of(kind, o);
             return true;
         }
-    return ir_error(error, IR_REFUSED,
-                    "--opt \"%.40s\": expected sgd, adam, adamw, rmsprop or adagrad", s->optimiser);
+        ir_put(&names, "%s%s", kind ? ", " : "", tp_opt_name(kind));
+    }
+    ir_error(error, IR_REFUSED, "--opt \"%.40s\": expected one of %s", s->optimiser, names.data);
+    ir_text_free(&names);
+    return false;
 }
 
 static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_error *error)
