@@ -14,19 +14,32 @@
 
 extern const char gen_text_trainer_main[], gen_text_initial[], gen_text_part_error[],
     gen_text_part_file[], gen_text_part_columns[], gen_text_part_shuffle[], gen_text_part_batches[],
-    gen_text_part_idx[], gen_text_part_digits[], gen_text_part_planar[], gen_text_part_aside[],
-    gen_text_part_safetensors[], gen_text_part_checkpoint[], gen_text_part_report[];
+    gen_text_part_idx[], gen_text_part_cifar[], gen_text_part_npy[], gen_text_part_npz[],
+    gen_text_part_csv[], gen_text_part_text[], gen_text_part_digits[], gen_text_part_planar[],
+    gen_text_part_aside[], gen_text_part_safetensors[], gen_text_part_checkpoint[],
+    gen_text_part_report[];
 
-/* In this order; `reader` NULL: every trainer has it. */
+/* In this order; `readers` names those that need it, NULL: every trainer has it. */
 static const struct {
-    const char *text, *reader;
+    const char *text, *readers;
 } parts[] = {
-    { gen_text_part_error, NULL },      { gen_text_part_file, "idx" },
-    { gen_text_part_shuffle, NULL },    { gen_text_part_columns, NULL },
-    { gen_text_part_batches, NULL },    { gen_text_part_idx, "idx" },
-    { gen_text_part_digits, "digits" }, { gen_text_part_planar, "planar" },
-    { gen_text_part_aside, NULL },      { gen_text_part_safetensors, NULL },
-    { gen_text_part_checkpoint, NULL }, { gen_text_initial, NULL },
+    { gen_text_part_error, NULL },
+    { gen_text_part_file, " idx cifar npy npz csv text names words " },
+    { gen_text_part_shuffle, NULL },
+    { gen_text_part_columns, NULL },
+    { gen_text_part_batches, NULL },
+    { gen_text_part_idx, " idx " },
+    { gen_text_part_cifar, " cifar " },
+    { gen_text_part_npy, " npy npz " },
+    { gen_text_part_npz, " npz " },
+    { gen_text_part_csv, " csv " },
+    { gen_text_part_text, " text names words " },
+    { gen_text_part_digits, " digits " },
+    { gen_text_part_planar, " planar " },
+    { gen_text_part_aside, NULL },
+    { gen_text_part_safetensors, NULL },
+    { gen_text_part_checkpoint, NULL },
+    { gen_text_initial, NULL },
     { gen_text_part_report, NULL },
 };
 
@@ -36,9 +49,26 @@ static const struct {
 } readers[] = {
     { "idx", "DIR", "a folder with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-..",
       false },
+    { "cifar", "DIR", "a folder with data_batch_1.bin to 5 and test_batch.bin", false },
+    { "npy", "DIR", "a folder with x.npy and y.npy, and x_test.npy .. if there is a test part",
+      false },
+    { "npz", "F.npz", "arrays x and y, and x_test .. if there is a test part", false },
+    { "csv", "F.csv", "a table of features and a label", false },
+    { "text", "F.txt", "a text in UTF-8", false },
+    { "names", "F.txt", "names, one a line", false },
+    { "words", "DIR", "a folder with train.tsv and dev.tsv: words, a tab, a class", false },
     { "digits", "NAME", "digits that the program draws; there are no others", true },
     { "planar", "NAME", "points that the program draws; there are no others", true },
 };
+
+/* Does the reader need the part? */
+static bool needs(const char *of, const char *reader)
+{
+    char word[40];
+
+    snprintf(word, sizeof word, " %.30s ", reader);
+    return !of || strstr(of, word);
+}
 
 static int reader_of(const struct gen_trainer *t)
 {
@@ -148,18 +178,19 @@ static void put_head(struct ir_text *out, const struct gen_trainer *t, const cha
     const int64_t arena = t->eval && t->eval->arena_bytes > t->step->arena_bytes
                               ? t->eval->arena_bytes
                               : t->step->arena_bytes;
-    const bool made = readers[reader_of(t)].made, gzip = strcmp(t->data.reader, "idx") == 0;
+    const bool made = readers[reader_of(t)].made;
 
     ir_put(out,
            "/*\n * %s: trains %s, %" PRId64
            " parameters, with nothing but the C library.\n *\n *     cc -O3 %s%s-fopenmp %s -lm -o "
-           "%.*s\n *     ./%.*s %s--epochs %" PRId64 " --save %s.safetensors\n *\n",
+           "%.*s\n *     ./%.*s %s%s%s--epochs %" PRId64 " --save %s.safetensors\n *\n",
            t->file, model, t->parameters, t->flags, *t->flags ? " " : "", t->file, length, t->file,
-           length, t->file, made ? "" : "--data DIR ", t->epochs, model);
+           length, t->file, made ? "" : "--data ", made ? "" : readers[reader_of(t)].meta,
+           made ? "" : " ", t->epochs, model);
     ir_put(out,
            " * -fopenmp may be left out: one thread then, and the same numbers.%s ./%.*s --help\n"
            " * tells the options. Printed by taper %s%s%s for the target %s.\n *\n",
-           gzip ? " With -DUSE_ZLIB and -lz\n * the data may be gzip." : "", length, t->file,
+           !made ? " With -DUSE_ZLIB and -lz\n * the data may be gzip." : "", length, t->file,
            t->version, t->made_by ? ": " : "", t->made_by ? t->made_by : "", t->step->target->name);
     ir_put(out,
            " * Read it from main(), which is the last function: main, work, train_epoch,\n"
@@ -346,6 +377,17 @@ static int64_t plain_bytes(const struct gen_trainer *t)
     return all > most ? all : most;
 }
 
+/* A text, or NULL where it is empty. */
+static void put_name(struct ir_text *out, const char *name, const char *text)
+{
+    ir_put(out, "#define %s ", name);
+    if (text && *text)
+        ir_put_quoted(out, text);
+    else
+        ir_put(out, "NULL");
+    ir_put(out, "\n");
+}
+
 static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const char *model)
 {
     const struct ir_graph *g = t->step->graph;
@@ -358,7 +400,10 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
     const bool made = readers[reader].made;
 
     ir_put(out, "#define MODEL \"%s\"\n", model);
-    ir_put(out, "#define EXAMPLE \"%s\"\n", made ? "" : "--data DIR ");
+    if (made)
+        ir_put(out, "#define EXAMPLE \"\"\n");
+    else
+        ir_put(out, "#define EXAMPLE \"--data %s \"\n", readers[reader].meta);
     ir_put(out, "#define DATA_META \"%s\"\n#define DATA_ABOUT \"%s\"\n", readers[reader].meta,
            readers[reader].about);
     if (made) {
@@ -372,6 +417,20 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
     } else {
         ir_put(out, "#define DATA NULL\n");
     }
+    put_name(out, "TRAIN_PART", t->data.train.part);
+    if (t->eval)
+        put_name(out, "TEST_PART", t->data.test.part);
+    if (needs(" csv ", t->data.reader))
+        put_name(out, "DATA_LABEL", t->data.label);
+    if (needs(" text names words ", t->data.reader))
+        ir_put(out, "#define DATA_CONTEXT %" PRId64 "\n", t->data.context);
+    if (needs(" text ", t->data.reader))
+        ir_put(out,
+               "#define DATA_STEP %" PRId64 " /* from a window to the next; 0: side by side */\n",
+               t->data.step);
+    if (needs(" words ", t->data.reader))
+        ir_put(out, "#define DATA_VOCABULARY %" PRId64 " /* words that are told apart; 0: all */\n",
+               t->data.vocabulary);
     ir_put(
         out,
         "\nenum {\n    STATES = %d,\n    INPUTS = %d,\n    DIMS = %d,     /* sizes that a run may "
@@ -438,7 +497,7 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
                 "================================================================= "
                 "*/\n\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!parts[i].reader || strcmp(parts[i].reader, t->data.reader) == 0)
+        if (needs(parts[i].readers, t->data.reader))
             put_part(out, parts[i].text);
     ir_put(out, "/* ==== 2. The model "
                 "====================================================================== "

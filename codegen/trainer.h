@@ -42,13 +42,15 @@ struct gen_value { /* a scalar that a program leaves behind */
 };
 
 struct gen_data {       /* where rows come from */
-    const char *reader; /* "idx", "digits", "planar" */
+    const char *reader; /* "idx", "csv", "digits", ..: trainer.c lists them */
     const char *set;    /* digits, or which planar set */
     int64_t rows;       /* of a set that is made; 0: its own number */
     double noise;
-    int classes; /* 0: not a classification */
+    const char *label;                 /* of a table, or NULL */
+    int64_t context, step, vocabulary; /* of a text */
+    int classes;                       /* 0: not a classification */
     bool shuffle, drop_last;
-    struct gen_rows { /* of its part "train" or "test"; count 0: all from `first` on */
+    struct gen_rows { /* of a part, "train" say, empty: of all; count 0: all from `first` on */
         const char *part;
         int64_t first, count;
     } train, test;

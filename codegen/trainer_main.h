@@ -264,6 +264,75 @@ static bool read_rows(struct trainer *t, const char *part, struct columns *to)
     return idx_read(t->data, part, to, &t->error);
 }
 
+/// cifar
+
+/* A folder as CIFAR-10's: data_batch_1.bin .. 5, test_batch.bin */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    return cifar_read(t->data, part, to, &t->error);
+}
+
+/// npy
+
+/* A folder with x.npy, y.npy, x_test.npy .. */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    return npy_read_folder(t->data, part, to, &t->error);
+}
+
+/// npz
+
+/* A zip of NumPy's with x, y, x_test .. */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    return npz_read(t->data, part, to, &t->error);
+}
+
+/// csv
+
+/* A table: features and a label. */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    return csv_read(t->data, DATA_LABEL, part, to, &t->error);
+}
+
+/// text
+
+/* A text in windows of its characters. */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    struct text_vocabulary v;
+    const bool done = text_windows(t->data, DATA_CONTEXT, DATA_STEP, part, to, &v, &t->error);
+
+    text_vocabulary_free(&v);
+    return done;
+}
+
+/// names
+
+/* Names, one a line: each letter and those before it. */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    struct text_vocabulary v;
+    const bool done = text_names(t->data, DATA_CONTEXT, part, to, &v, &t->error);
+
+    text_vocabulary_free(&v);
+    return done;
+}
+
+/// words
+
+/* Sentences and their classes: train.tsv, dev.tsv. */
+static bool read_rows(struct trainer *t, const char *part, struct columns *to)
+{
+    struct text_vocabulary v;
+    const bool done =
+        text_sentences(t->data, DATA_CONTEXT, DATA_VOCABULARY, part, to, &v, &t->error);
+
+    text_vocabulary_free(&v);
+    return done;
+}
+
 /// digits
 
 /* Digits that are drawn as they are needed: 6000 to learn, 1000 to be tried on. */
@@ -449,7 +518,7 @@ static bool prepare_memory(struct trainer *t)
 
 static bool prepare_data(struct trainer *t)
 {
-    if (!read_rows(t, "train", &t->rows) || !bind(t, &t->rows, step_input, t->input))
+    if (!read_rows(t, TRAIN_PART, &t->rows) || !bind(t, &t->rows, step_input, t->input))
         return false;
     t->order = batches_of(&t->rows, t->batch < t->rows.rows ? t->batch : t->rows.rows);
     t->order.shuffle = SHUFFLE;
@@ -459,7 +528,7 @@ static bool prepare_data(struct trainer *t)
         return part_fail(&t->error, PART_REFUSED, "%.250s: its %lld rows fill no batch of %lld",
                          t->data, (long long)t->rows.rows, (long long)t->batch);
     /// eval
-    if (!read_rows(t, "test", &t->test) || !bind(t, &t->test, eval_input, t->test_input))
+    if (!read_rows(t, TEST_PART, &t->test) || !bind(t, &t->test, eval_input, t->test_input))
         return false;
     t->test_order = batches_of(&t->test, TEST_BATCH < t->test.rows ? TEST_BATCH : t->test.rows);
     /// always

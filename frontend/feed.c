@@ -23,6 +23,17 @@ struct tp_loader {
     void *destination[DATA_COLUMNS];
 };
 
+/* No part is asked for: all of the rows where a format has no parts of its own. */
+static const char *part_of(const char *reader, const char *part)
+{
+    static const char *const whole[] = { "npy", "npz", "csv", "text", "names" };
+
+    for (size_t i = 0; !part && i < sizeof whole / sizeof *whole; i++)
+        if (strcmp(whole[i], reader) == 0)
+            return "";
+    return part ? part : "train";
+}
+
 static tp_loader *new_loader(struct data_set *(*make)(const void *what, const tp_loader_args *args,
                                                       struct ir_error *error),
                              const char *reader, const void *what, tp_loader_args args)
@@ -37,7 +48,11 @@ static tp_loader *new_loader(struct data_set *(*make)(const void *what, const tp
                                                 .seed = args.seed,
                                                 .ahead = args.ahead };
     l->source = (struct loader_source){ .reader = reader, .args = args };
-    snprintf(l->source.part, sizeof l->source.part, "%s", args.part ? args.part : "train");
+    snprintf(l->source.part, sizeof l->source.part, "%s", part_of(reader, args.part));
+    if (args.label) {
+        snprintf(l->source.label, sizeof l->source.label, "%s", args.label);
+        l->source.args.label = l->source.label;
+    }
     l->set = make(what, &args, &l->error);
     if (l->set && (!args.rows || tp_data_split(args.rows, l->set->rows, &l->options.first_row,
                                                &l->options.rows, &l->error)))

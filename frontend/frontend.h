@@ -389,8 +389,8 @@ const struct data_set *tp_loader_set(const tp_loader *l);
 bool tp_loader_narrow(tp_loader *l, int64_t batch);      /* smaller batches, from the beginning */
 struct data_batches *tp_loader_walk(const tp_loader *l); /* NULL when it could not be made */
 struct loader_source {                                   /* where a loader's rows come from */
-    const char *reader; /* a format of files, "digits", "planar", "arrays", "function" */
-    char part[40];
+    const char *reader;       /* a format of files, "digits", "planar", "arrays", "function" */
+    char part[40], label[80]; /* empty part: all rows */
     tp_loader_args args;
     int64_t first_row, rows; /* of that part */
 };

@@ -767,7 +767,7 @@ Test(readers, verify_is_cheap_on_bombs)
                                          "b-ubyte.gz" };
     const size_t size = 32 << 20;
     unsigned char *bytes = malloc(size), head[300];
-    const struct rlimit memory = { 16 << 20, RLIM_INFINITY }, time = { 5, RLIM_INFINITY };
+    const struct rlimit time = { 5, RLIM_INFINITY };
     struct zip z = { .size = 0 };
     size_t begin;
 
@@ -793,7 +793,7 @@ Test(readers, verify_is_cheap_on_bombs)
         int status;
 
 #if !defined(__SANITIZE_ADDRESS__)
-        setrlimit(RLIMIT_DATA, &memory);
+        setrlimit(RLIMIT_DATA, &(struct rlimit){ 16 << 20, RLIM_INFINITY });
 #endif
         setrlimit(RLIMIT_CPU, &time);
         status = support_run(words);

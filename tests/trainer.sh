@@ -29,8 +29,9 @@ compile() {
 # --- the same bits as taper train -------------------------------------------------------------------
 # same MODEL ARGUMENTS..: by every compiler that is here
 same() {
-    local model=$1
+    local model=$1 data=
     shift
+    [ "${1:-}" != --data ] || data="--data $2"
     "$taper" build "$model" "$@" --emit-c "$work/$model.c" >"$work/out" || fault "build $model"
     "$taper" train "$model" "$@" --json --log-every 7 --save "$work/want.safetensors" |
         numbers >"$work/want"
@@ -38,7 +39,8 @@ same() {
     for compiler in gcc clang-19; do
         command -v $compiler >/dev/null || continue
         compile $compiler "$work/$model.c" "$work/$model-$compiler" -O3 -march=native -fopenmp
-        "$work/$model-$compiler" --json --log-every 7 --save "$work/got.safetensors" 2>"$work/err" |
+        # shellcheck disable=SC2086
+        "$work/$model-$compiler" $data --json --log-every 7 --save "$work/got.safetensors" 2>"$work/err" |
             numbers >"$work/got"
         cmp -s "$work/want" "$work/got" ||
             fault "$model by $compiler: $(diff "$work/want" "$work/got" | head -n 4) $(cat "$work/err")"
@@ -49,6 +51,9 @@ same() {
 }
 same mlp --epochs 2
 same planar --set spiral --epochs 30
+awk 'BEGIN { print "a,b,kind"; for (i = 0; i < 300; i++) { a = i * 0.618 % 1; b = i * 0.7549 % 1
+    printf "%.4f,%.4f,%s\n", a, b, (a > b ? "more" : "less") } }' >"$work/table.csv"
+same mlp --data "$work/table.csv" --epochs 5
 same moons --epochs 30 --opt adamw --schedule constant
 
 [ $compared -gt 0 ] || fault "no compiler was found"

@@ -353,7 +353,7 @@ PART bool text_words_of(const char *path, int64_t most, struct text_vocabulary *
     size_t bytes = 16;
     uint64_t size;
     int32_t label;
-    char *text = text_whole(path, &size, error), *to;
+    char *text = text_whole(path, &size, error), *to = NULL;
 
     *v = (struct text_vocabulary){ 0 };
     *classes = 0;
