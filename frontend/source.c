@@ -1,6 +1,7 @@
 /*
  * source: where values begin: inputs, parameters, states, arrays, constants, chance.
  */
+#include <math.h>
 #include <string.h>
 
 #include "frontend/frontend.h"
@@ -64,6 +65,22 @@ tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape sh
                                tp_ir_shape(shape), loc));
 }
 
+/* Initial values that depend on the shape, as uniform or normal numbers. */
+static tp_init by_fans(tp_init init, tp_shape shape)
+{
+    double in = 1, out = 1, deviation;
+
+    if (init.kind < 4 || init.kind > 7 || shape.rank < 2)
+        return init; /* what is no kind is refused where it was */
+    for (int i = 0; i < shape.rank; i++) {
+        in *= i == 0 ? 1 : (double)shape.dim[i];
+        out *= i == 1 ? 1 : (double)shape.dim[i];
+    }
+    deviation = init.a * sqrt(init.kind < 6 ? 2 / fmax(in + out, 1) : 1 / fmax(in, 1));
+    return init.kind % 2 ? TP_NORMAL(deviation)
+                         : TP_UNIFORM(-sqrt(3.0) * deviation, sqrt(3.0) * deviation);
+}
+
 static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum ir_dtype dtype,
                            tp_shape shape, enum state_kind kind, tp_param_args args, tp_loc at)
 {
@@ -73,6 +90,12 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
     struct state *s = tp_state_find(g, name);
     ir_val v;
 
+    args.init = by_fans(args.init, shape);
+    if (args.init.kind > 3 && args.init.kind <= 7)
+        return tp_fail(g, at, what,
+                       "\"%.60s\" has %d axes; expected two or more, whose fans say how "
+                       "it starts",
+                       name, shape.rank);
     if (args.init.kind < 0 || args.init.kind > 3)
         return tp_fail(g, at, what, "\"%.60s\": %d is not a kind of initial values", name,
                        args.init.kind);

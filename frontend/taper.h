@@ -139,6 +139,15 @@ typedef struct tp_init { /* how a parameter starts */
 #define TP_CONSTANT(value) ((tp_init){ 1, (value), 0 })
 #define TP_UNIFORM(lo, hi) ((tp_init){ 2, (lo), (hi) })
 #define TP_NORMAL(sigma)   ((tp_init){ 3, 0, (sigma) })
+/* By the parameter's shape [out in ..], times a gain (tanh 5/3, relu sqrt 2): Xavier's by both
+ * fans (Glorot, Bengio 2010), Kaiming's (arXiv:1502.01852, with the gain of relu) and LeCun's by
+ * the fan in; the first of each pair is uniform. */
+#define TP_XAVIER_UNIFORM(gain) ((tp_init){ 4, (gain), 0 })
+#define TP_XAVIER_NORMAL(gain)  ((tp_init){ 5, (gain), 0 })
+#define TP_KAIMING_UNIFORM      ((tp_init){ 6, 1.41421356237309504880, 0 })
+#define TP_KAIMING_NORMAL       ((tp_init){ 7, 1.41421356237309504880, 0 })
+#define TP_LECUN_UNIFORM        ((tp_init){ 6, 1, 0 })
+#define TP_LECUN_NORMAL         ((tp_init){ 7, 1, 0 })
 
 typedef struct tp_param_args {
     tp_init init;

@@ -123,3 +123,33 @@ Test(optim, averages_of_parameters_can_be_used)
     cr_expect_float_eq(now, average, 1e-12, "%g, not %g", now, average);
     tp_graph_free(g);
 }
+
+/* The greatest of many uniform numbers, and the deviation, as the shape [60 30 2] says. */
+Test(optim, initial_values_follow_the_fans)
+{
+    const struct {
+        tp_init init;
+        double deviation;
+    } kinds[] = {
+        { TP_XAVIER_UNIFORM(1), 0.10540925533894598 }, /* sqrt(2 / (60 + 120)) */
+        { TP_XAVIER_NORMAL(2), 0.21081851067789195 },
+        { TP_KAIMING_UNIFORM, 0.18257418583505536 }, /* sqrt(2 / 60) */
+        { TP_KAIMING_NORMAL, 0.18257418583505536 },
+        { TP_LECUN_UNIFORM, 0.12909944487358055 },
+        { TP_LECUN_NORMAL, 0.12909944487358055 },
+    };
+
+    for (int i = 0; i < 6; i++) {
+        tp_graph *g = tp_graph_new(3);
+        const tp_tensor p = tp_param(g, "p", tp_dims(60, 30, 2), kinds[i].init, .dtype = TP_F64);
+        static double values[3600];
+        double squares = 0;
+
+        cr_assert(tp_get_values(p, values, sizeof values), "%s", tp_error(g));
+        for (int k = 0; k < 3600; k++)
+            squares += values[k] * values[k];
+        cr_expect(fabs(sqrt(squares / 3600) / kinds[i].deviation - 1) < 0.05, "%d: %g", i,
+                  sqrt(squares / 3600));
+        tp_graph_free(g);
+    }
+}
