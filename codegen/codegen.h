@@ -89,7 +89,8 @@ struct gen { /* the emitter's state while it spells one kernel */
     int open[LOOP_AXES], opened; /* the loops around, outermost first */
     bool crowded;                /* the block has more than one loop */
     int depth;
-    int threads; /* of a block, all at one statement; 1 inside their own loop */
+    const char *said; /* the place that the line before has named */
+    int threads;      /* of a block, all at one statement; 1 inside their own loop */
 };
 
 /* name.c */

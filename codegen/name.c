@@ -25,6 +25,21 @@ static const char reserved[] = " alignas alignof and and_eq asm auto bitand bito
                                "f32 f64 i32 u32 i64 u64 u8 i8 base dims thread threads block arena "
                                "state gate lane row run floor_div barrier main ";
 
+/* functions of the prelude end with a type: load_f32x16, exp_f32, cos_large_f64x16 */
+static bool is_function(const char *name)
+{
+    static const char *const types[] = { "f32", "f64", "i32", "u32", "i64", "u64", "u8", "i8" };
+    const char *tail = strrchr(name, '_');
+
+    tail = tail ? tail + 1 : name;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        size_t length = strlen(types[i]);
+        if (!strncmp(tail, types[i], length) && (!tail[length] || tail[length] == 'x'))
+            return true;
+    }
+    return false;
+}
+
 const char *gen_identifier(struct ir_arena *arena, const char *name, const char *otherwise)
 {
     char *text;
@@ -36,7 +51,9 @@ const char *gen_identifier(struct ir_arena *arena, const char *name, const char 
     for (char *c = text; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '_')
             *c = '_';
-    return strstr(reserved, ir_format(arena, " %s ", text)) ? ir_format(arena, "%s_", text) : text;
+    return strstr(reserved, ir_format(arena, " %s ", text)) || is_function(text)
+               ? ir_format(arena, "%s_", text)
+               : text;
 }
 
 const char *gen_symbol(struct ir_arena *arena, const struct ir_graph *g, int symbol)
@@ -127,7 +144,7 @@ const char *gen_new_name(struct gen *e, const struct loop_statement *s)
     for (int u = 0; u < e->unrolls; u++)
         if (depends >> e->unrolled[u] & 1)
             ir_put(&text, "_%d", e->at[e->unrolled[u]]);
-    while (taken(e, text.data))
+    while (taken(e, text.data) || is_function(text.data))
         ir_put(&text, "_");
     const char *kept = ir_format(e->arena, "%s", text.data);
     ir_text_free(&text);

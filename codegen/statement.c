@@ -27,7 +27,10 @@ const char *gen_comment(struct gen *e, const struct loop_statement *s)
     const struct ir_node *n = s->node.id ? ir_at(e->k->graph, s->node) : NULL;
     const char *place = gen_place(e->arena, s->loc, n ? n->name : NULL);
 
-    return place ? ir_format(e->arena, " // %s", place) : "";
+    if (!place || (e->said && !strcmp(place, e->said)))
+        return "";
+    e->said = place;
+    return ir_format(e->arena, " // %s", place);
 }
 
 void gen_begin_lanes(struct gen *e)

@@ -104,8 +104,8 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
                    constant, type, target->base(&e, b->base), b->offset);
     }
     ir_put(out, "%s", body.data);
-    ir_text_free(&body);
     target->close(&e);
+    ir_text_free(&body);
 }
 
 void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k,

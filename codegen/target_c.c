@@ -32,9 +32,31 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
             ir_put(e->out, "    const long %s = dims[%d];\n", gen_symbol(e->arena, p->graph, s), s);
 }
 
+/* every kernel is called alike, and compilers are told of the arguments that this one has no use
+ * for */
 static void close_kernel(struct gen *e)
 {
-    ir_put(e->out, "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
+    bool scratch = false, symbol = false;
+    const char *before = "    (void)";
+
+    for (int i = 0; i < e->k->buffers; i++)
+        scratch |= e->k->buffer[i].scratch;
+    for (int s = 0; s < e->k->graph->symbols; s++)
+        symbol |= names(e->body, gen_symbol(e->arena, e->k->graph, s));
+    const struct {
+        const char *name;
+        bool used;
+    } argument[] = { { "thread", scratch || names(e->body, "thread") },
+                     { "threads", names(e->body, "threads") },
+                     { "base", e->k->buffers > 0 },
+                     { "dims", symbol } };
+    for (int i = 0; i < 4; i++) {
+        if (argument[i].used)
+            continue;
+        ir_put(e->out, "%s%s", before, argument[i].name);
+        before = ", (void)";
+    }
+    ir_put(e->out, "%s}\n\n", *before == ',' ? ";\n" : "");
 }
 
 static const char *base(struct gen *e, int number)
@@ -66,7 +88,12 @@ static void put_run(struct ir_text *out, const struct gen_unit *u)
             ir_put(out, "    if (thread == 0)\n        %s%s(0, 1, base, dims);\n", u->prefix,
                    k->name);
     }
-    ir_put(out, "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
+    bool shares = gates;
+    for (int i = 0; i < p->kernels; i++)
+        shares |= p->kernel[i]->shared;
+    ir_put(out, shares       ? "}\n\n"
+                : p->kernels ? "    (void)threads;\n}\n\n"
+                             : "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
     ir_put(out, "%s void %s(char *const *base, const long *dims, const int threads)\n{\n",
            u->exported ? "__attribute__((visibility(\"default\")))" : "static", u->entry);
     ir_put(out,

@@ -36,6 +36,10 @@ static void gather_facts(struct loop_check *c, struct facts *f)
         for (int g = 0; g < s->guards; g++) {
             add_fact(c, f, s->guard[g].ix, 0, 0);
             add_fact(c, f, s->guard[g].limit, s->guard[g].ix, -1);
+            /* what is below a bound lies in no vector behind the bound's */
+            loop_ix last = loop_plus(k, s->guard[g].limit, loop_const(k, -1));
+            add_fact(c, f, loop_div(k, last, LOOP_LANES), loop_div(k, s->guard[g].ix, LOOP_LANES),
+                     0);
         }
         if (i == c->depth)
             continue;

@@ -25,24 +25,68 @@ static int put_operations(struct ir_text *text, const struct fuse *f, const stru
     return parts;
 }
 
+/* a sum or product whose result goes into a parameter and its moments: fc1.bias, not
+ * fc1.bias.momentum_buffer */
+static const char *updated_here(const struct fuse *f, const struct fuse_group *g)
+{
+    const char *shortest = NULL;
+
+    if (g->class != FUSE_CONTRACT && g->class != FUSE_COLUMN && g->class != FUSE_ROW)
+        return NULL;
+    for (int i = 0; i < g->count; i++) {
+        const struct ir_node *n = ir_at(f->g, g->nodes[i]);
+        const char *name = n->op == IR_assign ? ir_at(f->g, n->args[0])->text : NULL;
+        if (name && (!shortest || strlen(name) < strlen(shortest)))
+            shortest = name;
+    }
+    return shortest;
+}
+
+/* the region that most of the kernel belongs to, if it is more than a scope: softmax, cross_entropy
+ */
+static const char *region_of(const struct fuse *f, const struct fuse_group *g)
+{
+    const struct ir_node *first = ir_at(f->g, g->nodes[0]);
+    const struct ir_region *region = &f->g->region[first->region];
+    int inside = 0;
+
+    if (!first->region || region->kind < 0 || g->class == FUSE_CONTRACT)
+        return NULL;
+    for (int i = 0; i < g->count; i++)
+        inside += ir_at(f->g, g->nodes[i])->region == first->region;
+    return 2 * inside > g->count ? region->name : NULL;
+}
+
+/* a number that an optimiser works out for all parameters */
+static bool is_rate(const struct fuse *f, const struct fuse_group *g)
+{
+    const struct ir_node *last = ir_at(f->g, g->nodes[g->count - 1]);
+
+    return g->class == FUSE_MAP && last->shape.rank == 0 && last->op != IR_assign && last->region &&
+           !strcmp(f->g->region[last->region].name, "optimiser");
+}
+
 static const char *plain_name(const struct fuse *f, const struct fuse_group *g)
 {
     const struct ir_node *anchor = ir_at(f->g, g->nodes[0]);
-    const char *updates = NULL;
+    const char *updates = updated_here(f, g), *region = region_of(f, g);
     struct ir_text text = { 0 };
     bool room = true; /* for the name of what it began with */
     char *name;
 
-    for (int i = 0; i < g->count && !updates && g->class == FUSE_CONTRACT; i++)
-        if (ir_at(f->g, g->nodes[i])->op == IR_assign)
-            updates = ir_at(f->g, ir_at(f->g, g->nodes[i])->args[0])->text;
     if (updates) /* the gradient and the update of one parameter */
         ir_put(&text, "grad_%s_update", updates);
-    else
+    else if (is_rate(f, g))
+        ir_put(&text, "learning_rate");
+    else if (region && g->count > 2)
+        ir_put(&text, "%s", region);
+    else {
+        ir_put(&text, region ? "%s_" : "", region);
         room = put_operations(&text, f, g) < 5;
+    }
     if (ir_is_again(f->g, g->nodes[0]) && f->g->region[anchor->region].title && !updates)
         name = ir_format(f->arena, "%.60s_%.60s", IR_AGAIN, f->g->region[anchor->region].title);
-    else if (anchor->name && room && !updates)
+    else if (anchor->name && room && !updates && !is_rate(f, g))
         name = ir_format(f->arena, "%.40s_%.60s", anchor->name, text.data ? text.data : "copy");
     else
         name = ir_format(f->arena, "%.80s", text.data ? text.data : "copy");
