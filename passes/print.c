@@ -177,6 +177,28 @@ static void put_places(struct ir_text *t, const struct loop_program *p)
     }
 }
 
+/* What is computed a second time, and what that saves and costs. */
+static void put_again(struct ir_text *t, const struct loop_program *p)
+{
+    const struct ir_graph *g = p->graph;
+
+    for (uint32_t r = 1; r < g->regions; r++) {
+        const struct ir_region *region = &g->region[r];
+        const struct ir_node *n = ir_at(g, region->result);
+        if (strcmp(region->name, IR_AGAIN) != 0 || !region->result.id || !region->title)
+            continue;
+        ir_put(t, "# again %s", region->title);
+        if (n->loc.file)
+            ir_put(t, ", %s:%d", n->loc.file, n->loc.line);
+        ir_put(t, ": %" PRId64 " bytes are not kept for who reads them late",
+               ir_elements(g, &n->shape) * ir_dtypes[n->dtype].bytes);
+        for (int k = 0; k < p->kernels; k++)
+            if (strcmp(p->kernel[k]->name, region->title) == 0 && p->kernel[k]->flops > 0)
+                ir_put(t, ", who pays %.3g flops", p->kernel[k]->flops);
+        ir_put(t, "\n");
+    }
+}
+
 void pass_print_plan(struct ir_text *t, const struct loop_program *p, const char *kernel)
 {
     const int fullest = p->kernels ? pass_fullest(p) : 0;
@@ -188,6 +210,7 @@ void pass_print_plan(struct ir_text *t, const struct loop_program *p, const char
                ", %d threads\n",
                p->arena_bytes, p->least, p->state_bytes, p->threads);
         put_places(t, p);
+        put_again(t, p);
         if (p->kernels)
             ir_put(t, "# fullest: run %d, %s, with %" PRId64 " bytes\n", fullest,
                    p->kernel[fullest]->name, most);

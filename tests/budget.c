@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/frontend.h"
+#include "frontend/models.h"
 #include "frontend/taper.h"
 #include "passes/passes.h"
 #include "random.h"
@@ -86,9 +88,10 @@ static bool write_down(struct memory *m, int k)
     }
     for (int64_t l = p->scratch_offset / LINE;
          scratch && l < (p->scratch_offset + p->scratch * p->threads) / LINE; l++) {
-        if (met(p, m->written[l], k) && m->holds[l] != SCRATCH)
-            return wrong(m, k, NULL, "its scratch is where another writes");
+        if ((met(p, m->written[l], k) && m->holds[l] != SCRATCH) || met(p, m->read[l], k))
+            return wrong(m, k, NULL, "its scratch is where another reads or writes");
         m->holds[l] = SCRATCH;
+        m->written[l] = k;
     }
     for (int i = 0; i < kernel->buffers; i++) { /* two that it writes, or writes and uses on */
         const struct loop_buffer *b = &kernel->buffer[i];
@@ -379,4 +382,54 @@ Test(budget, a_refusal_names_a_batch_that_fits)
                   tp_error(d.g) ? tp_error(d.g) : "fits");
         tp_graph_free(d.g);
     }
+}
+
+/* Kernels that are shared between threads, with barriers between them. */
+static void plans_are_sound(const tp_program *p, const char *name)
+{
+    static const int64_t shares[] = { 100, 91, 75, 50, 40 };
+    const struct ir_program simple = tp_simple_program(&p->kernels);
+    int barriers = 0;
+
+    for (int i = 0; i < 5; i++) {
+        const struct pass_options options = { .target = ir_target_by_name("x86-64-v4"),
+                                              .fuse = true,
+                                              .threads = 4,
+                                              .memory =
+                                                  (int64_t)tp_program_bytes(p) * shares[i] / 100 };
+        struct ir_arena *arena = ir_arena_new();
+        struct ir_error error = { 0 };
+        struct ir_text why = { 0 };
+        const struct pass_compiled *c = pass_pipeline(&simple, &options, arena, &error);
+
+        cr_expect(c || strstr(error.text, "is too small: "), "%s: %s", name, error.text);
+        cr_expect(!c || is_sound(c, &why), "%s at %" PRId64 " %%: %s", name, shares[i], why.data);
+        for (int k = 0; c && k < c->loops->kernels; k++)
+            barriers += c->loops->kernel[k]->barrier;
+        ir_text_free(&why);
+        ir_arena_free(arena);
+    }
+    cr_expect(barriers > 10, "%s: %d barriers", name, barriers);
+    if (simple.graph != p->graph)
+        ir_graph_free(simple.graph);
+}
+
+Test(budget, plans_of_models_are_sound)
+{
+    struct deep d = deep_net();
+    tp_graph *g = tp_graph_new(1);
+    const int64_t batch = tp_symbol(g, "batch", 1, 64);
+    const tp_tensor
+        x = tp_input(g, "x", TP_U8, tp_dims(batch, 1, 28, 28)),
+        y = tp_input(g, "y", TP_I32, tp_dims(batch)),
+        loss = tp_model_find("lenet")->build(x, y, &(struct model_sizes){ .classes = 10 }).loss;
+    const tp_program *lenet =
+        tp_compile_train(loss, .lr = tp_const(0.1), .plan_only = true, .threads = 2);
+    const tp_program *deep = compiled(&d, 0, true);
+
+    cr_assert(lenet && deep);
+    plans_are_sound(lenet, "lenet");
+    plans_are_sound(deep, "deep");
+    tp_graph_free(d.g);
+    tp_graph_free(g);
 }

@@ -58,6 +58,10 @@ refuses 2 'stage' show moons --stage everything
 refuses 2 'no operation "fly"' ops fly
 refuses 2 'there is no such file' verify "$work/nothing"
 refuses 2 'cache "burn"' cache burn
+refuses 2 '--memory "much": expected bytes' train mlp --memory much
+refuses 2 '; a batch of ' train mlp --memory 100K
+refuses 2 'a memory of 1000 bytes is too small: ' show lenet --stage plan --memory 1K
+prints '# again div_all' show lenet --stage plan --memory 91%
 printf 'step(x: f32[2]) {\n  %%2 = exp y : f32[2]\n' >"$work/bad.tp"
 refuses 2 "$work/bad.tp:" train "$work/bad.tp"
 refuses 2 "$work/bad.tp:" verify "$work/bad.tp"

@@ -119,15 +119,44 @@ static bool loops(const char *text, size_t size, struct ir_text *out, struct ir_
     return nests(text, size, out, error, true);
 }
 
-/* The first program, planned for four threads of one machine. */
+/* The first program, planned for four threads of one machine, in so many bytes. */
+static struct pass_compiled *planned_in(struct ir_module *m, const char *target, int64_t memory,
+                                        struct ir_error *error)
+{
+    const struct pass_options options = {
+        .target = ir_target_by_name(target), .fuse = true, .threads = 4, .memory = memory
+    };
+
+    return m ? pass_pipeline(m->program[0], &options, m->arena, error) : NULL;
+}
+
 static struct pass_compiled *planned(struct ir_module *m, const char *target,
                                      struct ir_error *error)
 {
-    const struct pass_options options = { .target = ir_target_by_name(target),
-                                          .fuse = true,
-                                          .threads = 4 };
+    return planned_in(m, target, 0, error);
+}
 
-    return m ? pass_pipeline(m->program[0], &options, m->arena, error) : NULL;
+/* A text that begins with "# memory BYTES": its kernels in so many bytes, and the plan; or why
+ * not. */
+static bool recompute(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    struct ir_error found = { 0 };
+    const struct pass_compiled *c;
+
+    if (!m || strncmp(text, "# memory ", 9) != 0) {
+        ir_module_free(m);
+        return ir_error(error, IR_FAILED, "it does not begin with # memory BYTES");
+    }
+    c = planned_in(m, "x86-64-v4", atoll(text + 9), &found);
+    if (c) {
+        ir_print_program(out, c->program);
+        pass_print_plan(out, c->loops, NULL);
+    } else {
+        ir_put(out, "%s\n", found.text);
+    }
+    ir_module_free(m);
+    return true;
 }
 
 static bool layout(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
@@ -227,6 +256,7 @@ static const struct stage {
     { "nest_error", nest_refusal, false },
     { "layout", layout, false },
     { "plan", plan, false },
+    { "recompute", recompute, false },
     { "c", c_text, false },
     { "cuda", cuda_text, false },
 };
@@ -393,6 +423,11 @@ Test(golden, layout)
 Test(golden, plan)
 {
     walk("plan");
+}
+
+Test(golden, recompute)
+{
+    walk("recompute");
 }
 
 Test(golden, c)
