@@ -123,6 +123,8 @@ static bool holds(const struct gen_trainer *t, const char *word, size_t length)
         { "loss", t->eval_loss.there },
         { "hits", t->eval_hits.there },
         { "chance", t->chance },
+        { "split", t->data.train.count > 0 },
+        { "split_test", t->data.test.count > 0 },
         { "made", readers[reader_of(t)].made },
         { t->data.reader, true },
     };
@@ -216,14 +218,16 @@ static void put_head(struct ir_text *out, const struct gen_trainer *t, const cha
 /* What the command line need not say. */
 static void put_pragmas(struct ir_text *out)
 {
-    ir_put(out,
-           "\n/*\n * a * b + c is two operations, each rounded, and whole numbers wrap. The kernels are in "
-           "vectors and\n * unrolled already: gcc does best when it leaves that as it stands.\n */\n"
-           "#ifdef __clang__\n#pragma STDC FP_CONTRACT OFF\n#else\n"
-           "#pragma GCC optimize(\"O2\", \"fp-contract=off\", \"wrapv\", \"no-math-errno\")\n"
-           "#pragma GCC optimize(\"no-trapping-math\", \"schedule-insns\", \"sched-pressure\", "
-           "\"ira-loop-pressure\")\n"
-           "#ifdef __AVX512F__\n#pragma GCC target(\"prefer-vector-width=512\")\n#endif\n#endif\n\n");
+    ir_put(
+        out,
+        "\n/*\n * a * b + c is two operations, each rounded, and whole numbers wrap. The kernels "
+        "are in "
+        "vectors and\n * unrolled already: gcc does best when it leaves that as it stands.\n */\n"
+        "#ifdef __clang__\n#pragma STDC FP_CONTRACT OFF\n#else\n"
+        "#pragma GCC optimize(\"O2\", \"fp-contract=off\", \"wrapv\", \"no-math-errno\")\n"
+        "#pragma GCC optimize(\"no-trapping-math\", \"schedule-insns\", \"sched-pressure\", "
+        "\"ira-loop-pressure\")\n"
+        "#ifdef __AVX512F__\n#pragma GCC target(\"prefer-vector-width=512\")\n#endif\n#endif\n\n");
 }
 
 /* --- tables --------------------------------------------------------------------------------------
@@ -392,6 +396,17 @@ static void put_name(struct ir_text *out, const char *name, const char *text)
     ir_put(out, "\n");
 }
 
+static void put_rows(struct ir_text *out, const char *name, const struct gen_rows *r)
+{
+    char part[40];
+
+    snprintf(part, sizeof part, "%s_PART", name);
+    put_name(out, part, r->part);
+    if (r->count)
+        ir_put(out, "#define %s_FIRST %" PRId64 "\n#define %s_ROWS  %" PRId64 "\n", name, r->first,
+               name, r->count);
+}
+
 static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const char *model)
 {
     const struct ir_graph *g = t->step->graph;
@@ -421,9 +436,9 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
     } else {
         ir_put(out, "#define DATA NULL\n");
     }
-    put_name(out, "TRAIN_PART", t->data.train.part);
+    put_rows(out, "TRAIN", &t->data.train);
     if (t->eval)
-        put_name(out, "TEST_PART", t->data.test.part);
+        put_rows(out, "TEST", &t->data.test);
     if (needs(" csv ", t->data.reader))
         put_name(out, "DATA_LABEL", t->data.label);
     if (needs(" text names words ", t->data.reader))

@@ -516,21 +516,46 @@ static bool prepare_memory(struct trainer *t)
     return true;
 }
 
+/// split
+
+/* A part of the rows that were read. */
+static bool narrow(struct trainer *t, struct batches *b, int64_t first, int64_t rows)
+{
+    if (first + rows > b->rows)
+        return part_fail(&t->error, PART_REFUSED,
+                         "%.250s: has %lld rows; %lld from %lld on are wanted", t->data,
+                         (long long)b->rows, (long long)rows, (long long)first);
+    b->first_row = first;
+    b->rows = rows;
+    b->batch = t->batch < rows ? t->batch : rows;
+    return true;
+}
+
+/// always
+
 static bool prepare_data(struct trainer *t)
 {
     if (!read_rows(t, TRAIN_PART, &t->rows) || !bind(t, &t->rows, step_input, t->input))
         return false;
-    t->order = batches_of(&t->rows, t->batch < t->rows.rows ? t->batch : t->rows.rows);
+    t->order = batches_of(&t->rows, t->batch);
+    /// split
+    if (!narrow(t, &t->order, TRAIN_FIRST, TRAIN_ROWS))
+        return false;
+    /// always
     t->order.shuffle = SHUFFLE;
     t->order.drop_last = DROP_LAST;
     t->order.seed = (uint64_t)t->order_seed;
-    if (DROP_LAST && t->batch > t->rows.rows)
+    if (DROP_LAST && t->batch > t->order.rows)
         return part_fail(&t->error, PART_REFUSED, "%.250s: its %lld rows fill no batch of %lld",
-                         t->data, (long long)t->rows.rows, (long long)t->batch);
+                         t->data, (long long)t->order.rows, (long long)t->batch);
     /// eval
     if (!read_rows(t, TEST_PART, &t->test) || !bind(t, &t->test, eval_input, t->test_input))
         return false;
-    t->test_order = batches_of(&t->test, TEST_BATCH < t->test.rows ? TEST_BATCH : t->test.rows);
+    t->test_order = batches_of(&t->test, TEST_BATCH);
+    /// split_test
+    if (!narrow(t, &t->test_order, TEST_FIRST, TEST_ROWS))
+        return false;
+    t->test_order.batch = TEST_BATCH < TEST_ROWS ? TEST_BATCH : TEST_ROWS;
     /// always
     t->report.epochs = t->epochs;
     t->report.steps = t->epochs * batches_count(&t->order);

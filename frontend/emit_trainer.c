@@ -220,6 +220,19 @@ static bool describe_inputs(struct plan *p, struct gen_trainer *t, struct ir_err
     return t->inputs > 0 || ir_error(error, IR_REFUSED, "trainer: the step has no input");
 }
 
+/* The part of the data that a loader walks; sets that are made have two, others may be one. */
+static struct gen_rows rows_of(const tp_loader *l)
+{
+    const struct loader_source *s = tp_loader_source(l);
+    struct gen_rows rows = { s->part[0] ? s->part : NULL, 0, 0 };
+
+    if (s->args.rows) {
+        rows.first = s->first_row;
+        rows.count = s->rows;
+    }
+    return rows;
+}
+
 static void describe_data(const struct plan *p, struct gen_trainer *t)
 {
     const tp_loader *train = p->args->train, *test = p->args->test;
@@ -227,7 +240,7 @@ static void describe_data(const struct plan *p, struct gen_trainer *t)
     const struct loader_source *s = tp_loader_source(train);
 
     t->data =
-        (struct gen_data){ .reader = s->reader,
+        (struct gen_data){ .reader = strcmp(s->reader, "arrays") == 0 ? "npy" : s->reader,
                            .set = set->name,
                            .rows = strcmp(s->reader, "planar") == 0 ? set->rows : s->args.count,
                            .noise = s->args.noise,
@@ -238,16 +251,10 @@ static void describe_data(const struct plan *p, struct gen_trainer *t)
                            .classes = set->classes,
                            .shuffle = s->args.shuffle,
                            .drop_last = s->args.drop_last,
-                           .train = { s->part, 0, 0 },
-                           .test = { "test", 0, 0 } };
-    if (s->args.rows)
-        t->data.train = (struct gen_rows){ s->part, s->first_row, s->rows };
-    if (test) {
-        const struct loader_source *of = tp_loader_source(test);
-        t->data.test = (struct gen_rows){ of->part, 0, 0 };
-        if (of->args.rows)
-            t->data.test = (struct gen_rows){ of->part, of->first_row, of->rows };
-    }
+                           .train = rows_of(train),
+                           .test = { s->part[0] ? "test" : NULL, 0, 0 } };
+    if (test)
+        t->data.test = rows_of(test);
     t->order_seed = (int64_t)s->args.seed;
     t->batch = tp_loader_most(train);
     t->tests = t->eval ? t->eval->graph->symbol[0].hi : 0;
@@ -290,6 +297,10 @@ static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error
     if (!describe_inputs(p, &t, error))
         return false;
     describe_data(p, &t);
+    if (t.eval && !t.data.test.part && !a->test)
+        return ir_error(error, IR_REFUSED,
+                        "trainer: the data has no parts; expected .test = a loader of rows to "
+                        "evaluate on");
     if (!describe_states(p, &t))
         return ir_error(error, IR_FAILED, "trainer: not enough memory");
     t.state_bytes = p->state_bytes;

@@ -26,7 +26,7 @@ struct tp_loader {
 /* No part is asked for: all of the rows where a format has no parts of its own. */
 static const char *part_of(const char *reader, const char *part)
 {
-    static const char *const whole[] = { "npy", "npz", "csv", "text", "names" };
+    static const char *const whole[] = { "npy", "npz", "csv", "text", "names", "arrays" };
 
     for (size_t i = 0; !part && i < sizeof whole / sizeof *whole; i++)
         if (strcmp(whole[i], reader) == 0)

@@ -1068,6 +1068,31 @@ TP_API const char *tp_program_engine(const tp_program *p); /* "interpreter", .. 
 TP_API bool tp_emit_ir(const tp_program *p, const char *path);
 TP_API bool tp_emit_dot(const tp_program *p, const char *path);
 
+typedef struct tp_emit_args {
+    const char *path;      /* of the C file */
+    tp_program *train;     /* of tp_compile_train */
+    tp_program *eval;      /* of tp_compile_eval, or NULL: its first floating scalar is a mean over
+                              rows, its first integer one counts them ("loss, hits") */
+    const tp_loader *data; /* whose rows the trainer reads, with its batch, order and seed */
+    const tp_loader *test; /* to evaluate on; NULL: the part "test" of the same */
+    const char *model;     /* its name; NULL: of the file */
+    const char *target;    /* generic x86-64-v3 x86-64-v4 armv8; NULL: this machine's */
+    int64_t epochs;        /* 0: as long as the rate's schedule is, or 10 */
+    int threads;           /* most that it can use; 0: 16 */
+} tp_emit_args;
+/*
+ * One C file that trains the model without this library, to the same bits: its kernels, initial
+ * values, readers, safetensors, checkpoints and a main().
+ *
+ *     tp_emit_c("trainer.c", .train = step, .eval = eval, .data = loader)
+ *
+ * Rows of arrays (tp_loader_from_arrays) it reads from x.npy, y.npy, ..; rows that a function makes
+ * it cannot read. Weights begin as the graph's do: not with what they have learnt since; --load
+ * takes that from tp_save. False with an error in the graph; the file is whole or as it was.
+ */
+#define tp_emit_c(...) tp_emit_c_with((tp_emit_args){ .path = __VA_ARGS__ })
+TP_API bool tp_emit_c_with(tp_emit_args args);
+
 /* ---- parameters ------------------------------------------------------------------------------ */
 
 /* What a parameter or state holds now, row-major; bytes must be its size. */
