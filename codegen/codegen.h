@@ -55,6 +55,10 @@ void gen_kernel(struct ir_text *out, const struct loop_program *, const struct l
 
 /* ---- inside the folder ---- */
 
+/* target_c.c: the calls of kernels `first` to before `end`, in a function of thread, threads, base
+ * and dims (given, where the program has loops of kernels) */
+void gen_sequence(struct ir_text *out, const struct gen_unit *, int first, int end);
+
 #define GEN_UNROLLS 24 /* as deep as loops nest */
 struct gen_alias {     /* this value, for these indices of the unrolled loops, is called so */
     uint32_t value;

@@ -121,10 +121,10 @@ static void put_head(struct ir_text *out, const struct gen_unit *u, const struct
     ir_put(out,
            "/*\n * %s: %d kernels; arena %" PRId64 " bytes, states %" PRId64 " bytes.\n *\n * %s:",
            u->entry, p->kernels, p->arena_bytes, p->state_bytes, target->called);
-    for (int s = 0; s < p->graph->symbols; s++)
+    for (int s = 0; s < p->symbols; s++)
         ir_put(out, " %s in %" PRId64 "..%" PRId64, gen_symbol(p->arena, p->graph, s),
                p->graph->symbol[s].lo, p->graph->symbol[s].hi);
-    ir_put(out, "%s.\n */\n", p->graph->symbols ? "" : " none");
+    ir_put(out, "%s.\n */\n", p->symbols ? "" : " none");
 }
 
 /* gen_maths prints to a stream */
@@ -153,7 +153,8 @@ static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct
         return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
                         gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
     for (int i = 0; i < p->kernels; i++)
-        put_kernel(out, p, p->kernel[i], target, u->prefix);
+        if (!p->kernel[i]->mark)
+            put_kernel(out, p, p->kernel[i], target, u->prefix);
     target->run(out, u);
     return true;
 }

@@ -64,36 +64,98 @@ static const char *base(struct gen *e, int number)
     return ir_format(e->arena, "base[%d]", number);
 }
 
+/* an extent as the caller of kernels knows it */
+static void put_extent(struct ir_text *out, const struct ir_graph *g, int64_t dim)
+{
+    const struct ir_dimension *d;
+
+    if (ir_dim_fixed(dim)) {
+        ir_put(out, "%" PRId64, dim);
+        return;
+    }
+    d = &g->dimension[dim - INT64_MIN];
+    ir_put(out, "%" PRId64, d->scale);
+    for (int s = 0; s < g->symbols; s++)
+        for (int p = 0; p < d->power[s]; p++)
+            ir_put(out, " * dims[%d]", s);
+    if (d->offset)
+        ir_put(out, " %c %" PRId64, d->offset < 0 ? '-' : '+',
+               d->offset < 0 ? -d->offset : d->offset);
+}
+
+/* the loop's index is a dim to its kernels */
+static void put_begin(struct ir_text *out, const struct gen_unit *u, const struct loop_kernel *k,
+                      int depth)
+{
+    const struct ir_graph *g = u->program->graph;
+    const char *name = NULL;
+
+    for (int s = 0; s < g->symbols; s++)
+        if (g->dimension[k->index - INT64_MIN].power[s])
+            name = ir_format(u->program->arena, "dims[%d]", s);
+    ir_put(out, "%*sfor (%s = ", 4 * depth, "", name);
+    if (k->reverse) {
+        put_extent(out, g, k->length);
+        ir_put(out, " - 1; %s >= 0; %s--) {\n", name, name);
+        return;
+    }
+    ir_put(out, "0; %s < ", name);
+    put_extent(out, g, k->length);
+    ir_put(out, "; %s++) {\n", name);
+}
+
 /* thread 0 alone runs what is too small to share */
-static void put_run(struct ir_text *out, const struct gen_unit *u)
+void gen_sequence(struct ir_text *out, const struct gen_unit *u, int first, int end)
 {
     const struct loop_program *p = u->program;
-    bool gates = false;
+    const int outer = p->symbols, all = p->graph->symbols;
+    bool gates = false, shares = false, kernels = false;
+    int depth = 1;
 
-    for (int i = 0; i < p->kernels; i++)
+    for (int i = first; i < end; i++)
         gates |= p->kernel[i]->barrier;
-    ir_put(out,
-           "static void %srun(const int thread, const int threads, char *const *base, const "
-           "long *dims)\n{\n",
-           u->prefix);
     if (gates)
         ir_put(out, "    u32 *gate = (u32 *)base[0];\n");
-    for (int i = 0; i < p->kernels; i++) {
-        const struct loop_kernel *k = p->kernel[i];
-        if (k->barrier)
-            ir_put(out, "    %s;\n", gen_target_c.barrier);
-        if (k->shared)
-            ir_put(out, "    %s%s(thread, threads, base, dims);\n", u->prefix, k->name);
-        else
-            ir_put(out, "    if (thread == 0)\n        %s%s(0, 1, base, dims);\n", u->prefix,
-                   k->name);
+    if (all > outer) {
+        ir_put(out, "    long dims[%d];\n", all);
+        for (int s = 0; s < all; s++)
+            ir_put(out, s < outer ? "    dims[%d] = given[%d];\n" : "    dims[%d] = 0;\n", s, s);
     }
-    bool shares = gates;
-    for (int i = 0; i < p->kernels; i++)
-        shares |= p->kernel[i]->shared;
-    ir_put(out, shares       ? "}\n\n"
-                : p->kernels ? "    (void)threads;\n}\n\n"
-                             : "    (void)thread, (void)threads, (void)base, (void)dims;\n}\n\n");
+    for (int i = first; i < end; i++) {
+        const struct loop_kernel *k = p->kernel[i];
+        if (k->mark == LOOP_END)
+            ir_put(out, "%*s}\n", 4 * --depth, "");
+        if (k->barrier)
+            ir_put(out, "%*s%s;\n", 4 * depth, "", gen_target_c.barrier);
+        if (k->mark == LOOP_BEGIN)
+            put_begin(out, u, k, depth++);
+        if (k->mark)
+            continue;
+        shares |= k->shared;
+        kernels = true;
+        if (k->shared)
+            ir_put(out, "%*s%s%s(thread, threads, base, dims);\n", 4 * depth, "", u->prefix,
+                   k->name);
+        else
+            ir_put(out, "%*sif (thread == 0)\n%*s%s%s(0, 1, base, dims);\n", 4 * depth, "",
+                   4 * depth + 4, "", u->prefix, k->name);
+    }
+    if (!kernels)
+        ir_put(out, "    (void)thread, (void)threads, (void)base, (void)%s;\n",
+               all > outer ? "given" : "dims");
+    else
+        ir_put(out, "%s%s", shares || gates ? "" : "    (void)threads;\n",
+               all > outer && !outer ? "    (void)given;\n" : "");
+}
+
+static void put_run(struct ir_text *out, const struct gen_unit *u)
+{
+    ir_put(out,
+           "static void %srun(const int thread, const int threads, char *const *base, const "
+           "long *%s)\n{\n",
+           u->prefix, u->program->graph->symbols > u->program->symbols ? "given" : "dims");
+    gen_sequence(out, u, 0, u->program->kernels);
+    ir_put(out, "}\n\n");
     ir_put(out, "%s void %s(char *const *base, const long *dims, const int threads)\n{\n",
            u->exported ? "__attribute__((visibility(\"default\")))" : "static", u->entry);
     ir_put(out,

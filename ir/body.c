@@ -117,6 +117,91 @@ ir_val ir_make_result(struct ir_graph *g, ir_val of, int at, struct ir_loc loc)
     return ir_op_attr(g, IR_result, 1, &of, &(struct ir_list){ 1, &number }, loc);
 }
 
+/* --- loops of kernels ------------------------------------------------------------------------- */
+
+static bool is_op(struct ir_graph *g, const struct ir_node *n, int i, enum ir_op op)
+{
+    return ir_arg(g, n, i)->op == op ||
+           ir_refuse(g, n, "%s; expected a %s", ir_shown(g, n, i), ir_ops[op].name);
+}
+
+static bool no_value(struct ir_node *n)
+{
+    n->dtype = IR_BOOL;
+    n->shape = (struct ir_shape){ 0 };
+    return true;
+}
+
+bool ir_shape_of_step(struct ir_graph *g, struct ir_node *n)
+{
+    for (int i = 0; i < n->arity; i++)
+        if (!(i == 0 && ir_arg(g, n, 0)->op == IR_step) && !is_op(g, n, i, IR_store))
+            return false;
+    for (int i = 0; i < 2; i++)
+        if (n->attr[i].count != 1 || !ir_dim_valid(g, n->attr[i].at[0]))
+            return ir_refuse(g, n, "%s is no extent; expected one", i ? "length" : "dim");
+    if (ir_dim_fixed(n->attr[0].at[0]))
+        return ir_refuse(g, n, "dim is a number; expected the symbol of the index");
+    return no_value(n);
+}
+
+bool ir_shape_of_local(struct ir_graph *g, struct ir_node *n)
+{
+    return (n->arity == 0 || (n->arity == 1 && is_op(g, n, 0, IR_step))) && ir_shape_of_given(g, n);
+}
+
+bool ir_shape_of_at(struct ir_graph *g, struct ir_node *n)
+{
+    const struct ir_node *a = ir_arg(g, n, 0);
+
+    if (!is_op(g, n, 1, IR_step))
+        return false;
+    if (a->shape.rank == 0)
+        return ir_refuse(g, n, "%s; expected an array", ir_shown(g, n, 0));
+    n->dtype = a->dtype;
+    n->shape.rank = a->shape.rank - 1;
+    memcpy(n->shape.dim, a->shape.dim + 1, (size_t)n->shape.rank * sizeof *n->shape.dim);
+    return true;
+}
+
+bool ir_shape_of_read(struct ir_graph *g, struct ir_node *n)
+{
+    if (!is_op(g, n, 0, IR_local) || (ir_arg(g, n, 1)->op != IR_step && !is_op(g, n, 1, IR_done)))
+        return false;
+    n->dtype = ir_arg(g, n, 0)->dtype;
+    n->shape = ir_arg(g, n, 0)->shape;
+    return true;
+}
+
+bool ir_shape_of_store(struct ir_graph *g, struct ir_node *n)
+{
+    const struct ir_node *to, *value;
+    int more;
+
+    if (!is_op(g, n, 0, IR_local) || (n->args[2].id != n->args[0].id && !is_op(g, n, 2, IR_step)))
+        return false;
+    to = ir_arg(g, n, 0);
+    value = ir_arg(g, n, 1);
+    more = to->shape.rank - value->shape.rank;
+    n->dtype = value->dtype;
+    n->shape = value->shape;
+    if (to->dtype != value->dtype || more < 0 || more > (ir_arg(g, n, 2)->op == IR_step) ||
+        memcmp(to->shape.dim + more, value->shape.dim,
+               (size_t)value->shape.rank * sizeof *value->shape.dim) != 0)
+        return ir_refuse(g, n, "%s into %s", ir_shown(g, n, 1), ir_shown(g, n, 0));
+    return true;
+}
+
+bool ir_shape_of_done(struct ir_graph *g, struct ir_node *n)
+{
+    if (n->arity == 0 || !is_op(g, n, 0, IR_step))
+        return ir_refuse(g, n, "no step; expected one");
+    for (int i = 1; i < n->arity; i++)
+        if (!is_op(g, n, i, IR_store))
+            return false;
+    return no_value(n);
+}
+
 /* --- rules ------------------------------------------------------------------------------------ */
 
 static int bodies_in(const struct ir_graph *g)

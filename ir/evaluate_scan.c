@@ -125,6 +125,15 @@ bool ir_value_of_scan(struct ir_evaluation *e, const struct ir_node *n, const st
     return ok;
 }
 
+/* loops of kernels are compiled; who evaluates has the scan that they were made of */
+bool ir_value_of_kernels(struct ir_evaluation *e, const struct ir_node *n,
+                         const struct ir_array *arg, struct ir_array *result)
+{
+    (void)arg, (void)result;
+    return ir_error(e->error, IR_UNSUPPORTED, "%s: a loop of kernels is only compiled",
+                    ir_ops[n->op].name);
+}
+
 bool ir_value_of_result(struct ir_evaluation *e, const struct ir_node *n,
                         const struct ir_array *arg, struct ir_array *result)
 {

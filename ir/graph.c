@@ -294,7 +294,7 @@ ir_val ir_add(struct ir_graph *g, const struct ir_node *draft)
     }
     if (!ir_infer(g, &n))
         return (ir_val){ 0 };
-    if (!n.identity && (n.op == IR_assign || n.op == IR_bits))
+    if (!n.identity && ir_has_identity(n.op))
         n.identity = ++g->identities;
     if (n.identity > g->identities)
         g->identities = n.identity;

@@ -135,7 +135,7 @@ struct ir_loc {
  * are equal numbers. A graph copied by a pass keeps the meaning of its dims.
  */
 #define IR_RANK     8                       /* greatest rank */
-#define IR_SYMBOLS  8                       /* symbols a graph may have */
+#define IR_SYMBOLS  16                      /* symbols a graph may have */
 #define IR_SYMBOLIC (INT64_MIN + (1 << 20)) /* dims below are symbolic */
 struct ir_symbol {
     const char *name;
@@ -281,7 +281,19 @@ struct ir_graph *ir_body_like(const struct ir_graph *body,
 ir_val ir_make_scan(struct ir_graph *, const struct ir_graph *body, int n, const ir_val *args,
                     int carry, int slices, int64_t length, bool reverse, struct ir_loc);
 ir_val ir_make_result(struct ir_graph *, ir_val of, int at, struct ir_loc);
-bool ir_has_results(enum ir_op op);                                       /* no value of its own */
+bool ir_has_results(enum ir_op op);               /* no value of its own */
+static inline bool ir_has_identity(enum ir_op op) /* one of its kind, whatever it is made of */
+{
+    return op == IR_assign || op == IR_bits || op == IR_step || op == IR_local;
+}
+static inline bool ir_is_memory(enum ir_op op) /* is there before the kernels that read it */
+{
+    return op == IR_input || op == IR_state || op == IR_local;
+}
+static inline bool ir_is_store(enum ir_op op) /* of value b into memory a */
+{
+    return op == IR_assign || op == IR_store;
+}
 int ir_parameters(const struct ir_graph *body, ir_val *inputs, int room); /* how many; in order */
 bool ir_same_body(const struct ir_graph *a, const struct ir_graph *b, bool outputs);
 uint64_t ir_body_hash(const struct ir_graph *body);

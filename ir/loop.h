@@ -143,6 +143,11 @@ struct loop_table { /* a hash of numbers plus one */
     uint32_t *slot, room;
 };
 
+/*
+ * A loop of kernels is a row of them between two marks: kernels that compute nothing. The caller of
+ * the kernels between runs them for each index, which is a symbol of the graph to them.
+ */
+enum loop_mark { LOOP_NO_MARK, LOOP_BEGIN, LOOP_END };
 struct loop_kernel {
     const char *name;
     const char *comment; /* maths and shapes, one line */
@@ -163,6 +168,9 @@ struct loop_kernel {
     bool tangled; /* an index was too large and is not what it should be: of no use */
     bool shared;  /* runs on all threads; else thread 0 alone */
     int barrier;  /* filled by plan: a barrier stands before it */
+    enum loop_mark mark;
+    int64_t index, length; /* of LOOP_BEGIN, dims: index is a symbol, 0 <= index < length */
+    bool reverse;          /* .. and falls */
     double flops, bytes;
 };
 
@@ -170,7 +178,7 @@ struct loop_kernel {
  * A planned program: what codegen spells. The function is  void NAME(char *const *base, const long
  * *dims, int threads)  with base[0] the arena, base[1] the store of the states, base[2..] buffers
  * that the caller hands in one by one (eager), and dims the values of the graph's symbols in their
- * order.
+ * order, without those that are indices of loops of kernels.
  */
 struct loop_place { /* where a value lives that outlasts its kernel */
     ir_val value;
@@ -190,6 +198,7 @@ struct loop_program {
     struct loop_place *place; /* inputs, outputs and states first, then what lies between kernels */
     int places;
     int bases;
+    int symbols;                      /* of the graph, that the caller knows: the first */
     int64_t arena_bytes, state_bytes; /* all that base[0] and base[1] must have */
     int64_t least; /* of the arena is alive at the fullest moment: no packing needs less */
     int64_t scratch, scratch_offset; /* bytes a thread, at scratch_offset of the arena, one piece

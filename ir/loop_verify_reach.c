@@ -51,6 +51,8 @@ static void gather_facts(struct loop_check *c, struct facts *f)
             continue;
         add_fact(c, f, index, a->from, 0);
         add_fact(c, f, a->to, index, -1);
+        if (a->step >= a->hi - a->lo) /* one turn */
+            add_fact(c, f, a->from, index, 0);
     }
 }
 
@@ -87,6 +89,21 @@ static int64_t upper(struct loop_check *c, const struct facts *f, loop_ix ix)
     return best;
 }
 
+/* i < n: i / d <= (n - 1) / d */
+static void bound_by_loop(struct loop_check *c, struct facts *f, struct loop_atom quotient,
+                          loop_ix ix)
+{
+    struct loop_kernel *k = c->shadow;
+
+    for (int i = 0; i < c->depth; i++) {
+        const struct loop_axis *a = &c->k->axis[c->around[i]->axis];
+        if (quotient.a == loop_axis_ix(k, c->around[i]->axis) && a->role != LOOP_UNROLL &&
+            a->role != LOOP_VECTOR)
+            add_fact(c, f,
+                     loop_div(k, loop_plus(k, a->to, loop_const(k, -1)), quotient.divisor), ix, 0);
+    }
+}
+
 /* what is known of x is known of x / d, and x - d * (x / d) is 0 .. d - 1 */
 static void bound_quotients(struct loop_check *c, struct facts *f, loop_ix ix)
 {
@@ -103,6 +120,7 @@ static void bound_quotients(struct loop_check *c, struct facts *f, loop_ix ix)
                               loop_div(k, loop_const(k, most), a.divisor) };
         add_fact(c, f, quotient, bounds[0], 0);
         add_fact(c, f, bounds[1], quotient, 0);
+        bound_by_loop(c, f, a, quotient);
         loop_ix whole = loop_scale(k, quotient, a.divisor);
         add_fact(c, f, a.a, whole, 0);
         add_fact(c, f, whole, a.a, a.divisor - 1);

@@ -234,10 +234,26 @@ static bool read_init(struct ir_reader *r, struct ir_node *n)
     return numbers[kind] == 0 || ir_scan_expect(s, ")");
 }
 
+/* is a value next, and not an attribute or the type? */
+static bool is_value(struct ir_reader *r)
+{
+    struct ir_error nowhere = { 0 };
+    struct ir_scan ahead = r->s;
+    const char *name;
+
+    ahead.error = &nowhere;
+    return ir_scan_peek(&ahead) == '%' ||
+           (strchr(":(#~\n", ir_scan_peek(&ahead)) == NULL && ir_scan_name(&ahead, &name) &&
+            !ir_scan_accept(&ahead, '='));
+}
+
 static bool read_args(struct ir_reader *r, struct ir_line *l)
 {
     int arity = ir_ops[l->draft.op].arity;
     size_t count = 0, room = 0;
+
+    if (arity < 0 && l->draft.op != IR_concat && !is_value(r))
+        return true;
 
     while (arity < 0 ? count == 0 || ir_scan_accept(&r->s, ',') : (int)count < arity) {
         if (count && arity >= 0 && !ir_scan_expect(&r->s, ","))

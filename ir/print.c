@@ -155,7 +155,7 @@ static void put_node(struct ir_text *t, const struct ir_graph *g, uint32_t id, i
         put_const(t, n);
     else if (n->op != IR_state)
         put_attributes(t, g, n);
-    if (n->identity && n->op != IR_assign && n->op != IR_bits)
+    if (n->identity && n->op != IR_assign && n->op != IR_bits && n->op != IR_step)
         ir_put(t, " ~%u", n->identity);
     if (n->body) {
         const struct ir_program alone = { .graph = (struct ir_graph *)n->body };
@@ -202,8 +202,8 @@ static void put_region(struct ir_text *t, const struct ir_graph *g, uint32_t id,
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-/* On one line, or a line each where an input knows its place. */
-static void put_inputs(struct ir_text *t, const struct ir_graph *g, int indent)
+/* On one line, or a line each where an input knows its place: true. */
+static bool put_inputs(struct ir_text *t, const struct ir_graph *g, int indent)
 {
     bool lines = false, first = true;
     uint32_t last = 0;
@@ -231,6 +231,7 @@ static void put_inputs(struct ir_text *t, const struct ir_graph *g, int indent)
         put_note(t, g, from, n->loc, NULL, n->region);
         ir_put(t, "\n");
     }
+    return lines;
 }
 
 /* (inputs) { lines }, behind the program's name or the scan's line, which began at `from` */
@@ -242,7 +243,10 @@ static void put_body(struct ir_text *t, const struct ir_program *p, int indent, 
     bool *inside = ir_alloc(scratch, g->count * sizeof *inside);
 
     ir_put(t, "%s(", of ? " " : "");
-    put_inputs(t, g, indent + 2);
+    if (put_inputs(t, g, indent + 2)) {
+        from = t->size;
+        ir_put(t, "%*s", indent, "");
+    }
     ir_put(t, ")");
     if (g->seed && !of)
         ir_put(t, " seed %" PRIu64, g->seed);

@@ -29,7 +29,7 @@ static bool node_holds(struct ir_graph *shadow, uint32_t v, struct ir_error *err
             return wrong(error, shadow, v, "an argument that does not stand before it");
     if (n->region >= shadow->regions)
         return wrong(error, shadow, v, "a region that is not there");
-    if ((n->op == IR_assign || n->op == IR_bits) && n->identity == 0)
+    if (ir_has_identity(n->op) && n->identity == 0)
         return wrong(error, shadow, v, "no identity");
     if (n->identity > shadow->identities)
         return wrong(error, shadow, v, "an identity that was never given");
@@ -110,7 +110,7 @@ bool ir_verify(const struct ir_graph *g, struct ir_error *error)
 static bool needs_no_kernel(enum ir_op op)
 {
     return ir_pointwise(op) || op == IR_reshape || op == IR_permute || op == IR_expand ||
-           op == IR_slice || op == IR_flip;
+           op == IR_slice || op == IR_flip || op == IR_at || op == IR_read || op == IR_local;
 }
 
 /* numbers the values of kernels by their place in the order of execution, from 1 */

@@ -30,13 +30,36 @@ static void put_alone(struct fuse *f, int k, ir_val v)
     f->group_of[v.id] = k;
 }
 
+/* k needs another group; and what a loop reads from outside is there before the loop begins */
+static void need(struct fuse *f, int k, ir_val base)
+{
+    const int needed = f->group_of[base.id], of = f->loops->loop_of[base.id];
+
+    if (needed < 0)
+        return;
+    pass_fuse_need(f, k, needed);
+    if (ir_at(f->g, base)->op == IR_step)
+        return;
+    for (int loop = f->group[k].loop; !pass_in_loop(f->loops, of, loop);
+         loop = f->loops->at[loop].parent)
+        pass_fuse_need(f, f->begin[loop], needed);
+}
+
 static void put(struct fuse *f, int k, ir_val v)
 {
     put_alone(f, k, v);
     pass_fuse_bases(f, v);
     for (int i = 0; i < f->bases; i++)
-        if (f->group_of[f->base[i].id] >= 0)
-            pass_fuse_need(f, k, f->group_of[f->base[i].id]);
+        need(f, k, f->base[i]);
+}
+
+static int new_group(struct fuse *f, enum fuse_class class, struct ir_shape domain,
+                     const char *reason, ir_val v)
+{
+    const int k = pass_fuse_new_group(f, class, domain, reason);
+
+    f->group[k].loop = f->loops->loop_of[v.id];
+    return k;
 }
 
 /* --- into the kernel of an argument --------------------------------------------------------------
@@ -90,9 +113,11 @@ static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
     bool prefix =
         g->class == FUSE_ROW && n->shape.rank == g->prefix && is_prefix(&g->domain, &n->shape);
 
+    if (g->loop != f->loops->loop_of[v.id])
+        return "it runs in another loop";
     if (g->class == FUSE_SCATTER)
         return "what it reads is scattered, and complete only at the end";
-    if (g->effect && n->op != IR_assign)
+    if (g->effect && !ir_is_store(n->op))
         return "what it reads is an update with a kernel of its own";
     if (!full && !prefix)
         return "it has another shape than what it reads";
@@ -111,6 +136,8 @@ static const char *misfit_of_reduce(struct fuse *f, int k, ir_val v)
     const struct fuse_group *g = &f->group[k];
     int64_t elements = row_elements(&g->domain, n->shape.rank);
 
+    if (g->loop != f->loops->loop_of[v.id])
+        return "it runs in another loop";
     if ((g->class != FUSE_MAP && g->class != FUSE_ROW) || !ir_same_shape(&a->shape, &g->domain))
         return "its rows are not those of the kernel that makes them";
     if (g->prefix >= 0 && g->prefix != n->shape.rank)
@@ -182,7 +209,8 @@ static bool may_absorb(struct fuse *f, int k, int other)
     const struct fuse_group *g = &f->group[k], *o = other < 0 ? NULL : &f->group[other];
     bool inside = g->class == FUSE_COLUMN, same;
 
-    if (!o || other == k || (g->again && !o->again) || o->class != FUSE_MAP || o->effect ||
+    if (!o || other == k || o->loop != g->loop || (g->again && !o->again) ||
+        o->class != FUSE_MAP || o->effect ||
         is_full(g, o->count, o->depth))
         return false;
     same = !inside && g->class != FUSE_SCATTER && ir_same_shape(&o->domain, &g->domain);
@@ -283,7 +311,8 @@ static bool join_window(struct fuse *f, ir_val v)
 
     for (int k = f->window[n->args[0].id]; k >= 0; k = f->group[k].other_window) {
         first = ir_at(f->g, f->group[k].nodes[0]);
-        if (same_window(first, n) && f->group[k].again == ir_is_again(f->g, v) &&
+        if (f->group[k].loop == f->loops->loop_of[v.id] && same_window(first, n) &&
+            f->group[k].again == ir_is_again(f->g, v) &&
             ir_same_shape(&f->group[k].domain, &n->shape)) {
             put(f, k, v);
             return true;
@@ -330,7 +359,7 @@ static void place(struct fuse *f, ir_val v)
         else if (ir_reduces(n->op) || n->op == IR_argmax || n->op == IR_argmin)
             class = FUSE_COLUMN;
     }
-    k = pass_fuse_new_group(f, class, row ? ir_at(f->g, n->args[0])->shape : n->shape, reason);
+    k = new_group(f, class, row ? ir_at(f->g, n->args[0])->shape : n->shape, reason, v);
     f->group[k].again = ir_is_again(f->g, v);
     if (row)
         f->group[k].prefix = n->shape.rank;
@@ -352,25 +381,21 @@ struct state_readers { /* the placed nodes that read a state, by state: first[id
     ir_val *at;
 };
 
-static bool is_state(const struct fuse *f, ir_val v)
-{
-    return ir_at(f->g, v)->op == IR_state;
-}
-
-static struct state_readers find_readers(struct fuse *f)
+/* of the states, or of the locals: among the nodes from `from` on */
+static struct state_readers find_readers(struct fuse *f, enum ir_op memory, uint32_t from)
 {
     const uint32_t count = f->g->count;
     struct state_readers r = { .first = ir_alloc(f->arena, (count + 2) * sizeof *r.first) };
 
     for (int round = 0; round < 2; round++) { /* first how many, then who */
-        for (uint32_t v = 1; v < count; v++) {
-            if (f->group_of[v] < 0 && f->g->nodes[v].op != IR_assign)
+        for (uint32_t v = from; v < count; v++) {
+            if (f->group_of[v] < 0 && !ir_is_store(f->g->nodes[v].op))
                 continue;
             pass_fuse_bases(f, (ir_val){ v });
             for (int i = 0; i < f->bases; i++)
-                if (is_state(f, f->base[i]) && round == 0)
+                if (ir_at(f->g, f->base[i])->op == memory && round == 0)
                     r.first[f->base[i].id + 2]++;
-                else if (is_state(f, f->base[i]))
+                else if (ir_at(f->g, f->base[i])->op == memory)
                     r.at[r.first[f->base[i].id + 1]++] = (ir_val){ v };
         }
         for (uint32_t v = 2; v < count + 2 && round == 0; v++)
@@ -390,7 +415,8 @@ static void place_assign(struct fuse *f, ir_val v, const struct state_readers *r
     const uint32_t first = readers->first[state.id], last = readers->first[state.id + 1];
     int k = f->group_of[value.id];
     bool fits = f->options->fuse && k >= 0 && !f->virtual[value.id] &&
-                ir_same_shape(&n->shape, &f->group[k].domain) && f->group[k].class != FUSE_SCATTER;
+                ir_same_shape(&n->shape, &f->group[k].domain) &&
+                f->group[k].class != FUSE_SCATTER && f->group[k].loop == f->loops->loop_of[v.id];
 
     for (uint32_t i = first; i < last && fits; i++) {
         const struct ir_node *reader = ir_at(f->g, readers->at[i]);
@@ -406,13 +432,52 @@ static void place_assign(struct fuse *f, ir_val v, const struct state_readers *r
         f->asked = (ir_val){ 0 };
     }
     if (!fits) {
-        k = pass_fuse_new_group(f, FUSE_MAP, n->shape, "what it assigns is still read elsewhere");
+        k = new_group(f, FUSE_MAP, n->shape, "what it assigns is still read elsewhere", v);
         f->group[k].effect = true;
     }
     put(f, k, v);
     for (uint32_t i = first; i < last; i++)
         if (f->group_of[readers->at[i].id] >= 0)
             pass_fuse_need(f, k, f->group_of[readers->at[i].id]);
+}
+
+/* --- loops of kernels ----------------------------------------------------------------------------
+ */
+
+/* A step and its done are marks: kernels of their own that compute nothing. */
+static void place_mark(struct fuse *f, ir_val v, int loop)
+{
+    const int k = new_group(f, FUSE_MAP, (struct ir_shape){ 0 }, NULL, v);
+
+    f->group[k].effect = true;
+    f->group[k].loop = loop;
+    put(f, k, v);
+}
+
+/* What is stored before the loop joins who computes it. */
+static void begin_loop(struct fuse *f, ir_val v)
+{
+    const struct ir_node *n = ir_at(f->g, v);
+    const int loop = f->loops->loop_of[v.id];
+    const struct state_readers nobody = { .first = ir_alloc(f->scratch,
+                                                            (f->g->count + 2) * sizeof(uint32_t)) };
+
+    for (int i = 0; i < n->arity; i++)
+        if (ir_at(f->g, n->args[i])->op == IR_store)
+            place_assign(f, n->args[i], &nobody);
+    place_mark(f, v, f->loops->at[loop].parent);
+    f->begin[loop] = f->group_of[v.id];
+}
+
+/* The loop's nodes are all there, so it is known who reads what its stores change. */
+static void end_loop(struct fuse *f, ir_val v)
+{
+    const struct ir_node *n = ir_at(f->g, v);
+    const struct state_readers readers = find_readers(f, IR_local, n->args[0].id);
+
+    for (int i = 1; i < n->arity; i++)
+        place_assign(f, n->args[i], &readers);
+    place_mark(f, v, f->loops->loop_of[n->args[0].id]);
 }
 
 /* --- all -----------------------------------------------------------------------------------------
@@ -457,17 +522,24 @@ struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options
     f.window = ir_alloc(arena, g->count * sizeof *f.window);
     f.base = ir_alloc(arena, g->count * sizeof *f.base);
     f.seen = ir_alloc(arena, g->count * sizeof *f.seen);
+    f.loops = pass_find_loops(g, arena);
+    f.begin = ir_alloc(arena, ((size_t)f.loops->count + 1) * sizeof *f.begin);
     f.virtual = pass_fuse_virtual(&f);
     for (uint32_t v = 0; v < g->count; v++)
         f.group_of[v] = f.window[v] = -1;
     count_readers(&f, live);
     for (uint32_t v = 1; v < g->count; v++)
-        if (live[v] && !f.virtual[v] && g->nodes[v].op != IR_input && g->nodes[v].op != IR_state &&
-            g->nodes[v].op != IR_assign) {
-            place(&f, (ir_val){ v });
+        if (live[v] && !f.virtual[v] && !ir_is_memory(g->nodes[v].op) &&
+            !ir_is_store(g->nodes[v].op)) {
+            if (g->nodes[v].op == IR_step)
+                begin_loop(&f, (ir_val){ v });
+            else if (g->nodes[v].op == IR_done)
+                end_loop(&f, (ir_val){ v });
+            else
+                place(&f, (ir_val){ v });
             drop_scratch(&f);
         }
-    readers = find_readers(&f);
+    readers = find_readers(&f, IR_state, 1);
     for (int i = 0; i < g->effect_count; i++)
         place_assign(&f, g->effects[i], &readers), drop_scratch(&f);
     program = pass_fuse_finish(&f);

@@ -24,6 +24,7 @@ struct fuse_group { /* a kernel that is being made */
     int depth; /* its nodes in each other, with what is virtual between them, are no deeper */
     bool effect;
     bool again;         /* what is computed a second time stays apart from what came first */
+    int loop;           /* of kernels that it belongs to, -1: none; the end of one belongs to it */
     const char *reason; /* why the first node is in no earlier one */
     int other_window;   /* an earlier group that walks the windows of the same value */
     int absorbed;       /* by this group; -1: it is one still */
@@ -39,8 +40,10 @@ struct fuse {
     bool *virtual;
     uint8_t *depth; /* by node id: of virtual values in each other */
     int *group_of;  /* by node id; -1: none */
-    int *readers;   /* by node id: stored values that read it */
-    int *window;    /* by node id: the latest group that walks its windows; -1: none */
+    const struct pass_loops *loops;
+    int *begin;   /* by loop: the group of its step */
+    int *readers; /* by node id: stored values that read it */
+    int *window;  /* by node id: the latest group that walks its windows; -1: none */
     struct fuse_group *group;
     int groups, room;
     int *at; /* by position: the group */

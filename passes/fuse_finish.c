@@ -17,6 +17,8 @@ static int put_operations(struct ir_text *text, const struct fuse *f, const stru
 
     for (int i = 0; i < g->count && parts < 5; i++) {
         const struct ir_node *n = ir_at(f->g, g->nodes[i]);
+        if (n->op == IR_store)
+            continue;
         if (n->op == IR_assign && parts == 0)
             ir_put(text, "%supdate_%s", parts++ ? "_" : "", ir_at(f->g, n->args[0])->text);
         else if (n->op != IR_assign && n->op != IR_cast)
@@ -178,12 +180,39 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* who waits for nobody, loop by loop: from the step of a loop on, its own kernels run until its
+ * done */
+struct ready {
+    int *heap, count;
+};
+
+static struct ready *ready_lists(const struct fuse *f)
+{
+    struct ready *ready =
+        ir_alloc(f->arena, ((size_t)f->loops->count + 1) * sizeof *ready); /* [0]: in no loop */
+
+    for (int k = 0; k < f->groups; k++)
+        ready[f->group[k].loop + 1].count++;
+    for (int loop = 0; loop <= f->loops->count; loop++) {
+        ready[loop].heap = ir_alloc(f->arena, ((size_t)ready[loop].count + 1) * sizeof(int));
+        ready[loop].count = 0;
+    }
+    return ready;
+}
+
+static void make_ready(const struct fuse *f, struct ready *ready, int k)
+{
+    struct ready *r = &ready[f->group[k].loop + 1];
+
+    heap_put(r->heap, &r->count, k);
+}
+
 struct ir_program *pass_fuse_finish(struct fuse *f)
 {
     struct ir_program *p = ir_alloc(f->arena, sizeof *p);
     int *waits = ir_alloc(f->arena, ((size_t)f->groups + 1) * sizeof *waits); /* for so many */
-    int *heap = ir_alloc(f->arena, ((size_t)f->groups + 1) * sizeof *heap);
-    int ready = 0, left = 0;
+    struct ready *ready = ready_lists(f), *now = ready;
+    int left = 0;
     struct names names = { .room = 64 };
 
     while (names.room < 2 * (uint32_t)f->groups)
@@ -199,11 +228,12 @@ struct ir_program *pass_fuse_finish(struct fuse *f)
         for (int i = 0; i < needs->count; i++)
             waits[k] += live(f, needs->to[i]) != k;
         if (!waits[k])
-            heap_put(heap, &ready, k);
+            make_ready(f, ready, k);
     }
-    for (; ready > 0; left--) {
-        int k = heap_take(heap, &ready);
+    for (; now->count > 0; left--) {
+        int k = heap_take(now->heap, &now->count);
         struct fuse_group *g = &f->group[k];
+        const struct ir_node *first = ir_at(f->g, g->nodes[0]);
 
         qsort(g->nodes, (size_t)g->count, sizeof *g->nodes, by_id);
         p->kernels[p->kernel_count++] =
@@ -212,8 +242,10 @@ struct ir_program *pass_fuse_finish(struct fuse *f)
         for (int i = 0; i < g->users.count; i++) {
             int user = live(f, g->users.to[i]);
             if (user != k && --waits[user] == 0)
-                heap_put(heap, &ready, user);
+                make_ready(f, ready, user);
         }
+        if (first->op == IR_step || first->op == IR_done) /* into it, or back around it */
+            now = &ready[f->loops->loop_of[g->nodes[0].id] + 1];
     }
     if (left)
         ir_bug("fuse made kernels that wait for each other");

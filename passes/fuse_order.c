@@ -31,6 +31,7 @@ int pass_fuse_new_group(struct fuse *f, enum fuse_class class, struct ir_shape d
                                                .reason = reason,
                                                .other_window = -1,
                                                .absorbed = -1,
+                                               .loop = -1,
                                                .position = f->groups };
     f->at[f->groups] = f->groups;
     return f->groups++;

@@ -60,7 +60,7 @@ bool *pass_fuse_virtual(struct fuse *f)
         bool view = pass_is_view(n->op) && !copies;
 
         virtual[v] = view || (!copies && is_free(n, virtual));
-        memory[v] = n->op == IR_input || n->op == IR_state || !(virtual[v] || copies);
+        memory[v] = ir_is_memory(n->op) || !(virtual[v] || copies);
         for (int i = 0; i < n->arity; i++) {
             ir_val a = n->args[i];
             memory[v] |= memory[a.id];
@@ -73,6 +73,8 @@ bool *pass_fuse_virtual(struct fuse *f)
             virtual[v] = false;
             memory[v] = true;
         }
+        if (n->op == IR_store && compares(ir_at(f->g, n->args[1])->op) && memory[n->args[1].id])
+            virtual[n->args[1].id] = false; /* of memory that the same step may change */
     }
     return virtual;
 }
@@ -81,7 +83,9 @@ static void find_bases(struct fuse *f, ir_val v)
 {
     const struct ir_node *n = ir_at(f->g, v);
 
-    for (int i = n->op == IR_assign; i < n->arity; i++) {
+    for (int i = ir_is_store(n->op); i < n->arity; i++) {
+        if (n->op == IR_store && n->args[i].id == n->args[0].id)
+            continue; /* the time it is stored at */
         ir_val a = n->args[i];
         if (f->seen[a.id] == f->stamp)
             continue;
@@ -164,7 +168,7 @@ bool pass_fuse_in_place(struct fuse *f, int group, const struct ir_node *n,
             domain_axes(f, &f->group[group].domain, axes);
             asked = true;
         }
-        if (ir_pointwise(n->op) || n->op == IR_assign)
+        if (ir_pointwise(n->op) || ir_is_store(n->op))
             pass_broadcast(f->k, at, a, axes, inner);
         else
             memcpy(inner, axes, (size_t)a->rank * sizeof *inner);

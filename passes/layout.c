@@ -80,8 +80,7 @@ static void walk_reads(const struct pass_compiled *c, int kernel, ir_val v, bool
     for (int i = 0; i < n->arity; i++) {
         ir_val a = n->args[i];
         int of = c->kernel_of[a.id];
-        if (of == -1 && ir_at(c->program->graph, a)->op != IR_input &&
-            ir_at(c->program->graph, a)->op != IR_state) {
+        if (of == -1 && !ir_is_memory(ir_at(c->program->graph, a)->op)) {
             if (seen[a.id] != kernel + 1)
                 walk_reads(c, kernel, a, stored, seen);
             seen[a.id] = kernel + 1;
@@ -279,7 +278,7 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
     for (int i = 0; i < g->output_count; i++)
         dense[g->outputs[i].value.id] = stored[g->outputs[i].value.id] = true;
     for (uint32_t v = 1; v < g->count; v++)
-        if (g->nodes[v].op == IR_input || g->nodes[v].op == IR_state)
+        if (ir_is_memory(g->nodes[v].op))
             dense[v] |= g->nodes[v].op == IR_input, stored[v] = true;
     bool *image = ir_alloc(c->arena, g->count * sizeof *image);
     int *lanes = ir_alloc(c->arena, g->count * sizeof *lanes);
@@ -305,7 +304,8 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
     c->storage = ir_alloc(c->arena, g->count * sizeof *c->storage);
     for (uint32_t v = 0; v < g->count; v++) {
         c->storage[v].parts = -1;
-        if (v == 0 || !stored[v] || g->nodes[v].op == IR_assign)
+        if (v == 0 || !stored[v] || ir_is_store(g->nodes[v].op) || g->nodes[v].op == IR_step ||
+            g->nodes[v].op == IR_done)
             continue;
         if (image[v] && !dense[v] && g->nodes[v].op != IR_state)
             c->storage[v] = images(g, &g->nodes[v]);

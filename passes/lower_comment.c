@@ -57,9 +57,11 @@ const char *pass_lower_comment(struct lower *l, const struct ir_kernel *kernel)
             continue;
         if (n->op == IR_assign)
             ir_put(&one, "%.40s = ", ir_at(l->g, n->args[0])->text);
+        else if (n->op == IR_store)
+            ir_put(&one, "local%u = ", n->args[0].id);
         else
             ir_put(&one, "%s%u = ", ir_ops[n->op].name, v.id);
-        describe(l, &one, n->op == IR_assign ? n->args[1] : v, 9, false);
+        describe(l, &one, ir_is_store(n->op) ? n->args[1] : v, 9, false);
         ir_put(&one, " : ");
         ir_put_shape(&one, l->g, n->dtype, &n->shape);
         ir_put(&all, "%s%s", all.size ? "\n * " : "", one.data);

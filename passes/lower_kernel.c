@@ -27,14 +27,20 @@ static const char *axis_name(const struct lower *l, const struct ir_shape *domai
 static void store(struct lower *l, ir_val v, const loop_ix *index)
 {
     const struct ir_node *n = ir_at(l->g, v);
-    ir_val to = n->op == IR_assign ? n->args[0] : v;
+    ir_val to = ir_is_store(n->op) ? n->args[0] : v;
     struct loop_statement s = { .kind = LOOP_STORE, .dtype = n->dtype };
+    loop_ix inner[IR_RANK];
 
     s.args[0] = pass_lower_value(l, v, index);
     if (l->failed)
         return;
     s.buffer = pass_lower_buffer(l, to);
     l->k->buffer[s.buffer].written = true;
+    if (ir_at(l->g, to)->shape.rank > n->shape.rank) { /* a slice of it */
+        inner[0] = loop_dim_ix(l->k, ir_at(l->g, n->args[2])->attr[0].at[0]);
+        memcpy(inner + 1, index, (size_t)n->shape.rank * sizeof *inner);
+        index = inner;
+    }
     s.ix = pass_address(l->k, &l->c->storage[to.id], index);
     l->at = v;
     pass_lower_emit(l, s);
@@ -62,7 +68,7 @@ static bool find_row(struct lower *l, const struct ir_kernel *kernel)
 
 bool pass_lower_is_output(const struct lower *l, ir_val v)
 {
-    return l->c->storage[v.id].parts >= 0 || ir_at(l->g, v)->op == IR_assign;
+    return l->c->storage[v.id].parts >= 0 || ir_is_store(ir_at(l->g, v)->op);
 }
 
 /* all values first, for a state that is assigned may be read by others; then the stores */
@@ -148,6 +154,17 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
         pass_lower_close(l, axis[i], 0, NULL);
 }
 
+static struct loop_kernel *lower_mark(struct lower *l, const struct ir_node *n)
+{
+    l->k->mark = n->op == IR_step ? LOOP_BEGIN : LOOP_END;
+    if (n->op == IR_step) {
+        l->k->index = n->attr[0].at[0];
+        l->k->length = n->attr[1].at[0];
+        l->k->reverse = n->attr[2].count != 0;
+    }
+    return l->k;
+}
+
 struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_error *error)
 {
     const struct ir_kernel *of = &c->program->kernels[kernel];
@@ -162,6 +179,8 @@ struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_er
     pass_lower_begin(l);
     l->at = of->nodes[0];
     const struct ir_node *first = ir_at(l->g, of->nodes[0]);
+    if (first->op == IR_step || first->op == IR_done)
+        return lower_mark(l, first);
     if (of->count == 1 && pass_lower_table[first->op] == pass_lower_of_scatter)
         pass_lower_scatter(l, of->nodes[0]);
     else if (find_row(l, of))

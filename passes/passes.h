@@ -77,6 +77,24 @@ struct pass_compiled {
     struct loop_program *loops;
 };
 
+/* flatten.c: scans as loops of kernels, the body's nodes among the others; NULL: there are none */
+struct ir_graph *pass_flatten_scans(const struct ir_graph *in);
+/* loops.c: the loops of such a graph, a loop before those inside it */
+struct pass_loop {
+    ir_val step, done;
+    int parent, depth; /* -1: none around it; 0: none */
+};
+struct pass_loops {
+    struct pass_loop *at;
+    int count, room;
+    int *loop_of; /* by node id: the innermost loop that it runs in; of a step, its own; -1: none */
+};
+struct pass_loops *pass_find_loops(const struct ir_graph *, struct ir_arena *);
+bool pass_has_loops(const struct ir_graph *);
+int pass_outer_symbols(const struct ir_graph *); /* the first so many are no indices of loops */
+bool pass_in_loop(const struct pass_loops *, int loop,
+                  int around); /* is it that loop, or inside? */
+
 /* view.c: views are index maps */
 bool pass_is_view(enum ir_op op);
 bool pass_view(struct loop_kernel *, const struct ir_graph *, const struct ir_node *view,

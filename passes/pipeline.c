@@ -48,7 +48,7 @@ static struct pass_compiled *shape(const struct ir_program *program, const struc
     }
     number_kernels(c);
     pass_layout(c, options);
-    if (!program->kernel_count && !options->external) {
+    if (!program->kernel_count && !options->external && !pass_has_loops(g)) {
         c->program = pass_order(c, arena);
         number_kernels(c);
     }
@@ -65,6 +65,7 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
     *c->loops = (struct loop_program){ .arena = c->arena,
                                        .graph = c->program->graph,
                                        .target = options->target,
+                                       .symbols = pass_outer_symbols(c->program->graph),
                                        .name = c->program->graph->name };
     c->loops->kernel = ir_alloc(c->arena, (kernels + 1) * sizeof(struct loop_kernel *));
     for (size_t k = 0; k < kernels; k++) {
@@ -141,6 +142,13 @@ static struct pass_compiled *planned(const struct ir_program *program,
     struct pass_compiled *c;
 
     if (!program->kernel_count) {
+        struct ir_graph *flat = pass_flatten_scans(g);
+        if (flat) {
+            ir_arena_adopt(arena, flat->arena);
+            if (flat->error->status)
+                return ir_error(error, flat->error->status, "%s", flat->error->text), NULL;
+            g = flat;
+        }
         const struct ir_graph *laid = pass_relayout(g, options->external);
         if (laid != g)
             ir_arena_adopt(arena, laid->arena);
@@ -149,7 +157,8 @@ static struct pass_compiled *planned(const struct ir_program *program,
     c = shape(program, g, options, arena);
     if (!finish(c, options, error))
         return NULL;
-    if (options->memory && !program->kernel_count && !options->external && !fit(&c, options, error))
+    if (options->memory && !program->kernel_count && !options->external && !pass_has_loops(g) &&
+        !fit(&c, options, error))
         return NULL;
     return c;
 }

@@ -24,6 +24,9 @@ struct plan {
     const struct pass_options *options;
     struct loop_program *p;
     int *place_of; /* by node: index of its place, -1: none */
+    const struct pass_loops *loops;
+    int *begin, *end; /* by loop: the kernels that mark it */
+    int *runs_in;     /* by kernel: the loop that it runs in, -1: none */
     /* of what lies in the arena, by place */
     int *life_of; /* one life for all places that take over the same bytes, one from the other */
     struct pass_life *life;
@@ -70,6 +73,44 @@ static void place_states(struct plan *p)
     p->p->state_bytes = at;
 }
 
+static void find_loops(struct plan *p)
+{
+    const struct loop_program *lp = p->p;
+    struct ir_arena *arena = p->c->arena;
+    int loop = -1;
+
+    p->loops = pass_find_loops(p->g, arena);
+    p->begin = ir_alloc(arena, ((size_t)p->loops->count + 1) * sizeof *p->begin);
+    p->end = ir_alloc(arena, ((size_t)p->loops->count + 1) * sizeof *p->end);
+    p->runs_in = ir_alloc(arena, ((size_t)lp->kernels + 1) * sizeof *p->runs_in);
+    for (int k = 0; k < lp->kernels; k++) {
+        const ir_val first = p->c->program->kernels[k].nodes[0];
+        if (lp->kernel[k]->mark == LOOP_END) {
+            p->end[loop] = k;
+            loop = p->loops->at[loop].parent;
+        }
+        p->runs_in[k] = loop;
+        if (lp->kernel[k]->mark == LOOP_BEGIN) {
+            loop = p->loops->loop_of[first.id];
+            p->begin[loop] = k;
+        }
+    }
+}
+
+/* What comes from outside of a loop that touches it is there for all of its turns. */
+static void stretch_over_loops(const struct plan *p, int *first, int *last)
+{
+    for (int loop = p->loops->count; loop-- > 0;)
+        for (int k = p->begin[loop]; k < p->end[loop]; k++)
+            for (int b = 0; b < p->p->kernel[k]->buffers; b++) {
+                uint32_t v = p->p->kernel[k]->buffer[b].value.id;
+                if (v == 0 || pass_in_loop(p->loops, p->loops->loop_of[v], loop))
+                    continue;
+                first[v] = p->begin[loop] < first[v] ? p->begin[loop] : first[v];
+                last[v] = p->end[loop] > last[v] ? p->end[loop] : last[v];
+            }
+}
+
 static void find_lives(const struct plan *p, int *first, int *last)
 {
     for (uint32_t v = 0; v < p->g->count; v++) {
@@ -82,6 +123,7 @@ static void find_lives(const struct plan *p, int *first, int *last)
             first[v] = first[v] < 0 ? k : first[v];
             last[v] = k;
         }
+    stretch_over_loops(p, first, last);
 }
 
 /* What the caller puts in stays for the next run, and what it takes out until then. */
@@ -146,7 +188,9 @@ static int taken_over(const struct plan *p, int k, int written)
         if (!free)
             continue;
         place = &p->p->place[p->place_of[from->value.id]];
-        free = place->base == 0 && place->last == k && place->first < k &&
+        free = place->base == 0 && place->last == k &&
+               p->loops->loop_of[from->value.id] == p->runs_in[k] &&
+               p->loops->loop_of[to->value.id] == p->runs_in[k] && place->first < k &&
                place->bytes == to->bytes && ir_at(p->g, from->value)->op != IR_input;
         if (free && !p->kept[p->place_of[from->value.id]] && pass_in_place(kernel, b, written))
             return b;
@@ -273,18 +317,61 @@ static bool touch(const struct loop_program *p, const struct loop_kernel *a,
     return touch_scratch(p, a, b) || touch_scratch(p, b, a);
 }
 
-static void place_barriers(struct loop_program *p)
-{
-    int since = 0; /* the kernels after the last barrier */
+/*
+ * The kernels as they run, each loop for two turns, and what has run since the last barrier. A loop
+ * may have no turn at all: behind it, what ran before it counts as well.
+ */
+struct running {
+    const struct loop_program *p;
+    int *since, count;
+};
 
-    for (int k = 0; k < p->kernels; k++)
-        for (int j = since; j < k; j++)
-            if ((p->kernel[j]->shared || p->kernel[k]->shared) &&
-                touch(p, p->kernel[j], p->kernel[k])) {
-                p->kernel[k]->barrier = 1;
-                since = k;
-                break;
-            }
+static void wait_for(struct running *r, int k)
+{
+    struct loop_kernel *now = r->p->kernel[k];
+
+    for (int i = 0; i < r->count && !now->barrier; i++) {
+        const struct loop_kernel *before = r->p->kernel[r->since[i]];
+        now->barrier = (before->shared || now->shared) && touch(r->p, before, now);
+    }
+    if (now->barrier)
+        r->count = 0;
+    for (int i = 0; i < r->count; i++)
+        if (r->since[i] == k)
+            return;
+    r->since[r->count++] = k;
+}
+
+static void run_all(struct running *r, const struct plan *p, int from, int until)
+{
+    for (int k = from; k < until; k++) {
+        if (r->p->kernel[k]->mark != LOOP_BEGIN) {
+            wait_for(r, k);
+            continue;
+        }
+        int loop = p->runs_in[k + 1], before = r->count;
+        int *kept = ir_alloc(p->c->arena, ((size_t)r->p->kernels + 1) * sizeof *kept);
+        memcpy(kept, r->since, (size_t)before * sizeof *kept);
+        if (p->end[loop] > k + 1)
+            for (int turn = 0; turn < 2; turn++)
+                run_all(r, p, k + 1, p->end[loop]);
+        for (int i = 0; i < before; i++) {
+            int j = 0;
+            while (j < r->count && r->since[j] != kept[i])
+                j++;
+            if (j == r->count && ir_dim_min(p->g, r->p->kernel[k]->length) == 0)
+                r->since[r->count++] = kept[i];
+        }
+        k = p->end[loop];
+    }
+}
+
+static void place_barriers(const struct plan *p)
+{
+    struct running r = { .p = p->p };
+
+    r.since = ir_alloc(p->c->arena, ((size_t)p->p->kernels + 1) * sizeof *r.since);
+    run_all(&r, p, 0, p->p->kernels);
 }
 
 bool pass_plan(struct pass_compiled *c, const struct pass_options *options, struct ir_error *error)
@@ -296,9 +383,10 @@ bool pass_plan(struct pass_compiled *c, const struct pass_options *options, stru
     p.place_of = ir_alloc(c->arena, p.g->count * sizeof *p.place_of);
     for (uint32_t v = 0; v < p.g->count; v++)
         p.place_of[v] = -1;
+    find_loops(&p);
     place_states(&p);
     place_arena(&p);
     resolve_buffers(&p);
-    place_barriers(p.p);
+    place_barriers(&p);
     return true;
 }

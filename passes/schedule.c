@@ -353,6 +353,10 @@ bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
 {
     bool gpu = options->target->processors;
 
+    if (k->mark)
+        return gpu ? ir_error(error, IR_UNSUPPORTED, "scan: has no form for %s yet",
+                              options->target->name)
+                   : true;
     if (gpu ? !pass_schedule_cuda(k, options) : !choose(k, options))
         return refuse(k, error,
                       "walks through its rows too often; expected some of its sums in a kernel of "

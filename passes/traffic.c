@@ -23,7 +23,7 @@ bool pass_kept(const struct pass_compiled *c, ir_val v)
 {
     const enum ir_op op = ir_at(c->program->graph, v)->op;
 
-    return op != IR_state && op != IR_assign && c->storage[v.id].parts >= 0;
+    return op != IR_state && !ir_is_store(op) && c->storage[v.id].parts >= 0;
 }
 
 struct walk {
@@ -37,7 +37,7 @@ struct walk {
 static void meet(struct walk *w, ir_val v)
 {
     const struct ir_node *n = ir_at(w->c->program->graph, v);
-    const bool leaf = n->op == IR_input || n->op == IR_state;
+    const bool leaf = ir_is_memory(n->op);
 
     if (w->seen[v.id] == w->kernel + 1)
         return;
@@ -73,13 +73,13 @@ struct pass_traffic *pass_traffic(const struct pass_compiled *c, struct ir_arena
         w.count = 0;
         for (int i = 0; i < k->count; i++) {
             const struct ir_node *n = ir_at(g, k->nodes[i]);
-            for (int j = n->op == IR_assign; j < n->arity; j++)
+            for (int j = ir_is_store(n->op); j < n->arity; j++)
                 meet(&w, n->args[j]);
         }
         t[w.kernel].reads = keep(arena, w.found, w.count);
         w.count = 0;
         for (int i = 0; i < k->count; i++)
-            if (ir_at(g, k->nodes[i])->op == IR_assign)
+            if (ir_is_store(ir_at(g, k->nodes[i])->op))
                 w.found[w.count++] = ir_at(g, k->nodes[i])->args[0];
             else if (pass_kept(c, k->nodes[i]))
                 w.found[w.count++] = k->nodes[i];

@@ -58,7 +58,7 @@ Test(compiled, fused_equals_eager_equals_interpreter)
 
     for (uint64_t seed = from; seed < from + count; seed++)
         cr_expect(random_holds(fused_eager_interpreter, NULL, seed,
-                               &(struct random_options){ .flat = true, .symbolic = seed % 3 == 0 }),
+                               &(struct random_options){ .symbolic = seed % 3 == 0 }),
                   "seed %lu", (unsigned long)seed);
 }
 

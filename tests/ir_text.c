@@ -94,6 +94,12 @@ static const struct sample {
     { IR_put_add, "put_add x, i axis=0 size=9 : f32[9]" },
     { IR_gather, "gather x, i axis=1 : f32[n 6]" },
     { IR_scan, "" },
+    { IR_step, "" },
+    { IR_local, "" },
+    { IR_at, "at x, %12 : f32[6]" },
+    { IR_read, "read %13, %12 : f32[n 6]" },
+    { IR_store, "" },
+    { IR_done, "done %12, %14 : bool" },
     { IR_result, "result %11 at=0 : f32[n 2 6]" },
     { IR_scatter_add, "scatter_add x, i axis=1 size=n : f32[n n]" },
 };
@@ -109,7 +115,10 @@ static void a_line_comes_back(enum ir_op op, const char *line)
            "j: i32[n 3], key: i64, one: f32, p: f32[n 2 6], q: f32[2 2 3], d: f64[n]) {\n"
            "  %%7 = state s : f32[6 4] init uniform(-1, 1)\n"
            "  %%11 = scan p, x carry=0 slices=2 length=n reverse=1 (p: f32[2 6], x: f32[6]) {\n"
-           "    %%3 = add p, x : f32[2 6]\n    return %%3\n  }\n");
+           "    %%3 = add p, x : f32[2 6]\n    return %%3\n  }\n"
+           "  %%12 = step dim=n length=2*n reverse=1 : bool\n"
+           "  %%13 = local %%12 ~9 : f32[n 6]\n"
+           "  %%14 = store %%13, x, %%12 : f32[n 6]\n");
     if (*line)
         ir_put(&text, "  %%20 = %s # model.c:7 a.b {1}\n", line);
     ir_put(&text, "  region 1 part \"title\" (x) -> x in 0\n  return x\n}\n");

@@ -34,8 +34,8 @@ Test(random, graphs_evaluate_and_reach_every_row)
                                                          .smooth = seed % 5 == 0 }),
                   "seed %lu", (unsigned long)seed);
     for (int op = 1; op < IR_OPS; op++)
-        cr_expect(seen[op] >= 20, "%s: %u times in 500 graphs; expected 20", ir_ops[op].name,
-                  seen[op]);
+        cr_expect(seen[op] >= 20 || random_of_kernels((enum ir_op)op),
+                  "%s: %u times in 500 graphs; expected 20", ir_ops[op].name, seen[op]);
 }
 
 /* Floats stay small and are numbers: the domains are kept. */

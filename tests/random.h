@@ -22,6 +22,12 @@ struct random_options {
     bool symbolic;  /* the first axis of many values is `batch`, 1..17 */
 };
 
+/* Does it stand between kernels only? No user's graph has it. */
+static inline bool random_of_kernels(enum ir_op op)
+{
+    return op >= IR_step && op <= IR_done;
+}
+
 enum { RANDOM_INPUTS = 200 };
 struct random_case {
     uint64_t seed;

@@ -5,10 +5,14 @@
  */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/ir.h"
 #include "passes/passes.h"
+#include "random.h"
+#include "support.h"
+#include "support_compiled.h"
 
 static const char *const cases[] = {
     /* a running sum, and what came before it */
@@ -453,4 +457,95 @@ Test(scan, refuses_what_does_not_fit)
             "  %3 = scan h carry=1 slices=0 length=4 (h: f32[3]) {\n"
             "    kernel k {\n",
             "bad.tp:3: kernel");
+}
+
+/* --- compiled ------------------------------------------------------------------------------------
+ */
+
+/* the sum of all f32 outputs, and its gradients by all f32 inputs, as outputs of a simple graph */
+static bool append_gradients(struct random_case *c)
+{
+    const int64_t axes[IR_RANK] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    struct ir_graph *g = c->graph, *simple;
+    ir_val loss = { 0 }, wrt[RANDOM_INPUTS], grad[RANDOM_INPUTS];
+    int n = 0;
+
+    for (int i = 0; i < g->output_count; i++) {
+        ir_val y = g->outputs[i].value;
+        if (ir_at(g, y)->dtype != IR_F32)
+            continue;
+        y = ir_op1(g, IR_sin, y, at);
+        y = ir_reduce(g, IR_sum, y, ir_at(g, y)->shape.rank, axes, at);
+        loss = loss.id ? ir_op2(g, IR_add, loss, y, at) : y;
+    }
+    for (uint32_t v = 1; v < g->count && n < RANDOM_INPUTS; v++)
+        if (g->nodes[v].op == IR_input && g->nodes[v].dtype == IR_F32)
+            wrt[n++] = (ir_val){ v };
+    if (!loss.id || !n || !pass_gradients(g, 1, &loss, NULL, n, wrt, grad))
+        return false;
+    for (int i = 0; i < n; i++)
+        ir_output(g, NULL, grad[i]);
+    simple = pass_simplify(g);
+    ir_arena_adopt(c->arena, g->arena);
+    c->graph = simple;
+    return true;
+}
+
+static bool has_scan(const struct ir_graph *g)
+{
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].op == IR_scan)
+            return true;
+    return false;
+}
+
+static bool gradients_compile(struct random_case *c, void *user, struct ir_text *why)
+{
+    struct ir_array *want, *fused, *alone;
+
+    if (!has_scan(c->graph) || !append_gradients(c))
+        return true;
+    want = random_values(c);
+    if (!want) {
+        ir_put(why, "interpreter: %s", c->error.text);
+        return false;
+    }
+    fused = compiled_values(c, &(struct compiled_how){ .fuse = true, .threads = 2 });
+    alone = fused ? compiled_values(c, &(struct compiled_how){ .threads = 1 }) : NULL;
+    if (!alone) {
+        ir_put(why, "%s", c->error.text);
+        return c->error.status == IR_UNSUPPORTED;
+    }
+    ++*(int *)user;
+    for (int i = 0; i < random_value_count(c); i++) {
+        double size = 1;
+        int64_t count = elements(&want[i]);
+        if (i < c->graph->output_count &&
+            ir_at(c->graph, c->graph->outputs[i].value)->op == IR_state)
+            continue; /* its memory shows it after the run */
+        for (int64_t k = 0; want[i].dtype == IR_F32 && k < count; k++)
+            size = fmax(size, fabs((double)((float *)want[i].data)[k]));
+        ir_put(why, "value %d against the interpreter: ", i);
+        if (!random_equal(&want[i], &fused[i], 1e-4, 1e-4 * size, why))
+            return false;
+        ir_put(why, "value %d against a kernel an operation: ", i);
+        if (!random_equal(&alone[i], &fused[i], 0, 0, why))
+            return false;
+    }
+    return true;
+}
+
+Test(scan, compiled_gradients_of_random_graphs_equal_the_interpreter)
+{
+    const char *only = getenv("SEED");
+    uint64_t from = only ? strtoull(only, NULL, 10) : 1, count = only             ? 1
+                                                                 : support_long() ? 1500
+                                                                                  : 250;
+    int looked_at = 0;
+
+    for (uint64_t seed = from; seed < from + count; seed++)
+        cr_expect(random_holds(gradients_compile, &looked_at, seed,
+                               &(struct random_options){ .symbolic = seed % 3 == 0 }),
+                  "seed %lu", (unsigned long)seed);
+    cr_expect(only || looked_at > 20, "%d graphs", looked_at);
 }
