@@ -99,8 +99,8 @@ static void bound_by_loop(struct loop_check *c, struct facts *f, struct loop_ato
         const struct loop_axis *a = &c->k->axis[c->around[i]->axis];
         if (quotient.a == loop_axis_ix(k, c->around[i]->axis) && a->role != LOOP_UNROLL &&
             a->role != LOOP_VECTOR)
-            add_fact(c, f,
-                     loop_div(k, loop_plus(k, a->to, loop_const(k, -1)), quotient.divisor), ix, 0);
+            add_fact(c, f, loop_div(k, loop_plus(k, a->to, loop_const(k, -1)), quotient.divisor),
+                     ix, 0);
     }
 }
 
