@@ -209,9 +209,8 @@ static bool may_absorb(struct fuse *f, int k, int other)
     const struct fuse_group *g = &f->group[k], *o = other < 0 ? NULL : &f->group[other];
     bool inside = g->class == FUSE_COLUMN, same;
 
-    if (!o || other == k || o->loop != g->loop || (g->again && !o->again) ||
-        o->class != FUSE_MAP || o->effect ||
-        is_full(g, o->count, o->depth))
+    if (!o || other == k || o->loop != g->loop || (g->again && !o->again) || o->class != FUSE_MAP ||
+        o->effect || is_full(g, o->count, o->depth))
         return false;
     same = !inside && g->class != FUSE_SCATTER && ir_same_shape(&o->domain, &g->domain);
     return (same || is_only_reader(f, other)) && (inside || !is_operand(f, k, other)) &&
