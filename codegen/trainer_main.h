@@ -754,6 +754,7 @@ int main(int argc, char **argv)
         { NULL, 0, NULL, NULL },
     };
 
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), not the end */
     t.name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
     if (read_options(&t, options, argc, argv) && check_options(&t) && prepare(&t)) {
         t.report.bar = !t.report.json && isatty(STDOUT_FILENO);

@@ -10,6 +10,7 @@
  * - Every function is PART: static, and no warning where it is not used. Nothing is global but
  *   constants. Names begin with the part's name, as in idx_open(), and never with an operation's.
  * - No exit, no abort, nothing printed: false and one line in the error.
+ * - A program ignores SIGXFSZ, so that a file that may not grow is an error of write().
  * - What a file says is compared with its length before memory is asked for.
  * - gzip is read where USE_ZLIB is defined (then link -lz), else refused in one line.
  * - No warning from gcc 12, clang 14 and clang 19 with -std=gnu17 -Wall -Wextra.
