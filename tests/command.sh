@@ -49,7 +49,7 @@ refuses 2 'no command "fly"' fly
 refuses 2 'no option --fly' train mlp --fly
 refuses 2 '--epochs lacks its value' train mlp --epochs
 refuses 2 '--epochs "many": expected a whole number' train mlp --epochs many
-refuses 2 '--opt "fast": expected sgd' train moons --opt fast
+refuses 2 '--opt "fast": expected one of sgd' train moons --opt fast
 refuses 2 'there is no such model or file' train nothing
 refuses 2 'planar set "square"' train planar --set square
 refuses 2 'one more' train mlp lenet
