@@ -44,8 +44,7 @@ static const char *updated_here(const struct fuse *f, const struct fuse_group *g
     return shortest;
 }
 
-/* the region that most of the kernel belongs to, if it is more than a scope: softmax, cross_entropy
- */
+/* the region that most of the kernel belongs to, if it is more than a scope: cross_entropy */
 static const char *region_of(const struct fuse *f, const struct fuse_group *g)
 {
     const struct ir_node *first = ir_at(f->g, g->nodes[0]);
@@ -83,7 +82,8 @@ static const char *plain_name(const struct fuse *f, const struct fuse_group *g)
     else if (region && g->count > 2)
         ir_put(&text, "%s", region);
     else {
-        ir_put(&text, region ? "%s_" : "", region);
+        if (region)
+            ir_put(&text, "%s_", region);
         room = put_operations(&text, f, g) < 5;
     }
     if (ir_is_again(f->g, g->nodes[0]) && f->g->region[anchor->region].title && !updates)
@@ -107,7 +107,7 @@ struct names { /* given already; each knows where the search for a next one like
     struct {
         const char *name;
         int next;
-    } *slot;
+    } * slot;
     uint32_t room;
 };
 

@@ -563,8 +563,7 @@ Test(rows, each_with_a_rule_is_tested)
     }
 }
 
-/* --- regions with a rule of their own
- * --------------------------------------------------------------- */
+/* --- regions with a rule of their own ------------------------------------------------------- */
 
 static ir_val along(struct program *p, ir_val row, ir_val like)
 {
@@ -623,6 +622,35 @@ static ir_val build_sigmoid(struct program *p)
     return ir_region_close(p->g, r, ir_formula(p->g, "1 / (1 + exp(-a))", name, here));
 }
 
+static ir_val row_mean(struct program *p, ir_val a)
+{
+    ir_val total = ir_reduce(p->g, IR_sum, a, 1, (int64_t[]){ 1 }, here);
+
+    total = ir_op2(p->g, IR_div, total, ir_size(p->g, 4, IR_F64, here), here);
+    return ir_reshape(p->g, total, S(3, 1), here);
+}
+
+static ir_val build_norm(struct program *p, const char *name, bool centred)
+{
+    ir_val a = real(p, S(3, 4), -2, 2), letter[26] = { a };
+    uint32_t r = ir_region_open(p->g, name, NULL, 1, &a, LIST(1), here);
+
+    if (centred)
+        letter[0] = ir_op2(p->g, IR_sub, a, row_mean(p, a), here);
+    letter[1] = row_mean(p, ir_op2(p->g, IR_mul, letter[0], letter[0], here));
+    return ir_region_close(p->g, r, ir_formula(p->g, "a * rsqrt(b + 0.125)", letter, here));
+}
+
+static ir_val build_standardise(struct program *p)
+{
+    return build_norm(p, "standardise", true);
+}
+
+static ir_val build_rms(struct program *p)
+{
+    return build_norm(p, "rms", false);
+}
+
 static const struct {
     const char *name;
     build *make;
@@ -631,6 +659,8 @@ static const struct {
     { "log_softmax", build_log_softmax },
     { "cross_entropy", build_cross_entropy },
     { "sigmoid", build_sigmoid },
+    { "standardise", build_standardise },
+    { "rms", build_rms },
 };
 
 Test(regions, gradients_are_finite_differences)
