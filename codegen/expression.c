@@ -15,10 +15,19 @@
 
 const char *gen_type(const struct gen *e, enum ir_dtype dtype, bool vector)
 {
-    static const char *const lanes[IR_DTYPES] = { "i32x16", "u8x16",  "i32x16", "u32x16",
-                                                  "i64x16", "f32x16", "f64x16" };
-    static const char *const alone[IR_DTYPES] = { "i32", "u8", "i32", "u32", "i64", "f32", "f64" };
+    static const char *const lanes[] = {
+#define DTYPE(NAME, name, bytes, kind, c, arithmetic) #c "x16",
+#include "ir/dtype.def"
+#undef DTYPE
+    };
+    static const char *const alone[] = {
+#define DTYPE(NAME, name, bytes, kind, c, arithmetic) #c,
+#include "ir/dtype.def"
+#undef DTYPE
+    };
 
+    if (dtype == IR_BOOL) /* in registers a mask */
+        dtype = IR_I32;
     return vector && !e->lane ? lanes[dtype] : alone[dtype];
 }
 
@@ -32,11 +41,19 @@ const char *gen_literal(struct gen *e, enum ir_dtype dtype, double number, int64
     case IR_BOOL:
         return integer ? "1" : "0";
     case IR_U8:
+    case IR_I8:
+    case IR_U16:
+    case IR_I16:
     case IR_I32:
         return integer == INT32_MIN ? "(-2147483647 - 1)"
                                     : ir_format(e->arena, "%" PRId64, integer);
     case IR_U32:
         return ir_format(e->arena, "%" PRIu32 "u", (uint32_t)integer);
+    case IR_U64:
+        return ir_format(e->arena, "%" PRIu64 "ull", (uint64_t)integer);
+    case IR_F16:
+    case IR_BF16:
+        return ir_format(e->arena, "%u", ir_half(dtype, (float)number));
     case IR_I64:
         return integer == INT64_MIN ? "(-9223372036854775807 - 1)"
                                     : ir_format(e->arena, "%" PRId64, integer);
@@ -132,17 +149,18 @@ static const char *pointwise(struct gen *e, const struct loop_statement *s, bool
     return kept;
 }
 
-static const char *cast(struct gen *e, const struct loop_statement *s, bool vector)
+/* `a` of type `from` as `to`; both are computed in themselves, or integers */
+static const char *convert(struct gen *e, enum ir_dtype from, enum ir_dtype to, const char *a,
+                           bool vector)
 {
-    enum ir_dtype from = e->k->value[s->args[0]].dtype;
-    const char *a = gen_operand(e, s->args[0], vector), *type = gen_type(e, s->dtype, vector);
+    const char *type = gen_type(e, to, vector);
 
-    if (from == s->dtype)
+    if (from == to)
         return a;
     if (!vector || e->lane)
-        return s->dtype == IR_BOOL ? ir_format(e->arena, "(%s != 0)", a)
-                                   : ir_format(e->arena, "(%s)%s", type, a);
-    if (s->dtype == IR_BOOL) {
+        return to == IR_BOOL ? ir_format(e->arena, "(%s != 0)", a)
+                             : ir_format(e->arena, "(%s)%s", type, a);
+    if (to == IR_BOOL) {
         a = ir_format(e->arena, "%s != 0", a);
         return ir_dtypes[from].bytes == 4
                    ? a
@@ -153,6 +171,28 @@ static const char *cast(struct gen *e, const struct loop_statement *s, bool vect
     return ir_format(e->arena, "__builtin_convertvector(%s, %s)", a, type);
 }
 
+static bool is_half(enum ir_dtype dtype)
+{
+    return dtype == IR_F16 || dtype == IR_BF16;
+}
+
+static const char *cast(struct gen *e, const struct loop_statement *s, bool vector)
+{
+    enum ir_dtype from = e->k->value[s->args[0]].dtype, to = s->dtype;
+    const char *a = gen_operand(e, s->args[0], vector), *type = gen_type(e, IR_F32, vector);
+
+    if (from == to)
+        return a;
+    if (is_half(from)) {
+        a = ir_format(e->arena, "widen_%s_%s(%s)", ir_dtypes[from].name, type, a);
+        from = IR_F32;
+    }
+    if (!is_half(to))
+        return convert(e, from, to, a, vector);
+    return ir_format(e->arena, "narrow_%s_%s(%s)", ir_dtypes[to].name, type,
+                     convert(e, from, IR_F32, a, vector));
+}
+
 static const char *choose(struct gen *e, const struct loop_statement *s, bool vector)
 {
     const char *mask = gen_operand(e, s->args[0], vector), *type = gen_type(e, s->dtype, vector);
@@ -161,12 +201,12 @@ static const char *choose(struct gen *e, const struct loop_statement *s, bool ve
     if (vector && !e->lane) {
         if (ir_dtypes[s->dtype].bytes == 8)
             mask = ir_format(e->arena, "__builtin_convertvector(%s, i64x16)", mask);
-        if (s->dtype == IR_U8)
+        if (ir_dtypes[s->dtype].bytes < 4 && s->dtype != IR_BOOL)
             return ir_format(
                 e->arena,
                 "__builtin_convertvector(select_i32x16(%s, __builtin_convertvector(%s, i32x16), "
-                "__builtin_convertvector(%s, i32x16)), u8x16)",
-                mask, a, b);
+                "__builtin_convertvector(%s, i32x16)), %s)",
+                mask, a, b, type);
         return ir_format(e->arena, "select_%s(%s, %s, %s)", type, mask, a, b);
     }
     return ir_format(e->arena, "%s ? %s : %s", mask, a, b);
@@ -211,6 +251,8 @@ static const char *bits_as(struct gen *e, const struct loop_statement *s, bool v
 
     if (vector && !e->lane)
         return ir_format(e->arena, "(%s)%s", gen_type(e, s->dtype, true), a);
+    if (ir_dtypes[from].bytes < 4)
+        return ir_format(e->arena, "(%s)%s", gen_type(e, s->dtype, false), a);
     if (ir_dtypes[s->dtype].kind == 'f')
         return ir_format(e->arena, "from_bits_%s((%s)%s)", ir_dtypes[s->dtype].name,
                          ir_dtypes[s->dtype].bytes == 4 ? "i32" : "i64", a);

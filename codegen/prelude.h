@@ -24,6 +24,12 @@ typedef unsigned long long u64;
 
 typedef unsigned char u8;
 
+typedef signed char i8;
+
+typedef unsigned short u16;
+
+typedef short i16;
+
 /// C
 
 /* memory of one type later holds another */
@@ -41,6 +47,12 @@ typedef unsigned long long u64 __attribute__((may_alias));
 
 typedef unsigned char u8 __attribute__((may_alias));
 
+typedef signed char i8 __attribute__((may_alias));
+
+typedef unsigned short u16 __attribute__((may_alias));
+
+typedef short i16 __attribute__((may_alias));
+
 /* lanes stay inside this file, so it does not matter how a vector_size would be handed to others */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
@@ -54,6 +66,10 @@ typedef unsigned char u8x16 __attribute__((vector_size(16), aligned(1), may_alia
 
 typedef signed char i8x16 __attribute__((vector_size(16), aligned(1), may_alias));
 
+typedef unsigned short u16x16 __attribute__((vector_size(32), aligned(2), may_alias));
+
+typedef short i16x16 __attribute__((vector_size(32), aligned(2), may_alias));
+
 typedef double f64x8 __attribute__((vector_size(64), aligned(8), may_alias));
 
 typedef long long i64x8 __attribute__((vector_size(64), aligned(8), may_alias));
@@ -66,7 +82,7 @@ typedef long long i64x16 __attribute__((vector_size(128), aligned(8), may_alias)
 
 typedef unsigned long long u64x16 __attribute__((vector_size(128), aligned(8), may_alias));
 
-/// C: f32x16 i32x16 u32x16 u8x16 f64x8 i64x8 f64x16 i64x16 u64x16
+/// C: f32x16 i32x16 u32x16 u8x16 i8x16 u16x16 i16x16 f64x8 i64x8 f64x16 i64x16 u64x16
 
 static inline f32x16 load_f32x16(const f32 *from)
 {
@@ -146,7 +162,7 @@ static inline f32x16 select_f32x16(const i32x16 mask, const f32x16 a, const f32x
     return (f32x16)((mask & (i32x16)a) | (~mask & (i32x16)b));
 }
 
-/// C, CUDA: f32 i32 u32 u8 f64 i64 u64
+/// C, CUDA: f32 i32 u32 u8 i8 u16 i16 f64 i64 u64
 
 static inline f32 splat_f32(const f32 x)
 {

@@ -75,6 +75,43 @@ static inline f64 from_bits_f64(const i64 bits)
     return __longlong_as_double(bits);
 }
 
+/// C, CUDA: f32x16 f32
+
+/* bf16 is the upper half of an f32 */
+static inline f32x16 widen_bf16_f32x16(const u16x16 x)
+{
+    return from_bits_f32x16((i32x16)(to_u32x16(x) << 16));
+}
+
+/* to nearest, ties to even, as all that narrows */
+static inline u16x16 narrow_bf16_f32x16(const f32x16 x)
+{
+    const u32x16 bits = (u32x16)bits_f32x16(x);
+    const u32x16 near = bits + 0x7fffu + ((bits >> 16) & 1u);
+    return to_u16x16(select_u32x16(x != x, bits | 0x400000u, near) >> 16);
+}
+
+/* the exponent is 112 more; in what is below 2^-14 the multiplication counts the zeros */
+static inline f32x16 widen_f16_f32x16(const u16x16 x)
+{
+    const u32x16 half = to_u32x16(x), size = (half & 0x7fffu) << 13;
+    const u32x16 finite = (u32x16)bits_f32x16(from_bits_f32x16((i32x16)size) * 0x1p112f);
+    const u32x16 all = select_u32x16(size >= 0x0f800000u, size | 0x7f800000u, finite);
+    return from_bits_f32x16((i32x16)(all | (half & 0x8000u) << 16));
+}
+
+/* below 2^-14 a multiple of 2^-24, which 0.5 + it rounds to; from 2^16 on infinite, or NaN */
+static inline u16x16 narrow_f16_f32x16(const f32x16 x)
+{
+    const u32x16 bits = (u32x16)bits_f32x16(x), size = bits & 0x7fffffffu;
+    const u32x16 little = (u32x16)bits_f32x16(from_bits_f32x16((i32x16)size) + 0.5f) - 0x3f000000u;
+    const u32x16 usual = (size - 0x38000000u + 0xfffu + ((size >> 13) & 1u)) >> 13;
+    const u32x16 huge =
+        select_u32x16(size > 0x7f800000u, splat_u32x16(0x7e00u), splat_u32x16(0x7c00u));
+    const u32x16 half = select_u32x16(size < 0x38800000u, little, usual);
+    return to_u16x16(select_u32x16(size >= 0x47800000u, huge, half) | ((bits >> 16) & 0x8000u));
+}
+
 /// C
 
 /* a * b + c, rounded once */

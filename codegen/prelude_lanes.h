@@ -2,7 +2,7 @@
  * Whole numbers, lanes among themselves, threads: text for generated programs like prelude.h.
  */
 
-/// C, CUDA: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16 f64x8 i64x8 f32 i32 u32 u8 f64 i64
+/// C, CUDA: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16 u64x16 f64x8 i64x8 f32 i32 u32 u8 f64 i64 u64
 
 /* NaN wins */
 static inline f32x16 max_f32x16(const f32x16 a, const f32x16 b)
@@ -45,14 +45,14 @@ static inline i32 mod_i32(const i32 a, const i32 b)
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 
-/// C, CUDA: u32x16 u8x16 u32 u8
+/// C, CUDA: u32x16 u8x16 u64x16 u32 u8 u64
 
 static inline u32x16 abs_u32x16(const u32x16 x)
 {
     return x;
 }
 
-/// C, CUDA: u32 u8
+/// C, CUDA: u32 u8 u64
 
 static inline u32 div_u32(const u32 a, const u32 b)
 {
@@ -69,7 +69,7 @@ static inline u32 mod_u32(const u32 a, const u32 b)
     return b == 0 ? 0 : a % b;
 }
 
-/// C: i32x16 u32x16 u8x16 i64x16 i64x8; div rem mod
+/// C: i32x16 u32x16 u8x16 i64x16 i64x8 u64x16; div rem mod
 
 /* no machine divides whole numbers in lanes */
 static inline i32x16 NAME_i32x16(i32x16 a, const i32x16 b)
@@ -137,7 +137,21 @@ static inline i64x16 shr_i64x16(const i64x16 a, const i64x16 b)
     return a >> select_i64x16((u64x16)b < 64u, b, splat_i64x16(63));
 }
 
-/// C: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16
+/// C, CUDA: u64x16 u64
+
+/* 0 when b is not in 0 .. 63 */
+static inline u64x16 shl_u64x16(const u64x16 a, const u64x16 b)
+{
+    return select_u64x16(b < 64u, a << (b & 63u), splat_u64x16(0));
+}
+
+/* 0 when b is not in 0 .. 63 */
+static inline u64x16 shr_u64x16(const u64x16 a, const u64x16 b)
+{
+    return select_u64x16(b < 64u, a >> (b & 63u), splat_u64x16(0));
+}
+
+/// C: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16 u64x16
 
 /* lane l gets lane l ^ 8 */
 static inline f32x16 swap8_f32x16(const f32x16 x)
@@ -180,7 +194,7 @@ static inline f32 fold_mul_f32x16(f32x16 x)
     return x[0];
 }
 
-/// C: f32x16 i32x16 u32x16 f64x16 i64x16; max min
+/// C: f32x16 i32x16 u32x16 f64x16 i64x16 u64x16; max min
 
 /* the NAME of the lanes; NaN wins */
 static inline f32 fold_NAME_f32x16(f32x16 x)
@@ -239,7 +253,7 @@ static inline f64 fold_NAME_f64x8(f64x8 x)
     return x[0];
 }
 
-/// CUDA: f32 i32 u32 u8 f64 i64
+/// CUDA: f32 i32 u32 u8 f64 i64 u64
 
 static inline f32 add_f32(const f32 a, const f32 b)
 {
@@ -263,7 +277,7 @@ static inline i32 or_i32(const i32 a, const i32 b)
     return a | b;
 }
 
-/// CUDA: f32 i32 u32 u8 f64 i64; add mul max min and or
+/// CUDA: f32 i32 u32 u8 f64 i64 u64; add mul max min and or
 
 /* NAME of 64 threads in the tree of four vectors of lanes: (0 + 16) + (32 + 48), then lanes 8, 4, 2
  * and 1 apart. All threads get it. */

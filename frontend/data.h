@@ -125,7 +125,7 @@ bool tp_aside_close(struct file_aside *file, bool commit, struct ir_error *error
 /* file_safetensors.c: named arrays, checked on opening, read one by one on demand. */
 struct file_tensor {
     const char *name;
-    enum ir_dtype dtype; /* of the values; F16 and BF16 files widen to F32 when read */
+    enum ir_dtype dtype;
     int rank;
     int64_t dim[IR_RANK];
     size_t bytes;     /* of the values */
@@ -147,8 +147,10 @@ struct file_safetensors {
 struct file_safetensors *tp_safetensors_open(const char *path, struct ir_error *error);
 const struct file_tensor *tp_safetensors_find(const struct file_safetensors *file,
                                               const char *name);
+/* As `dtype`: the tensor's own, or, where both are f16, bf16 or f32, another of these. */
+bool tp_safetensors_reads_as(const struct file_tensor *tensor, enum ir_dtype dtype);
 bool tp_safetensors_read(const struct file_safetensors *file, const struct file_tensor *tensor,
-                         void *destination, struct ir_error *error);
+                         enum ir_dtype dtype, void *destination, struct ir_error *error);
 void tp_safetensors_close(struct file_safetensors *file);
 /* Name, dtype, rank, dim, bytes and data of each tensor are read. */
 bool tp_safetensors_write(const char *path, int64_t count, const struct file_tensor tensor[],

@@ -6,6 +6,7 @@
 #include "runtime/parts/safetensors.h"
 
 #include "frontend/data.h"
+#include "ir/evaluate.h"
 
 /* What others see stands first; the part's own is behind it. */
 struct opened {
@@ -13,7 +14,6 @@ struct opened {
     struct safetensors part;
 };
 
-/* f16 and bf16 are f32 to the reader where the IR knows no such type. */
 static bool show(struct file_tensor *to, const struct safetensor *t, const char *path,
                  struct ir_error *error)
 {
@@ -22,8 +22,6 @@ static bool show(struct file_tensor *to, const struct safetensor *t, const char 
 
     *to = (struct file_tensor){ .name = t->name, .rank = t->rank, .offset = t->offset };
     memcpy(to->dim, t->dim, sizeof to->dim);
-    if (type == PART_F16 || type == PART_BF16)
-        type = PART_F32;
     if (!tp_type_of_part(type, &to->dtype))
         return ir_error(error, IR_UNSUPPORTED,
                         "%.200s: safetensors: tensor \"%.80s\" is %s, which no tensor here can be",
@@ -80,14 +78,32 @@ const struct file_tensor *tp_safetensors_find(const struct file_safetensors *fil
     return NULL;
 }
 
+bool tp_safetensors_reads_as(const struct file_tensor *tensor, enum ir_dtype dtype)
+{
+    return tensor->dtype == dtype ||
+           (ir_dtypes[tensor->dtype].arithmetic == IR_F32 && ir_dtypes[dtype].arithmetic == IR_F32);
+}
+
 bool tp_safetensors_read(const struct file_safetensors *shown, const struct file_tensor *tensor,
-                         void *destination, struct ir_error *error)
+                         enum ir_dtype dtype, void *destination, struct ir_error *error)
 {
     const struct opened *file = (const struct opened *)shown;
+    const int64_t elements = (int64_t)tensor->bytes / ir_dtypes[tensor->dtype].bytes;
+    void *values = tensor->dtype == dtype ? destination : malloc(tensor->bytes + 1);
+    struct ir_array from = { .dtype = tensor->dtype, .data = values };
+    struct ir_array to = { .dtype = dtype, .data = destination };
     struct part_error part = { 0 };
+    double number;
 
-    safetensors_read(&file->part, &file->part.tensor[tensor - shown->tensor], true, destination,
-                     &part);
+    if (!values)
+        return ir_error(error, IR_FAILED, "%.250s: not enough memory", shown->path);
+    safetensors_read(&file->part, &file->part.tensor[tensor - shown->tensor], false, values, &part);
+    for (int64_t i = 0; values != destination && i < elements && !part.status; i++) {
+        ir_load_real(&number, &from, NULL, i, 1);
+        ir_store_real(&to, i, 1, &number);
+    }
+    if (values != destination)
+        free(values);
     return tp_part_told(&part, error);
 }
 

@@ -122,7 +122,7 @@ static bool fits(tp_graph *g, const struct file_safetensors *file, const struct 
     bool ok;
 
     memcpy(shape.dim, t->dim, sizeof shape.dim);
-    ok = t->dtype == s->dtype && ir_same_shape(&shape, &s->shape);
+    ok = tp_safetensors_reads_as(t, s->dtype) && ir_same_shape(&shape, &s->shape);
     if (!ok) {
         ir_put_shape(&has, g->ir, t->dtype, &shape);
         ir_put_shape(&want, g->ir, s->dtype, &s->shape);
@@ -183,8 +183,8 @@ static bool load(tp_graph *g, const struct file_safetensors *file,
 
         if (!found[i])
             continue;
-        values = malloc(found[i]->bytes + 1);
-        ok = values ? tp_safetensors_read(file, found[i], values, &g->error) &&
+        values = malloc(g->states[i].bytes + 1);
+        ok = values ? tp_safetensors_read(file, found[i], g->states[i].dtype, values, &g->error) &&
                           set_state(g, &g->states[i], values)
                     : ir_error(&g->error, IR_FAILED, "%.100s: not enough memory", file->path);
         free(values);

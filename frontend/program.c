@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "frontend/frontend.h"
+#include "ir/evaluate.h"
 
 static size_t bytes_of(const struct ir_graph *g, ir_val v)
 {
@@ -182,23 +183,11 @@ void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes)
 
 double tp_number_at(enum ir_dtype dtype, const void *data)
 {
-    switch (dtype) {
-    case IR_BOOL:
-    case IR_U8:
-        return *(const uint8_t *)data;
-    case IR_I32:
-        return *(const int32_t *)data;
-    case IR_U32:
-        return *(const uint32_t *)data;
-    case IR_I64:
-        return (double)*(const int64_t *)data;
-    case IR_F32:
-        return (double)*(const float *)data;
-    case IR_F64:
-        return *(const double *)data;
-    default:
-        ir_bug("a number of type %d", dtype);
-    }
+    struct ir_array one = { .dtype = dtype, .data = (void *)data };
+    double number;
+
+    ir_load_real(&number, &one, NULL, 0, 1);
+    return number;
 }
 
 double tp_port_number(const tp_program *p, const struct port *port)

@@ -58,13 +58,23 @@ typedef struct tp_loc { /* where in the user's program */
     int line;
 } tp_loc;
 
+/* f16, bf16 and the integers under 32 bits are for memory: each operation on them is computed in
+ * f32 or in 32 bits, and its result is rounded to nearest, or wraps. Integers widen among
+ * themselves to the smallest type that holds both, i64 for u64 and a signed one; all else asks for
+ * tp_cast. */
 typedef enum tp_dtype {
     TP_DEFAULT,
     TP_BOOL,
     TP_U8,
-    TP_I32,
+    TP_I8,
+    TP_U16,
+    TP_I16,
     TP_U32,
+    TP_I32,
+    TP_U64,
     TP_I64,
+    TP_F16,
+    TP_BF16,
     TP_F32,
     TP_F64
 } tp_dtype;

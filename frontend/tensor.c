@@ -31,15 +31,24 @@ ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype 
     return ir_integer(g->ir, dtype, (int64_t)number, loc);
 }
 
-/* The type that two integer types widen to; u32 and a signed one meet in i64. */
+/* The type that two integer types widen to: the smallest that holds both; i64 for u64 and a signed
+ * one, which none holds. */
 static enum ir_dtype wider(enum ir_dtype a, enum ir_dtype b)
 {
-    static const int rank[IR_DTYPES] = { [IR_BOOL] = 0, [IR_U8] = 1,  [IR_I32] = 2, [IR_U32] = 2,
-                                         [IR_I64] = 3,  [IR_F32] = 4, [IR_F64] = 4 };
+    static const enum ir_dtype of_signed[] = { IR_I8, IR_I16, IR_I32, IR_I64, IR_I64 };
+    const bool larger = ir_dtypes[a].bytes > ir_dtypes[b].bytes;
+    int at = 0, bytes;
 
-    if (rank[a] == rank[b] && a != b)
-        return IR_I64;
-    return rank[a] >= rank[b] ? a : b;
+    if (ir_dtypes[a].kind == 'b' || ir_dtypes[b].kind == 'b')
+        return ir_dtypes[a].kind == 'b' ? b : a;
+    if (ir_dtypes[a].kind == ir_dtypes[b].kind)
+        return larger ? a : b;
+    if (ir_dtypes[a].kind == 'u') /* a: the signed one */
+        return wider(b, a);
+    bytes = ir_dtypes[a].bytes > ir_dtypes[b].bytes ? ir_dtypes[a].bytes : 2 * ir_dtypes[b].bytes;
+    while (1 << at < bytes)
+        at++;
+    return of_signed[at];
 }
 
 /* Brings two arguments to one type; of a bare number it is the other's. */

@@ -247,6 +247,8 @@ double ir_number_of(const struct ir_node *n)
 
     if (n->op != IR_const)
         ir_bug("the number of %s", ir_ops[n->op].name);
+    if (n->dtype == IR_U64)
+        return (double)(uint64_t)n->attr[0].at[0];
     if (ir_dtypes[n->dtype].kind != 'f')
         return (double)n->attr[0].at[0];
     memcpy(&value, n->attr[0].at, sizeof value);

@@ -16,8 +16,12 @@
 #define TYPES(X)     \
     X(BOOL, uint8_t) \
     X(U8, uint8_t)   \
-    X(I32, int32_t)  \
+    X(I8, int8_t)    \
+    X(U16, uint16_t) \
+    X(I16, int16_t)  \
     X(U32, uint32_t) \
+    X(I32, int32_t)  \
+    X(U64, uint64_t) \
     X(I64, int64_t)  \
     X(F32, float)    \
     X(F64, double)
@@ -34,6 +38,12 @@ void ir_load_real(double *to, const struct ir_array *from, const int64_t *at, in
 #define REAL(NAME, C) LOAD(NAME, C)
     switch (from->dtype) {
         TYPES(REAL)
+    case IR_F16:
+    case IR_BF16:
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (double)ir_of_half(from->dtype,
+                                       ((const uint16_t *)from->data)[at ? at[i] : first + i]);
+        return;
     default:
         ir_bug("evaluate: type %d", from->dtype);
     }
@@ -66,7 +76,13 @@ void ir_store_real(struct ir_array *to, int64_t first, int64_t n, const double *
     switch (to->dtype) {
         STORE(BOOL, uint8_t, from[i] != 0)
         STORE(U8, uint8_t, clamp(from[i], 0, 255))
+        STORE(I8, int8_t, clamp(from[i], INT8_MIN, INT8_MAX))
+        STORE(U16, uint16_t, clamp(from[i], 0, UINT16_MAX))
+        STORE(I16, int16_t, clamp(from[i], INT16_MIN, INT16_MAX))
         STORE(I32, int32_t, clamp(from[i], INT32_MIN, INT32_MAX))
+        STORE(U64, uint64_t, from[i] >= 0x1p64 ? UINT64_MAX : (uint64_t)clamp(from[i], 0, 0x1p64))
+        STORE(F16, uint16_t, ir_half(IR_F16, (float)from[i]))
+        STORE(BF16, uint16_t, ir_half(IR_BF16, (float)from[i]))
         STORE(U32, uint32_t, clamp(from[i], 0, UINT32_MAX))
         STORE(I64, int64_t,
               from[i] >= 0x1p63 ? INT64_MAX : (int64_t)clamp(from[i], -0x1p63, 0x1p63))
@@ -82,7 +98,13 @@ void ir_store_exact(struct ir_array *to, int64_t first, int64_t n, const wide *f
     switch (to->dtype) {
         STORE(BOOL, uint8_t, from[i] != 0)
         STORE(U8, uint8_t, (unsigned_wide)from[i])
+        STORE(I8, int8_t, (unsigned_wide)from[i])
+        STORE(U16, uint16_t, (unsigned_wide)from[i])
+        STORE(I16, int16_t, (unsigned_wide)from[i])
         STORE(I32, int32_t, (unsigned_wide)from[i])
+        STORE(U64, uint64_t, (unsigned_wide)from[i])
+        STORE(F16, uint16_t, ir_half(IR_F16, (float)from[i]))
+        STORE(BF16, uint16_t, ir_half(IR_BF16, (float)from[i]))
         STORE(U32, uint32_t, (unsigned_wide)from[i])
         STORE(I64, int64_t, (unsigned_wide)from[i])
         STORE(F32, float, from[i])

@@ -68,7 +68,7 @@ void ir_text_free(struct ir_text *);
 
 /* dtype.def: element types */
 enum ir_dtype {
-#define DTYPE(NAME, name, bytes, kind, c) IR_##NAME,
+#define DTYPE(NAME, ...) IR_##NAME,
 #include "dtype.def"
 #undef DTYPE
     IR_DTYPES
@@ -76,9 +76,19 @@ enum ir_dtype {
 struct ir_dtype_info {
     const char *name;
     int bytes;
-    char kind; /* 'b' truth, 'i' signed, 'u' unsigned, 'f' floating */
+    char kind;                /* 'b' truth, 'i' signed, 'u' unsigned, 'f' floating */
+    enum ir_dtype arithmetic; /* what it is computed in; itself, or it is for memory only */
 };
 extern const struct ir_dtype_info ir_dtypes[IR_DTYPES];
+static inline bool ir_narrow(enum ir_dtype dtype)
+{
+    return ir_dtypes[dtype].arithmetic != dtype;
+}
+/* number.c: numbers in a type */
+uint16_t ir_half(enum ir_dtype, float); /* f16 or bf16: its bits, and back */
+float ir_of_half(enum ir_dtype, uint16_t);
+double ir_rounded(enum ir_dtype, double); /* of a floating type */
+bool ir_in_range(enum ir_dtype, int64_t); /* of the others; u64 has the range of its bits */
 void ir_put_number(struct ir_text *, enum ir_dtype,
                    double value); /* the shortest that reads back as the same number */
 bool ir_read_number(const char *text, size_t size,

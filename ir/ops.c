@@ -7,7 +7,7 @@
 #include <string.h>
 
 const struct ir_dtype_info ir_dtypes[IR_DTYPES] = {
-#define DTYPE(NAME, name, bytes, kind, c) { #name, bytes, kind },
+#define DTYPE(NAME, name, bytes, kind, c, arithmetic) { #name, bytes, kind, IR_##arithmetic },
 #include "ir/dtype.def"
 #undef DTYPE
 };

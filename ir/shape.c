@@ -246,16 +246,13 @@ static bool const_value(struct ir_graph *g, struct ir_node *n)
     n->attr[0].at = number;
     if (ir_dtypes[n->dtype].kind == 'f') {
         memcpy(&value, number, sizeof value);
-        if (n->dtype == IR_F32)
-            value = (double)(float)value;
+        value = ir_rounded(n->dtype, value);
         if (isnan(value))
             value = (double)NAN;
         memcpy(number, &value, sizeof value);
         return true;
     }
-    if ((n->dtype == IR_BOOL && *number >> 1) || (n->dtype == IR_U8 && *number >> 8) ||
-        (n->dtype == IR_U32 && *number >> 32) ||
-        (n->dtype == IR_I32 && *number != (int32_t)*number))
+    if (!ir_in_range(n->dtype, *number))
         return ir_refuse(g, n, "%lld is out of the range of %s", (long long)*number,
                          ir_dtypes[n->dtype].name);
     return true;

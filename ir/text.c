@@ -96,7 +96,7 @@ void ir_put_number(struct ir_text *t, enum ir_dtype dtype, double value)
     for (int precision = 1; precision <= 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         double back = strtod(digits, NULL);
-        if (back == value || (dtype == IR_F32 && (float)back == (float)value))
+        if (back == value || ir_rounded(dtype, back) == ir_rounded(dtype, value))
             break;
     }
     uselocale(before);

@@ -17,30 +17,26 @@ static char kind(enum ir_dtype type)
 /* Does the type hold the integer as it is? */
 static bool holds(enum ir_dtype type, int64_t value)
 {
-    int bits = 8 * ir_dtypes[type].bytes;
+    return ir_in_range(type, value) && (kind(type) != 'u' || value >= 0);
+}
 
-    switch (kind(type)) {
-    case 'b':
-        return value == 0 || value == 1;
-    case 'u':
-        return value >= 0 && (bits == 64 || value >> bits == 0);
-    default:
-        return bits == 64 ||
-               (value >= -((int64_t)1 << (bits - 1)) && value < (int64_t)1 << (bits - 1));
-    }
+/* the bits of a whole number that the floating type has */
+static int digits(enum ir_dtype type)
+{
+    return type == IR_F64 ? 53 : type == IR_F32 ? 24 : type == IR_F16 ? 11 : 8;
 }
 
 bool pass_widens(enum ir_dtype from, enum ir_dtype to)
 {
-    int mantissa = to == IR_F64 ? 53 : 24, bits = 8 * ir_dtypes[from].bytes;
+    int bits = 8 * ir_dtypes[from].bytes;
 
     if (from == to || kind(from) == 'b')
         return true;
     if (kind(to) == 'b')
         return false;
     if (kind(from) == 'f' || kind(to) == 'f')
-        return kind(to) == 'f' && (kind(from) == 'f' ? bits <= 8 * ir_dtypes[to].bytes
-                                                     : bits - (kind(from) == 'i') <= mantissa);
+        return kind(to) == 'f' && (kind(from) == 'f' ? bits < 8 * ir_dtypes[to].bytes
+                                                     : bits - (kind(from) == 'i') <= digits(to));
     return kind(from) == kind(to) ? bits <= 8 * ir_dtypes[to].bytes
                                   : kind(from) == 'u' && bits < 8 * ir_dtypes[to].bytes;
 }
@@ -153,8 +149,9 @@ static ir_val fold_cast(struct pass_simple *s, const struct ir_node *n, const st
 
         if (kind(n->dtype) != 'f')
             return holds(n->dtype, exact) ? whole(s, n->dtype, exact) : (ir_val){ 0 };
-        return a->dtype == IR_I64 && n->dtype == IR_F32 ? real(s, IR_F32, (double)(float)exact)
-                                                        : real(s, n->dtype, (double)exact);
+        if (a->dtype == IR_U64 && exact < 0)
+            return (ir_val){ 0 };
+        return real(s, n->dtype, n->dtype == IR_F64 ? (double)exact : (double)(float)exact);
     }
     if (kind(n->dtype) == 'f') /* ir_number rounds once */
         return real(s, n->dtype, value);
@@ -175,6 +172,8 @@ ir_val pass_fold(struct pass_simple *s, const struct ir_node *n)
         return (ir_val){ 0 };
     if (n->op == IR_cast)
         return fold_cast(s, n, a);
+    if (a->dtype == IR_U64 && (a->attr[0].at[0] < 0 || b->attr[0].at[0] < 0))
+        return (ir_val){ 0 }; /* larger than the arithmetic below */
     if (n->op == IR_isnan)
         return whole(s, IR_BOOL, isnan(ir_number_of(a)));
     if (n->op == IR_not && a->dtype == IR_BOOL)

@@ -51,6 +51,9 @@ static uint32_t reduce_axes(struct lower *l, const struct ir_node *n, const loop
     loop_ix first = 0;
     uint32_t start = pass_lower_neutral(l, step, n->dtype);
 
+    for (int i = 0; i < n->attr[0].count; i++)
+        if (a->shape.dim[n->attr[0].at[i]] == 0) /* a load before the loop would be of nothing */
+            return start;
     for (int i = 0; i < n->attr[0].count; i++) {
         reduced[n->attr[0].at[i]] = true;
         nest.axis[nest.axes++] = pass_lower_ordered(l, "r", a->shape.dim[n->attr[0].at[i]]);

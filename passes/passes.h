@@ -102,6 +102,8 @@ bool pass_view(struct loop_kernel *, const struct ir_graph *, const struct ir_no
 void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const struct ir_shape *of,
                     const loop_ix *index, loop_ix *inner);
 
+/* widen.c: arithmetic in the wide types alone; the graph itself where it has no other */
+const struct ir_graph *pass_widen(const struct ir_graph *);
 /* fuse.c: which nodes are computed together */
 struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *,
                              struct ir_arena *);

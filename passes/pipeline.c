@@ -20,6 +20,15 @@ static const struct ir_graph *narrowed(const struct ir_graph *g, const struct pa
     return copy;
 }
 
+/* what a pass made lives as long as the program */
+static const struct ir_graph *kept(struct ir_arena *arena, const struct ir_graph *before,
+                                   const struct ir_graph *after)
+{
+    if (after != before)
+        ir_arena_adopt(arena, after->arena);
+    return after;
+}
+
 static void number_kernels(struct pass_compiled *c)
 {
     const uint32_t count = c->program->graph->count;
@@ -149,10 +158,8 @@ static struct pass_compiled *planned(const struct ir_program *program,
                 return ir_error(error, flat->error->status, "%s", flat->error->text), NULL;
             g = flat;
         }
-        const struct ir_graph *laid = pass_relayout(g, options->external);
-        if (laid != g)
-            ir_arena_adopt(arena, laid->arena);
-        g = laid;
+        g = kept(arena, g, pass_widen(g));
+        g = kept(arena, g, pass_relayout(g, options->external));
     }
     c = shape(program, g, options, arena);
     if (!finish(c, options, error))

@@ -191,7 +191,7 @@ static ir_val before_expanding(struct pass_simple *s, const struct ir_node *n)
 /* x / 2^k is x * 2^-k: both are the nearest to one real number. */
 static ir_val by_reciprocal(struct pass_simple *s, const struct ir_node *n)
 {
-    int64_t bits, exponent, limit = n->dtype == IR_F32 ? 126 : 1022;
+    int64_t bits, exponent, limit = n->dtype == IR_F64 ? 1022 : n->dtype == IR_F16 ? 14 : 126;
     const struct ir_node *b;
     ir_val divisor;
 

@@ -282,7 +282,7 @@ Test(safetensors, gives_back_what_it_was_given)
         cr_assert(t, "%s", tensor[i].name);
         cr_expect(t->dtype == tensor[i].dtype && t->rank == tensor[i].rank &&
                   t->bytes == tensor[i].bytes && memcmp(t->dim, tensor[i].dim, sizeof t->dim) == 0);
-        cr_assert(tp_safetensors_read(file, t, read, &error), "%s", error.text);
+        cr_assert(tp_safetensors_read(file, t, t->dtype, read, &error), "%s", error.text);
         cr_expect(t->bytes == 0 || memcmp(read, tensor[i].data, t->bytes) == 0, "%s", t->name);
         cr_expect_eq(t->bytes ? t->offset % (unsigned)ir_dtypes[t->dtype].bytes : 0, 0, "aligned");
     }
@@ -320,8 +320,8 @@ Test(safetensors, widens_half_precision_exactly)
 
     struct file_safetensors *file = tp_safetensors_open("half", &error);
     cr_assert(file, "%s", error.text);
-    cr_assert(tp_safetensors_read(file, tp_safetensors_find(file, "h"), f16, &error));
-    cr_assert(tp_safetensors_read(file, tp_safetensors_find(file, "b"), bf16, &error));
+    cr_assert(tp_safetensors_read(file, tp_safetensors_find(file, "h"), IR_F32, f16, &error));
+    cr_assert(tp_safetensors_read(file, tp_safetensors_find(file, "b"), IR_F32, bf16, &error));
     for (int i = 0; i < 65536; i++) {
         int exponent = i >> 10 & 31, fraction = i & 1023;
         double want = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
@@ -395,7 +395,7 @@ Test(safetensors, refuses_files_that_lie)
         { "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"offsets\":[0,4]}}", 4 },
         { "{\"a\":{\"dtype\":\"F99\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
         { "{\"a\":{\"dtype\":32,\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
-        { "{\"a\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8 },
+        { "{\"a\":{\"dtype\":\"C64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8 },
         { "{\"__metadata__\":{\"a\":1}}", 0 },
         { "{\"__metadata__\":\"a\"}", 0 },
         { "{\"__metadata__\":{\"a\":{}}}", 0 },
@@ -462,7 +462,8 @@ Test(safetensors, survives_every_cut_and_every_change)
             file = tp_safetensors_open("changed", &refused);
             for (int64_t i = 0; file && i < file->count; i++)
                 if (file->tensor[i].bytes <= sizeof read)
-                    tp_safetensors_read(file, &file->tensor[i], read, &refused);
+                    tp_safetensors_read(file, &file->tensor[i], file->tensor[i].dtype, read,
+                                        &refused);
             cr_expect(refused.status == 0 || one_line(&refused), "byte %zu: %s", at, refused.text);
             tp_safetensors_close(file);
         }
@@ -479,7 +480,7 @@ Test(safetensors, a_truth_value_is_0_or_1)
     put("t", bytes, size);
     struct file_safetensors *file = tp_safetensors_open("t", &error);
     cr_assert(file, "%s", error.text);
-    cr_expect_not(tp_safetensors_read(file, &file->tensor[0], read, &error));
+    cr_expect_not(tp_safetensors_read(file, &file->tensor[0], file->tensor[0].dtype, read, &error));
     cr_expect(one_line(&error), "%s", error.text);
     tp_safetensors_close(file);
 }

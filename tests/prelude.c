@@ -67,7 +67,7 @@ Test(prelude, every_word_of_ops_has_a_definition)
             const bool word = size > 1 && isupper((unsigned char)*text) && strncmp(text, "NOT", 3);
             for (int dtype = 0; word && dtype < IR_DTYPES; dtype++) {
                 char name[80];
-                if (!has_kind(ir_ops[op].kind, ir_dtypes[dtype].kind))
+                if (ir_narrow(dtype) || !has_kind(ir_ops[op].kind, ir_dtypes[dtype].kind))
                     continue;
                 snprintf(name, sizeof name, "%.*s_%sx16", (int)size, text, ir_dtypes[dtype].name);
                 for (size_t i = 0; i < size; i++)
