@@ -107,7 +107,7 @@ struct names { /* given already; each knows where the search for a next one like
     struct {
         const char *name;
         int next;
-    } * slot;
+    } *slot;
     uint32_t room;
 };
 
