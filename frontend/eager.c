@@ -40,6 +40,7 @@ struct eager {
     size_t stack_room, leaf_room;
     int leaves;
     bool busy;
+    int held;         /* functions around that only record */
     int64_t arrays;   /* that were entered, for their names */
     ir_val *gradient; /* by state, from the last backward; NULL: none */
     int gradients;
@@ -313,7 +314,8 @@ static void look_at(tp_graph *g, uint32_t v)
     const struct ir_node *n = &g->ir->nodes[v];
     const unsigned char below = n->arity == 1 ? e->depth[n->args[0].id] : 0;
 
-    e->through[v] = n->op == IR_iota || (pass_is_view(n->op) && below < DEEPEST);
+    e->through[v] =
+        n->op == IR_iota || ir_has_results(n->op) || (pass_is_view(n->op) && below < DEEPEST);
     e->depth[v] = pass_is_view(n->op) && e->through[v] ? below + 1 : 0;
 }
 
@@ -343,8 +345,8 @@ static bool changes(tp_graph *g, struct state *s, uint32_t at)
         look_at(g, v);
     for (uint32_t v = 1; v < at; v++)
         if (g->ir->nodes[v].op != IR_state && g->ir->nodes[v].op != IR_POISON &&
-            g->ir->nodes[v].op != IR_assign && (!e->through[v] || views(g, v, state)) &&
-            !demand(g, (ir_val){ v }))
+            g->ir->nodes[v].op != IR_assign && !ir_has_results(g->ir->nodes[v].op) &&
+            (!e->through[v] || views(g, v, state)) && !demand(g, (ir_val){ v }))
             return false;
     s->changed = at;
     ir_renew(g->ir);
@@ -365,11 +367,17 @@ static bool assign(tp_graph *g, uint32_t at)
            tp_state_write(g, s, numbers(g, n->args[1]));
 }
 
+void tp_eager_hold(tp_graph *g, bool hold)
+{
+    if (g->eager)
+        g->eager->held += hold ? 1 : -1;
+}
+
 void tp_eager_compute(tp_graph *g, ir_val v)
 {
     struct eager *e = g->eager;
 
-    if (!e || e->busy || g->error.status != IR_OK || !make_room(g, g->ir->count))
+    if (!e || e->busy || e->held || g->error.status != IR_OK || !make_room(g, g->ir->count))
         return;
     e->busy = true;
     while (e->seen < g->ir->count && g->error.status == IR_OK) {

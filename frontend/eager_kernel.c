@@ -128,6 +128,12 @@ static void put_form(struct kernels *k, const struct kernel_job *job, ir_val v)
     }
     if (n->text)
         put(k, n->text, strlen(n->text) + 1);
+    if (n->body) {
+        struct ir_text text = { 0 };
+        ir_print(&text, n->body);
+        put(k, text.data, text.size);
+        ir_text_free(&text);
+    }
     for (int i = 0; i < n->arity; i++) {
         const int leaf = leaf_number(job, n->args[i]);
         put_number(k, leaf);

@@ -221,6 +221,7 @@ ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double ep
 /* eager.c */
 void tp_eager_compute(tp_graph *g, ir_val v); /* v, just recorded, when g is eager */
 void tp_eager_free(tp_graph *g);
+void tp_eager_hold(tp_graph *g, bool hold); /* while it holds, operations only record */
 bool tp_eager_set(tp_graph *g, struct state *, const void *from); /* what has read it keeps what
                                                                     it has read */
 ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, const void *data,

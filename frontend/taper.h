@@ -745,6 +745,64 @@ typedef struct tp_lrn_args {
 #define tp_drop_path(x, p)     tp_dropout_at("tp_drop_path", (x), (p), 1, TP_HERE)
 #define tp_alpha_dropout(x, p) tp_alpha_dropout_at((x), (p), TP_HERE)
 /*
+ * Recurrent layers: x [time batch in] (batch_first: [batch time in]) -> y [time batch hidden], of
+ * both directions 2 * hidden, and the last h and c, [layers * directions batch hidden]. Parameters
+ * as nn.RNN's, nn.LSTM's, nn.GRU's: NAME.weight_ih_l0 [gates * hidden in], weight_hh_l0,
+ * bias_ih_l0, bias_hh_l0, .._l1, .._l0_reverse; gates in PyTorch's order (i f g o; r z n). h, c:
+ * the start, zeros where left out. dropout: between layers. A step is compiled once, whatever the
+ * time.
+ *
+ *     tp_tensor last = tp_index(tp_lstm(x, "lstm", 128, .layers = 2).h, 1);
+ */
+typedef struct tp_recurrent_args {
+    int64_t hidden;
+    int layers;                                                     /* 0: 1 */
+    bool bidirectional, batch_first, no_bias, relu, shared, frozen; /* relu: tp_rnn's, for tanh */
+    double dropout;
+    tp_tensor h, c;
+} tp_recurrent_args;
+typedef struct tp_recurrent {
+    tp_tensor y, h, c;
+} tp_recurrent;
+#define tp_rnn(x, name, ...) \
+    tp_recurrent_at("rnn", (x), (name), (tp_recurrent_args){ .hidden = __VA_ARGS__ }, TP_HERE)
+#define tp_lstm(x, name, ...) \
+    tp_recurrent_at("lstm", (x), (name), (tp_recurrent_args){ .hidden = __VA_ARGS__ }, TP_HERE)
+#define tp_gru(x, name, ...) \
+    tp_recurrent_at("gru", (x), (name), (tp_recurrent_args){ .hidden = __VA_ARGS__ }, TP_HERE)
+TP_API tp_recurrent tp_recurrent_at(const char *kind, tp_tensor x, const char *name,
+                                    tp_recurrent_args args, tp_loc at);
+/* One layer and direction of given numbers: kind rnn, rnn_relu, lstm or gru; start h (and c),
+ * [batch hidden]; weights w_ih, w_hh (, b_ih, b_hh). */
+TP_API tp_recurrent tp_recurrent_cell_at(const char *kind, tp_tensor x, tp_list start,
+                                         tp_list weights, bool reverse, tp_loc at);
+
+/*
+ * A function again and again: from carry[0..carries) and the slices x[0..slices)[t] of one step it
+ * makes the next carries, in place, and this step's outputs y. Afterwards carry holds the last
+ * ones, and y the outputs of all steps along a new first axis. The function is recorded once, so
+ * neither compile time nor code grow with the steps; it may read any tensor, and call tp_scan
+ * itself. reverse: from the last step to the first. length: the steps, where there are no arrays.
+ * False with an error.
+ *
+ *     void add(void *user, tp_tensor carry[], const tp_tensor x[], tp_tensor y[]) {
+ *         y[0] = carry[0] = tp_add(carry[0], x[0]);
+ *     }
+ *     tp_scan(g, add, NULL, 1, &sum, 1, &x, 1, &sums);
+ */
+typedef void tp_body(void *user, tp_tensor carry[], const tp_tensor x[], tp_tensor y[]);
+typedef struct tp_scan_args {
+    tp_tensor *y;
+    bool reverse;
+    int64_t length;
+} tp_scan_args;
+#define tp_scan(g, body, user, carries, carry, slices, x, outputs, ...)           \
+    tp_scan_at((g), (body), (user), (carries), (carry), (slices), (x), (outputs), \
+               (tp_scan_args){ .y = __VA_ARGS__ }, TP_HERE)
+TP_API bool tp_scan_at(tp_graph *g, tp_body *body, void *user, int carries, tp_tensor carry[],
+                       int slices, const tp_tensor x[], int outputs, tp_scan_args args, tp_loc at);
+
+/*
  * Attention (arXiv:1706.03762): softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e];
  * with [b h l d] against [b h/g s d], g heads of queries share keys (arXiv:2305.13245). causal:
  * query i sees keys 0 to i; window: of these the last so many; mask: added, or truth values (false:

@@ -421,6 +421,36 @@ void ir_renew(struct ir_graph *g)
         g->named[i] &= ~ASSIGNED;
 }
 
+/* What stands in the place of an erased node is poison; nobody may read it. */
+void ir_erase(struct ir_graph *g, const bool *gone, uint32_t count)
+{
+    const uint32_t before = g->named_room;
+    uint32_t *old = g->named;
+
+    g->named = ir_alloc(g->arena, before * sizeof *g->named);
+    g->named_count = 0;
+    for (uint32_t i = 0; i < before; i++)
+        if (old[i] && ((old[i] & ~ASSIGNED) >= count || !gone[old[i] & ~ASSIGNED])) {
+            *named(g, g->nodes[old[i] & ~ASSIGNED].text) = old[i];
+            g->named_count++;
+        }
+    for (uint32_t r = 1; r < g->regions; r++) {
+        struct ir_region *region = &g->region[r];
+        for (int i = 0; i < region->arity; i++)
+            if (region->args[i].id < count && gone[region->args[i].id])
+                region->args[i].id = 0;
+        if (region->result.id < count && gone[region->result.id])
+            region->result.id = 0;
+    }
+    for (uint32_t v = 1; v < count; v++)
+        if (gone[v])
+            g->nodes[v] = (struct ir_node){ .op = IR_POISON };
+    memset(g->table, 0, g->table_room * sizeof *g->table);
+    for (uint32_t v = 1; v < g->count; v++)
+        if (shared(g, v))
+            *slot(g, &g->nodes[v]) = v;
+}
+
 /* Ids of states stay; nothing that is added from now on is shared with what was. */
 void ir_forget(struct ir_graph *g)
 {

@@ -261,6 +261,8 @@ static inline const struct ir_node *ir_at(const struct ir_graph *g, ir_val v)
     return &g->nodes[v.id];
 }
 bool ir_is_again(const struct ir_graph *g, ir_val v); /* computed a second time */
+void ir_erase(struct ir_graph *, const bool *gone,
+              uint32_t count); /* of the first `count` nodes: they become poison */
 void ir_forget(
     struct ir_graph *g); /* all but the states, which keep their ids: a tape begins anew */
 void ir_renew(struct ir_graph *g); /* what is added from now on is shared with no node but inputs

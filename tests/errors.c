@@ -21,6 +21,21 @@ static void open_graph(void)
     label = tp_input(g, "y", TP_I32, tp_dims(B));
 }
 
+static void of_another_type(void *user, tp_tensor carry[], const tp_tensor in[], tp_tensor out[])
+{   (void)user, (void)in, (void)out;
+    carry[0] = tp_cast(carry[0], TP_I32);
+}
+
+static void with_dropout(void *user, tp_tensor carry[], const tp_tensor in[], tp_tensor out[])
+{   (void)user, (void)out;
+    carry[0] = tp_dropout(tp_add(carry[0], in[0]), 0.5);
+}
+
+static void of_a_number(void *user, tp_tensor carry[], const tp_tensor in[], tp_tensor out[])
+{   (void)user, (void)in, (void)out;
+    carry[0] = tp_as_number(1);
+}
+
 static void close_graph(void)
 {
     tp_graph_free(g);
@@ -73,6 +88,22 @@ WRONG(matmul_of_unequal_inner_extents, "model.c:31: tp_matmul: a = x f32[batch 7
 WRONG(loss_of_unequal_shapes, "model.c:31: mse: f32[batch 1] against x f32[batch 784]; expected tensors of one type and shape", tp_mse(tp_sum(x, 1, .keepdim = true), x))
 #line 31 "model.c"
 WRONG(targets_of_another_shape, "model.c:31: tp_cross_entropy: logits x f32[batch 784], targets f32[batch]; expected class numbers of an integer type without axis 1, the classes, or probabilities like the logits", tp_cross_entropy(x, tp_sum(x, 1)))
+#line 31 "model.c"
+WRONG(recurrent_of_a_matrix, "model.c:31: tp_lstm: \"l\": input x f32[batch 784], 8 hidden, 1 layers; expected rank 3, a last axis of known extent, 1 hidden or more, 1 to 64 layers", tp_lstm(x, "l", 8))
+#line 31 "model.c"
+WRONG(recurrent_start_of_another_batch, "model.c:31: tp_gru: \"l\": start h h0 f32[1 3 8]; expected [layers * directions, batch, hidden]", tp_gru(tp_input(g, "z", TP_F32, tp_dims(5, 2, 3)), "l", 8, .h = tp_input(g, "h0", TP_F32, tp_dims(1, 3, 8))))
+#line 31 "model.c"
+WRONG(a_state_that_gru_has_not, "model.c:31: tp_gru: \"l\": start c c0 f32[1 2 8]; expected h alone", tp_gru(tp_input(g, "z", TP_F32, tp_dims(5, 2, 3)), "l", 8, .c = tp_input(g, "c0", TP_F32, tp_dims(1, 2, 8))))
+#line 31 "model.c"
+WRONG(carry_of_another_type, "model.c:31: tp_scan: carry 0 is f32[784] before a step and i32[784] after it; expected the same", tp_tensor sum = tp_zeros(g, TP_F32, tp_dims(784)); tp_scan(g, of_another_type, NULL, 1, &sum, 1, &x, 0, NULL))
+#line 31 "model.c"
+WRONG(dropout_in_a_scan, "model.c:31: tp_scan: dropout inside the function; expected it outside, on what all steps read or give", tp_tensor sum = tp_zeros(g, TP_F32, tp_dims(784)); tp_scan(g, with_dropout, NULL, 1, &sum, 1, &x, 0, NULL))
+#line 31 "model.c"
+WRONG(carry_that_is_a_number, "model.c:31: tp_scan: carry 0 is a number; expected a tensor", tp_tensor sum = tp_zeros(g, TP_F32, tp_dims(784)); tp_scan(g, of_a_number, NULL, 1, &sum, 1, &x, 0, NULL))
+#line 31 "model.c"
+WRONG(scan_without_end, "model.c:31: tp_scan: no arrays and no .length; expected one of them", tp_scan(g, of_a_number, NULL, 0, NULL, 0, NULL, 0, NULL))
+#line 31 "model.c"
+WRONG(cell_of_other_weights, "model.c:31: tp_gru: input z f32[5 2 3], start h f32[2 8], weights a f32[24 3] and b f32[16 8]; expected [time batch in], [batch hidden], [3*hidden in], [3*hidden hidden], biases [3*hidden]", tp_recurrent_cell_at("gru", tp_input(g, "z", TP_F32, tp_dims(5, 2, 3)), tp_list(tp_input(g, "h", TP_F32, tp_dims(2, 8))), tp_list(tp_input(g, "a", TP_F32, tp_dims(24, 3)), tp_input(g, "b", TP_F32, tp_dims(16, 8))), false, TP_HERE))
 #line 31 "model.c"
 WRONG(loss_that_is_no_scalar, "model.c:31: tp_compile_train: the loss is fc1 f32[batch 10]; expected a scalar of a floating type, as tp_mean gives", tp_compile_train(tp_linear(x, "fc1", 10), .lr = tp_const(1)))
 #line 31 "model.c"

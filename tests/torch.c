@@ -53,6 +53,35 @@ static tp_tensor unbind3(tp_tensor x)
     return tp_sub(tp_add(out[0], tp_mul(out[1], 2)), tp_square(out[2]));
 }
 
+static tp_tensor ends(tp_recurrent r, bool both)
+{
+    const tp_tensor y = tp_flatten(r.y, 0), h = tp_flatten(r.h, 0);
+
+    return both ? tp_concat(0, y, h, tp_flatten(r.c, 0)) : tp_concat(0, y, h);
+}
+
+static void one_step(void *user, tp_tensor carry[], const tp_tensor x[], tp_tensor y[])
+{
+    const tp_tensor *w = user;
+
+    (void)y;
+    carry[0] = tp_tanh(tp_add(tp_mul(carry[0], *w), x[0]));
+}
+
+static void one_row(void *user, tp_tensor carry[], const tp_tensor x[], tp_tensor y[])
+{
+    cr_expect(tp_scan(x[0].g, one_step, user, 1, carry, 1, x, 0, NULL, .reverse = true));
+    y[0] = tp_mul(carry[0], x[0]);
+}
+
+static tp_tensor rows_of_rows(tp_tensor x, tp_tensor y)
+{
+    tp_tensor w = tp_sin(y), all;
+
+    cr_expect(tp_scan(x.g, one_row, &w, 1, &y, 1, &x, 1, &all));
+    return tp_concat(0, y, tp_flatten(all, 0));
+}
+
 #define LETTER(c) const tp_tensor c = in->of[#c[0] - 'a'];
 #define CASE(name, text, ours, ...)                                                                \
     static tp_tensor case_##name(tp_graph *g, const struct inputs *in)                             \

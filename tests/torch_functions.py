@@ -33,3 +33,28 @@ def rotary(x, base, start=0):
     angle = (torch.arange(x.shape[-2]) + start)[:, None] * base ** (-torch.arange(half) / half)
     a, b = x[..., :half], x[..., half:]
     return torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()), -1)
+
+
+def recurrent(kind, x, hidden, P, layers=1, ways=1, bias=True, state=None, first=False):
+    """nn.RNN, nn.LSTM, nn.GRU with weights from P; the output and the last states, flat."""
+    gates, wide = {"lstm": 4, "gru": 3}.get(kind, 1) * hidden, x.shape[2]
+    w = []
+    for layer in range(layers):
+        for _ in range(ways):
+            w += [P(gates, wide), P(gates, hidden)] + ([P(gates), P(gates)] if bias else [])
+        wide = ways * hidden
+    zero = torch.zeros(layers * ways, x.shape[0 if first else 1], hidden)
+    state = (zero, zero) if state is None and kind == "lstm" else zero if state is None else state
+    call = getattr(torch._VF, {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}.get(kind, kind))
+    out = call(x, state, w, bias, layers, 0.0, False, ways == 2, first)
+    return torch.cat([t.reshape(-1) for t in out])
+
+
+def rows_of_rows(x, y):
+    """Each row of x runs over the one carry from the back, the rows from the front."""
+    w, all = torch.sin(y), []
+    for row in x:
+        for t in reversed(row):
+            y = torch.tanh(y * w + t)
+        all.append(y * row)
+    return torch.cat([y, torch.stack(all).reshape(-1)])

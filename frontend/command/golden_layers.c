@@ -117,43 +117,20 @@ void golden_op_attention(struct golden_work *w)
     golden_out(w, tp_attention_at(golden_in(w, "query"), golden_in(w, "key"), args, TP_HERE));
 }
 
-/* Columns i n .. (i + 1) n of gates */
-static tp_tensor gate(tp_tensor gates, int i, int64_t n)
-{
-    return tp_narrow(gates, -1, i * n, n);
-}
-
 void golden_op_recurrent(struct golden_work *w)
 {
     const bool lstm = strcmp(w->c->op, "lstm") == 0;
-    const tp_tensor x = golden_in(w, "input"), w_ih = golden_in(w, "w_ih"),
-                    w_hh = golden_in(w, "w_hh"), b_ih = golden_in(w, "b_ih"),
-                    b_hh = golden_in(w, "b_hh");
-    tp_tensor h = golden_in(w, "h0"), c = lstm ? golden_in(w, "c0") : h, all[256];
-    const int64_t time = tp_dim(x, 0), n = tp_dim(h, -1);
+    const tp_tensor weight[] = { golden_in(w, "w_ih"), golden_in(w, "w_hh"), golden_in(w, "b_ih"),
+                                 golden_in(w, "b_hh") };
+    tp_tensor start[2] = { golden_in(w, "h0") };
+    tp_recurrent r;
 
-    if (time < 1 || time > 256 || tp_rank(x) != 3) {
-        golden_cannot(w, "%lld steps of time", (long long)time);
-        return;
-    }
-    for (int t = 0; t < time; t++) {
-        const tp_tensor in = tp_add(tp_matmul_nt(tp_index(x, t), w_ih), b_ih),
-                        old = tp_add(tp_matmul_nt(h, w_hh), b_hh);
-        if (lstm) {
-            const tp_tensor gates = tp_add(in, old);
-            c = tp_add(tp_mul(tp_sigmoid(gate(gates, 1, n)), c),
-                       tp_mul(tp_sigmoid(gate(gates, 0, n)), tp_tanh(gate(gates, 2, n))));
-            h = tp_mul(tp_sigmoid(gate(gates, 3, n)), tp_tanh(c));
-        } else {
-            const tp_tensor r = tp_sigmoid(tp_add(gate(in, 0, n), gate(old, 0, n))),
-                            z = tp_sigmoid(tp_add(gate(in, 1, n), gate(old, 1, n))),
-                            new = tp_tanh(tp_add(gate(in, 2, n), tp_mul(r, gate(old, 2, n))));
-            h = golden_maths(w, "(1 - a) * b + a * c", z, new, h, 0, 0, 0);
-        }
-        all[t] = h;
-    }
-    golden_out(w, tp_stack_at(0, (tp_list){ (int)time, all }, TP_HERE));
-    golden_out(w, h);
     if (lstm)
-        golden_out(w, c);
+        start[1] = golden_in(w, "c0");
+    r = tp_recurrent_cell_at(w->c->op, golden_in(w, "input"), (tp_list){ lstm ? 2 : 1, start },
+                             (tp_list){ 4, weight }, false, TP_HERE);
+    golden_out(w, r.y);
+    golden_out(w, r.h);
+    if (lstm)
+        golden_out(w, r.c);
 }

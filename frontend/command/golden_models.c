@@ -60,29 +60,17 @@ static tp_tensor parameter(struct golden_run *r, const char *name, tp_shape shap
 
 static void lstm(struct golden_run *r)
 {
-    const int64_t n = golden_size(r, "n_hidden"), time = golden_size(r, "time"),
-                  in = golden_size(r, "n_in");
-    const tp_tensor w_ih = parameter(r, "w_ih", tp_dims(4 * n, in)),
-                    w_hh = parameter(r, "w_hh", tp_dims(4 * n, n)),
-                    b_ih = parameter(r, "b_ih", tp_dims(4 * n)),
-                    b_hh = parameter(r, "b_hh", tp_dims(4 * n));
-    tp_tensor h = tp_zeros(r->w.g, r->dtype, tp_dims(tp_dim(r->x, 1), n)), c = h;
+    const int64_t n = golden_size(r, "n_hidden"), in = golden_size(r, "n_in");
+    const tp_tensor weight[] = { parameter(r, "w_ih", tp_dims(4 * n, in)),
+                                 parameter(r, "w_hh", tp_dims(4 * n, n)),
+                                 parameter(r, "b_ih", tp_dims(4 * n)),
+                                 parameter(r, "b_hh", tp_dims(4 * n)) };
+    const tp_tensor zero = tp_zeros(r->w.g, r->dtype, tp_dims(tp_dim(r->x, 1), n));
 
-    if (time != tp_dim(r->x, 0) || time > 256) {
-        golden_cannot(&r->w, "%lld steps of time", (long long)time);
-        return;
-    }
-    for (int t = 0; t < time; t++) {
-        const tp_tensor gates = tp_add(tp_add(tp_matmul_nt(tp_index(r->x, t), w_ih), b_ih),
-                                       tp_add(tp_matmul_nt(h, w_hh), b_hh));
-        const tp_tensor i = tp_sigmoid(tp_narrow(gates, -1, 0, n)),
-                        f = tp_sigmoid(tp_narrow(gates, -1, n, n)),
-                        g = tp_tanh(tp_narrow(gates, -1, 2 * n, n)),
-                        o = tp_sigmoid(tp_narrow(gates, -1, 3 * n, n));
-        c = tp_add(tp_mul(f, c), tp_mul(i, g));
-        h = tp_mul(o, tp_tanh(c));
-    }
-    r->logits = linear(h, "fc", golden_size(r, "n_class"), false);
+    r->logits = linear(tp_recurrent_cell_at("lstm", r->x, tp_list(zero, zero),
+                                            (tp_list){ 4, weight }, false, TP_HERE)
+                           .h,
+                       "fc", golden_size(r, "n_class"), false);
 }
 
 static tp_tensor attention(tp_tensor x, int64_t d, int64_t heads)
