@@ -319,6 +319,7 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         pass_gradients(graph, 1, values, NULL, t.count, t.parameter, t.gradient)) {
         const ir_val runs = tp_counter(graph, u.at);
 
+        tp_report_unreached(g, graph, &opt, &t, values[0], at);
         u.steps = runs;
         if (args.accumulate > 1)
             tp_gather_gradients(&u, &t, args.accumulate);

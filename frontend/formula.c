@@ -122,5 +122,7 @@ tp_tensor tp_formula_at(const char *name, tp_list list, tp_numbers given, tp_loc
         if (!x[i].id)
             return POISON(g);
     }
+    for (int i = 1; i < list.count; i++)
+        tp_beware(name, list.at[i - 1], list.at[i], at);
     return tp_give(g, spell(g->ir, f, x, p, tp_place(g, at)));
 }

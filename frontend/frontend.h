@@ -127,6 +127,7 @@ static inline struct ir_shape tp_ir_shape(tp_shape shape)
 }
 
 /* tensor.c: a number as a constant, exact where the type has integers */
+void tp_beware(const char *what, tp_tensor a, tp_tensor b, tp_loc at); /* warns of [n 1] with [n] */
 ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype dtype, tp_loc at);
 
 /* source.c */
@@ -265,6 +266,9 @@ struct trained { /* parameters and their gradients, in a program's graph */
     int count;
     ir_val *parameter, *gradient;
 };
+/* reach.c: warns of parameters to which no gradient comes */
+void tp_report_unreached(tp_graph *g, const struct ir_graph *graph, const tp_opt *opt,
+                         const struct trained *t, ir_val loss, tp_loc at);
 /* optim_gather.c */
 void tp_clip_gradients(struct ir_graph *g, const struct trained *t, const tp_train_args *args,
                        struct ir_loc at);

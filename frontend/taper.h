@@ -128,8 +128,9 @@ TP_API int tp_status(const tp_graph *g);
 /* tell is called at once, inside the operation that went wrong */
 TP_API void tp_on_error(tp_graph *g, void (*tell)(const char *text, void *user), void *user);
 
-/* What is allowed and hardly meant, with both lines: [n 1] against [n], which broadcasts to [n n].
- * Once a line; on stderr until this says where, NULL: nowhere. */
+/* What is allowed and hardly meant, with its lines: [n 1] against [n], which broadcasts to [n n]; a
+ * parameter that is to be trained and to which no gradient comes, when the step is compiled. Once
+ * a line; on stderr until this says where, NULL: nowhere. */
 TP_API void tp_on_warning(tp_graph *g, void (*tell)(const char *text, void *user), void *user);
 
 /* Prefixes the names inside: tp_scope(g, "h.%d", i) x = block(x); Never leave it by break. */

@@ -76,7 +76,7 @@ static bool agree(tp_graph *g, const char *what, tp_tensor a, tp_tensor b, ir_va
 }
 
 /* [n 1] with [n] makes [n n]: every row with every row, which is a mistake nearly always. */
-static void beware(const char *what, tp_tensor a, tp_tensor b, tp_loc at)
+void tp_beware(const char *what, tp_tensor a, tp_tensor b, tp_loc at)
 {
     const tp_tensor wide = tp_rank(a) > tp_rank(b) ? a : b, flat = tp_rank(a) > tp_rank(b) ? b : a;
     const struct ir_shape *w, *f;
@@ -121,7 +121,7 @@ tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc at)
         return tp_fail(g, at, op, "there is no such elementwise operation of two tensors");
     if (!agree(g, op, a, b, v, at))
         return POISON(g);
-    beware(op, a, b, at);
+    tp_beware(op, a, b, at);
     return tp_give(g, ir_op2(g->ir, row, v[0], v[1], tp_place(g, at)));
 }
 
@@ -139,6 +139,9 @@ tp_tensor tp_where_at(tp_tensor condition, tp_tensor a, tp_tensor b, tp_loc at)
     } else if (!agree(g, "tp_where", a, b, v, at)) {
         return POISON(g);
     }
+    tp_beware("tp_where", condition, a, at);
+    tp_beware("tp_where", condition, b, at);
+    tp_beware("tp_where", a, b, at);
     return tp_give(g, ir_select(g->ir, tp_val(condition), v[0], v[1], tp_place(g, at)));
 }
 

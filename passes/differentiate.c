@@ -53,6 +53,11 @@ static bool passes(const struct ir_node *n, int i)
     return formula ? *formula != 0 : rules[n->op] != NULL;
 }
 
+bool pass_gradient_passes(const struct ir_node *n, int argument)
+{
+    return passes(n, argument) || n->op == IR_result;
+}
+
 static void find_regions(struct walk *w)
 {
     for (uint32_t r = w->g->regions; r-- > 1;) { /* the first of two with one result is kept */

@@ -26,6 +26,8 @@ bool pass_gradients(struct ir_graph *g, int n_y, const ir_val *y, const ir_val *
 bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangent, int n_y,
               const ir_val *y, ir_val *tangents);
 
+bool pass_gradient_passes(const struct ir_node *, int argument); /* by the node's row */
+
 /*
  * simplify.c, rules.def: the same values by fewer nodes; every rule keeps every bit. Outputs,
  * effects and regions are carried over.

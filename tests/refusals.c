@@ -116,3 +116,31 @@ Test(warnings, say_both_lines_once)
     cr_expect_null(tp_error(g));
     tp_graph_free(g);
 }
+
+Test(warnings, name_parameters_that_no_gradient_reaches)
+{
+    char said[4000] = "";
+    tp_graph *g = tp_graph_new(1);
+    const tp_tensor x = tp_input(g, "x", TP_F32, tp_dims(4, 3));
+    const tp_tensor h = tp_linear(x, "fc1", 5),
+                    whole = tp_round(tp_linear(h, "fc2", 5)), /* a staircase has no slope */
+        cut = tp_stop_gradient(tp_param(g, "gain", tp_dims(5), TP_ONES));
+    const tp_tensor loss = tp_mean(tp_mul(tp_add(tp_linear(h, "fc3", 5), whole), cut));
+
+    tp_linear(x, "unused", 7);
+    tp_param(g, "known", tp_dims(5), TP_ONES, .frozen = true);
+    tp_linear(x, "chosen", 2);
+    tp_on_warning(g, keep, said);
+    cr_assert(tp_compile_train(loss, .lr = tp_const(1), .plan_only = true,
+                               .opt = tp_sgd(.groups = tp_groups({ "chosen.*", .frozen = true }))),
+              "%s", tp_error(g));
+    cr_expect(strstr(said, "fc2.weight, fc2.bias: no gradient arrives: round at refusals.c:"), "%s",
+              said);
+    cr_expect(strstr(said, "gain: no gradient arrives: stop_gradient at refusals.c:"), "%s", said);
+    cr_expect(strstr(said, "unused.weight, unused.bias: no gradient arrives: the loss is not"),
+              "%s", said);
+    cr_expect(!strstr(said, "fc1") && !strstr(said, "fc3") && !strstr(said, "known") &&
+                  !strstr(said, "chosen"),
+              "%s", said);
+    tp_graph_free(g);
+}
