@@ -357,6 +357,22 @@ struct run_code *tp_machine_code(struct loop_program *loops, bool profiled, tp_e
 int tp_useful_threads(const struct loop_program *loops, int threads); /* 1: nothing is shared */
 int tp_thread_count(int most); /* processors that this process may use, at most so many; 0: all */
 
+/* explain.c: a program's kernels as they are planned; NULL with an error in its graph */
+struct explained_boundary { /* another kernel that it reads, and why they are two */
+    const char *kernel, *reason;
+};
+struct explained { /* a kernel */
+    const char *name, *maths, *loops;
+    double flops, bytes;
+    int64_t alive;              /* bytes of the arena while it runs */
+    bool shared, barrier, mark; /* mark: where a loop of kernels begins or ends */
+    int operations, boundaries;
+    struct explained_boundary *boundary;
+};
+const struct explained *tp_explained(const tp_program *p, struct ir_arena *arena, int *count,
+                                     const char **fullest);
+void tp_put_explained(struct ir_text *out, const struct explained *e, const char *indent);
+
 /* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */
 struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
                                const uint32_t *wanted, ir_val *moved, bool effects);

@@ -1134,6 +1134,11 @@ TP_API bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes);
  */
 TP_API size_t tp_program_bytes(const tp_program *p);
 TP_API const char *tp_program_engine(const tp_program *p); /* "interpreter", .. */
+/*
+ * What its kernels compute, in which loops, and why each is not one with those that it reads: a
+ * text, valid as long as the program. kernel: that one alone; NULL: all. NULL where there is none.
+ */
+TP_API const char *tp_explain(const tp_program *p, const char *kernel);
 TP_API bool tp_emit_ir(const tp_program *p, const char *path);
 TP_API bool tp_emit_dot(const tp_program *p, const char *path);
 

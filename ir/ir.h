@@ -439,11 +439,17 @@ ir_val ir_formula(struct ir_graph *g, const char *text, const ir_val name[26], s
 
 /* print.c, parse.c: the textual IR, both ways: parse(print(m)) == m. A module is what a .tp file
  * holds. */
+struct ir_boundary { /* a value of another kernel that one reads, and why they are two */
+    ir_val value;
+    const char *reason;
+};
 struct ir_kernel { /* a group of nodes that the fuse stage computes in one kernel */
     const char *name;
     int count;
     ir_val *nodes;      /* ascending */
     const char *reason; /* why its first node is in no earlier kernel; NULL: as a text says */
+    int boundaries;     /* of the fuse stage; 0 with a text's kernels */
+    struct ir_boundary *boundary;
 };
 struct ir_program { /* a graph, and the kernels that a later stage has split it into */
     struct ir_graph *graph;

@@ -204,17 +204,41 @@ static bool merges_in_place(struct fuse *f, int k, int other)
  * between them needs the one and is needed by the other. For a kernel of another index space (a sum
  * of columns) only what nobody else reads is taken in, and computed inside its loops.
  */
-static bool may_absorb(struct fuse *f, int k, int other)
+static const char *misfit_of_group(struct fuse *f, int k, int other)
 {
-    const struct fuse_group *g = &f->group[k], *o = other < 0 ? NULL : &f->group[other];
+    const struct fuse_group *g = &f->group[k], *o = &f->group[other];
     bool inside = g->class == FUSE_COLUMN, same;
 
-    if (!o || other == k || o->loop != g->loop || (g->again && !o->again) || o->class != FUSE_MAP ||
-        o->effect || is_full(g, o->count, o->depth))
-        return false;
+    if (o->loop != g->loop)
+        return "it runs in another loop";
+    if (g->again && !o->again)
+        return "what it reads is computed again, apart from the first time";
+    if (o->class != FUSE_MAP)
+        return "both walk in loops of their own";
+    if (o->effect)
+        return "what it reads is an update with a kernel of its own";
+    if (is_full(g, o->count, o->depth))
+        return "the kernel is full";
     same = !inside && g->class != FUSE_SCATTER && ir_same_shape(&o->domain, &g->domain);
-    return (same || is_only_reader(f, other)) && (inside || !is_operand(f, k, other)) &&
-           (!same || merges_in_place(f, k, other)) && !pass_fuse_between(f, k, other);
+    if (!same && !is_only_reader(f, other))
+        return "others read it too, and it has another shape";
+    if (!inside && is_operand(f, k, other))
+        return "its sums read each element many times";
+    if (same && !merges_in_place(f, k, other))
+        return "it reads elements where they are not made";
+    return pass_fuse_between(f, k, other) ? "a kernel between needs the one for the other" : NULL;
+}
+
+static bool may_absorb(struct fuse *f, int k, int other, ir_val v)
+{
+    const char *misfit = NULL;
+
+    if (other < 0 || other == k)
+        return false;
+    misfit = misfit_of_group(f, k, other);
+    if (misfit)
+        pass_fuse_misfit(f, v, other, misfit);
+    return !misfit;
 }
 
 static void absorb(struct fuse *f, int k, ir_val v)
@@ -225,7 +249,7 @@ static void absorb(struct fuse *f, int k, ir_val v)
 
     for (int i = 0; i < bases; i++) {
         int other = f->group_of[base[i].id];
-        if (!may_absorb(f, k, other))
+        if (!may_absorb(f, k, other, v))
             continue;
         pass_fuse_absorb(f, k, other);
         for (int j = 0; j < f->group[other].count; j++)
@@ -278,6 +302,7 @@ static bool join(struct fuse *f, ir_val v, bool row, const char **reason)
         int k = candidate[i];
         const char *misfit = row ? misfit_of_reduce(f, k, v) : misfit_of_pointwise(f, k, v);
         if (misfit) {
+            pass_fuse_misfit(f, v, k, misfit);
             *reason = i ? *reason : misfit;
             continue;
         }
@@ -522,10 +547,11 @@ struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options
     f.base = ir_alloc(arena, g->count * sizeof *f.base);
     f.seen = ir_alloc(arena, g->count * sizeof *f.seen);
     f.loops = pass_find_loops(g, arena);
+    f.misfit_of = ir_alloc(arena, g->count * sizeof *f.misfit_of);
     f.begin = ir_alloc(arena, ((size_t)f.loops->count + 1) * sizeof *f.begin);
     f.virtual = pass_fuse_virtual(&f);
     for (uint32_t v = 0; v < g->count; v++)
-        f.group_of[v] = f.window[v] = -1;
+        f.group_of[v] = f.window[v] = f.misfit_of[v] = -1;
     count_readers(&f, live);
     for (uint32_t v = 1; v < g->count; v++)
         if (live[v] && !f.virtual[v] && !ir_is_memory(g->nodes[v].op) &&

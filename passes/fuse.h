@@ -1,7 +1,7 @@
 /*
  * fuse.h: what the files of fuse share. fuse.c walks the nodes and chooses, fuse_reads.c says what
- * a node reads and at which index, fuse_order.c keeps the kernels in an order, fuse_finish.c names
- * them.
+ * a node reads and at which index, fuse_order.c keeps the kernels in an order, fuse_why.c keeps the
+ * reasons, fuse_finish.c names them.
  */
 #ifndef TAPER_FUSE_H
 #define TAPER_FUSE_H
@@ -31,6 +31,13 @@ struct fuse_group { /* a kernel that is being made */
     int position;       /* in an order in which all that a group needs comes before */
     struct fuse_edges needs, users; /* directly; an edge stands in both */
     uint32_t stamp;
+    int reader, boundary; /* the group whose boundaries were asked for last, plus one; which one */
+};
+
+struct fuse_misfit { /* what could have been computed together is not */
+    int group;       /* with which .. */
+    const char *reason;
+    int next; /* .. of the same node; -1: none */
 };
 
 struct fuse {
@@ -46,7 +53,10 @@ struct fuse {
     int *window;  /* by node id: the latest group that walks its windows; -1: none */
     struct fuse_group *group;
     int groups, room;
-    int *at; /* by position: the group */
+    struct fuse_misfit *misfit;
+    int misfits, misfit_room;
+    int *misfit_of; /* by node id: the latest; -1: none */
+    int *at;        /* by position: the group */
     int at_room;
     int *stack, *place; /* of searches: groups; their positions */
     int stack_room, place_room;
@@ -73,6 +83,10 @@ void pass_fuse_need(struct fuse *, int group, int needed);    /* never makes a c
 bool pass_fuse_needs(struct fuse *, int group, int needed);   /* at once or through others */
 bool pass_fuse_between(struct fuse *, int group, int needed); /* through others? */
 void pass_fuse_absorb(struct fuse *, int group, int other);   /* edges only; nobody is between */
+
+/* fuse_why.c: why kernels end where they do */
+void pass_fuse_misfit(struct fuse *, ir_val, int group, const char *reason);
+void pass_fuse_boundaries(struct fuse *, int group, struct ir_kernel *);
 
 /* fuse_finish.c: the groups as kernels, in order */
 struct ir_program *pass_fuse_finish(struct fuse *);

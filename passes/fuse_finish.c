@@ -236,9 +236,10 @@ struct ir_program *pass_fuse_finish(struct fuse *f)
         const struct ir_node *first = ir_at(f->g, g->nodes[0]);
 
         qsort(g->nodes, (size_t)g->count, sizeof *g->nodes, by_id);
-        p->kernels[p->kernel_count++] =
-            (struct ir_kernel){ unique_name(f, &names, plain_name(f, g)), g->count, g->nodes,
-                                g->reason };
+        p->kernels[p->kernel_count] = (struct ir_kernel){
+            unique_name(f, &names, plain_name(f, g)), g->count, g->nodes, g->reason, 0, NULL
+        };
+        pass_fuse_boundaries(f, k, &p->kernels[p->kernel_count++]);
         for (int i = 0; i < g->users.count; i++) {
             int user = live(f, g->users.to[i]);
             if (user != k && --waits[user] == 0)

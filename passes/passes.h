@@ -128,6 +128,8 @@ bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_er
  * where it is NULL */
 void pass_print_layout(struct ir_text *, const struct pass_compiled *);
 void pass_print_plan(struct ir_text *, const struct loop_program *, const char *kernel);
+void pass_print_schedule(struct ir_text *,
+                         const struct loop_kernel *); /* its heaviest nest of loops, in a line */
 int64_t pass_alive(const struct loop_program *, int kernel); /* bytes of the arena that it finds or
                                                                 makes; its threads' scratch too */
 void pass_print_fullest(struct ir_text *, const struct loop_program *,

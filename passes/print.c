@@ -221,3 +221,60 @@ void pass_print_plan(struct ir_text *t, const struct loop_program *p, const char
         if (!kernel || strcmp(p->kernel[k]->name, kernel) == 0)
             put_run(t, p, k, most);
 }
+
+/* --- the schedule --------------------------------------------------------------------------------
+ */
+
+static int64_t rounds_of(const struct loop_axis *a)
+{
+    return a->step > 1 ? (a->hi - a->lo + a->step - 1) / a->step : a->hi - a->lo;
+}
+
+/* arithmetic and memory of a block, all rounds of its loops together */
+static double work_of(const struct loop_kernel *k, const struct loop_block *b)
+{
+    double work = 0;
+
+    for (int i = 0; i < b->count; i++) {
+        const struct loop_statement *s = b->at[i];
+        work +=
+            s->kind == LOOP_FOR ? (double)rounds_of(&k->axis[s->axis]) * work_of(k, &s->body) : 1;
+    }
+    return work;
+}
+
+/* "threads n 4 > h 28 > unrolled w 7 > lanes n_ 16 > r 5": from the outermost loop inwards, where
+ * there are several the one with most to do; loops of one round are left out */
+void pass_print_schedule(struct ir_text *t, const struct loop_kernel *k)
+{
+    static const char *const roles[] = {
+        [LOOP_SERIAL] = "",       [LOOP_PARALLEL] = "threads ", [LOOP_UNROLL] = "unrolled ",
+        [LOOP_VECTOR] = "lanes ", [LOOP_GRID] = "grid ",        [LOOP_BLOCK] = "block "
+    };
+    const struct loop_block *b = &k->body;
+    bool first = true;
+
+    while (b) {
+        const struct loop_statement *heaviest = NULL;
+        double most = -1;
+
+        for (int i = 0; i < b->count; i++) {
+            const struct loop_statement *s = b->at[i];
+            const double work = s->kind == LOOP_FOR
+                                    ? (double)rounds_of(&k->axis[s->axis]) * work_of(k, &s->body)
+                                    : -1;
+            if (work > most) {
+                heaviest = s;
+                most = work;
+            }
+        }
+        b = heaviest ? &heaviest->body : NULL;
+        if (!heaviest || rounds_of(&k->axis[heaviest->axis]) <= 1)
+            continue;
+        ir_put(t, "%s%s%s %" PRId64, first ? "" : " > ", roles[k->axis[heaviest->axis].role],
+               k->axis[heaviest->axis].name, rounds_of(&k->axis[heaviest->axis]));
+        if (k->axis[heaviest->axis].step > 1)
+            ir_put(t, " by %" PRId64, k->axis[heaviest->axis].step);
+        first = false;
+    }
+}

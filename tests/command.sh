@@ -40,7 +40,7 @@ prints() {
 # --- help ----------------------------------------------------------------------------------------
 prints 'taper train' help
 prints 'lenet' train
-for command in train show verify bench ops cache; do
+for command in train show explain verify bench ops cache; do
     prints "Example: taper $command" "$command" --help
 done
 
@@ -71,6 +71,22 @@ head -c 3000 /dev/urandom >"$work/noise.tp"
 timeout 20 "$taper" verify "$work/noise.tp" >"$work/out" 2>"$work/err"
 [ $? = 2 ] && [ ! -s "$work/out" ] || fault "noise is not refused"
 refuses 2 "$work/none/x.safetensors" train moons --save "$work/none/x.safetensors"
+
+# --- what is said of kernels ----------------------------------------------------------------------
+prints 'apart from conv1_conv_add: its windows overlap' explain lenet --seconds 0.1
+prints 'this machine now: ' explain moons --seconds 0.1 --brief
+refuses 2 'no kernel fits' explain moons --seconds 0.1 --kernel nothing
+"$taper" explain mlp --seconds 0.1 --json >"$work/json" || fault "explain --json fails"
+if command -v python3 >/dev/null; then
+    python3 - "$work/json" <<'END' || fault "the JSON of explain is not as it should be"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+assert abs(sum(r["share"] for r in rows) - 1) < 0.01, rows
+assert any(r["kernel"] == "fc1_dot_add_relu" and r["bound"] == "flops" for r in rows)
+assert all(a["from"] and a["why"] for r in rows for a in r["apart"])
+assert sum(len(r["apart"]) for r in rows) > 5
+END
+fi
 
 # --- training --------------------------------------------------------------------------------------
 prints '100 steps' train moons

@@ -154,7 +154,8 @@ static void *one_kernel(void *nothing)
     struct ir_error error = { 0 };
     struct ir_graph *g = ir_graph_new("step", &error);
     ir_val x = ir_input(g, "x", IR_F32, (struct ir_shape){ 2, { 3, 6 } }, here), y = chain(g, x);
-    struct ir_kernel kernel = { "all", 0, ir_alloc(g->arena, g->count * sizeof(ir_val)), NULL };
+    struct ir_kernel kernel = { "all", 0, ir_alloc(g->arena, g->count * sizeof(ir_val)),
+                                NULL,  0, NULL };
 
     ir_output(g, "y", y);
     for (uint32_t v = 2; v < g->count; v++)

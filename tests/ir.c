@@ -384,7 +384,7 @@ Test(ir, verify_sees_what_is_not_sound)
     spoils("a state in a kernel", ir_verify_program(p, &error));
     p->kernels[1].nodes[0].id = 7;
     struct ir_kernel first = p->kernels[0];
-    p->kernels[0] = (struct ir_kernel){ "late", 1, (ir_val[]){ { 9 } }, NULL };
+    p->kernels[0] = (struct ir_kernel){ "late", 1, (ir_val[]){ { 9 } }, NULL, 0, NULL };
     spoils("a kernel before its argument's", ir_verify_program(p, &error));
     p->kernels[0] = first;
     cr_expect(ir_verify_program(p, &(struct ir_error){ 0 }));
