@@ -368,6 +368,12 @@ static void place(struct fuse *f, ir_val v)
         break;
     case IR_put_add:
     case IR_scatter_add:
+    case IR_cumsum:
+    case IR_cumprod:
+    case IR_cummax:
+    case IR_cummin:
+    case IR_recur:
+    case IR_argsort:
         class = FUSE_SCATTER;
         break;
     case IR_window_sum:

@@ -43,6 +43,10 @@ void pass_grad_of_take(struct pass_step *);
 void pass_grad_of_put_add(struct pass_step *);
 void pass_grad_of_gather(struct pass_step *);
 void pass_grad_of_scatter_add(struct pass_step *);
+void pass_grad_of_cumsum(struct pass_step *);
+void pass_grad_of_cumprod(struct pass_step *);
+void pass_grad_of_cumextreme(struct pass_step *);
+void pass_grad_of_recur(struct pass_step *);
 void pass_grad_of_scan(struct pass_step *);
 void pass_grad_of_result(struct pass_step *);
 void pass_grad_of_region_softmax(struct pass_step *);
@@ -57,6 +61,10 @@ void pass_grad_of_region_rms(struct pass_step *);
 ir_val pass_tangent_of_scan(struct ir_graph *, const struct ir_node *scan, const ir_val *tangent);
 ir_val pass_tangent_of_result(struct ir_graph *, const struct ir_node *scan, ir_val tangents,
                               int i);
+
+/* gradients_order.c, forward: of what is linear in no one argument; poison: it does not move */
+ir_val pass_tangent_of_order(struct ir_graph *, const struct ir_node *, ir_val y,
+                             const ir_val tangent[2]);
 
 /* differentiate.c, for both directions */
 bool pass_differentiable(struct ir_graph *, const char *what, int n,

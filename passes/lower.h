@@ -146,6 +146,9 @@ void pass_lower_keep_better(struct lower *, bool most, enum ir_dtype, uint32_t b
 
 /* lower_scatter.c: a whole kernel, for it stores as it goes */
 void pass_lower_scatter(struct lower *, ir_val v);
+/* lower_order.c: so are those that follow an axis step by step, or put it in order */
+void pass_lower_cumulate(struct lower *, ir_val v);
+void pass_lower_argsort(struct lower *, ir_val v);
 
 /* lower_kernel.c, lower_comment.c */
 bool pass_lower_is_output(const struct lower *, ir_val v);

@@ -4,7 +4,7 @@
  * There are three forms. A map has one index space, that of its results. A kernel of rows reduces
  * the last axes of its index space, and its results have all axes or the leading ones; the row's
  * axes are one flat index, which schedule_rows.c walks or keeps in registers. A scatter stores as
- * it goes (lower_scatter.c).
+ * it goes (lower_scatter.c), and so does what follows an axis step by step (lower_order.c).
  */
 #include "lower.h"
 
@@ -31,6 +31,8 @@ static void store(struct lower *l, ir_val v, const loop_ix *index)
     struct loop_statement s = { .kind = LOOP_STORE, .dtype = n->dtype };
     loop_ix inner[IR_RANK];
 
+    if (pass_lower_is_empty(&ir_at(l->g, to)->shape)) /* slices of nothing: no step stores one */
+        return;
     s.args[0] = pass_lower_value(l, v, index);
     if (l->failed)
         return;
@@ -183,6 +185,10 @@ struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_er
         return lower_mark(l, first);
     if (of->count == 1 && pass_lower_table[first->op] == pass_lower_of_scatter)
         pass_lower_scatter(l, of->nodes[0]);
+    else if (of->count == 1 && pass_lower_table[first->op] == pass_lower_of_cumulate)
+        pass_lower_cumulate(l, of->nodes[0]);
+    else if (of->count == 1 && pass_lower_table[first->op] == pass_lower_of_argsort)
+        pass_lower_argsort(l, of->nodes[0]);
     else if (find_row(l, of))
         lower_rows(l, of);
     else if (!l->failed)

@@ -348,6 +348,14 @@ static bool refuse(const struct loop_kernel *k, struct ir_error *error, const ch
                     s->loc.line, ir_ops[ir_at(k->graph, s->node)->op].name, k->name, what);
 }
 
+static bool has_scratch(const struct loop_kernel *k)
+{
+    for (int i = 0; i < k->buffers; i++)
+        if (k->buffer[i].scratch)
+            return true;
+    return false;
+}
+
 bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
                    struct ir_error *error)
 {
@@ -357,6 +365,9 @@ bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
         return gpu ? ir_error(error, IR_UNSUPPORTED, "scan: has no form for %s yet",
                               options->target->name)
                    : true;
+    if (gpu && has_scratch(k)) /* its threads are too many for a piece each */
+        return refuse(k, error,
+                      "needs memory of its own for each row, which is not made for GPUs yet");
     if (gpu ? !pass_schedule_cuda(k, options) : !choose(k, options))
         return refuse(k, error,
                       "walks through its rows too often; expected some of its sums in a kernel of "

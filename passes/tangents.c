@@ -3,7 +3,7 @@
  *
  * It follows from the same table as the backward mode: a pointwise row's formula, with the tangent
  * in the place of the gradient, is what the argument adds; a structural row is linear in what
- * gradients reach, so it is applied to the tangents. Three rows are neither and stand below.
+ * gradients reach, so it is applied to the tangents. Those that are neither stand below.
  */
 #include "passes/gradients.h"
 
@@ -145,6 +145,15 @@ static ir_val step_forward(const struct forward *f, ir_val y)
         return weighted(f, &n, y);
     case IR_window_max:
         return picked(f, &n);
+    case IR_cumprod:
+    case IR_cummax:
+    case IR_cummin:
+    case IR_recur: {
+        ir_val tangent[2] = { tangent_of(f, n.args[0]), { 0 } };
+        if (n.arity == 2)
+            tangent[1] = tangent_of(f, n.args[1]);
+        return pass_tangent_of_order(f->g, &n, y, tangent);
+    }
     default:
         return linear(f, &n);
     }

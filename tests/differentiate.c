@@ -488,6 +488,39 @@ static ir_val build_scatter_add(struct program *p)
     return ir_op2(p->g, IR_mul, a, a, here);
 }
 
+static ir_val build_cumsum(struct program *p)
+{
+    ir_val a = attr(p, IR_cumsum, real(p, S(2, 5, 3), -1, 1), (ir_val){ 0 }, LISTS(LIST(1)));
+    return ir_op2(p->g, IR_mul, a, a, here);
+}
+
+static ir_val build_cumprod(struct program *p) /* with zeros: nothing is divided by one */
+{
+    ir_val a = real(p, S(3, 5), -2, 2), b;
+    b = ir_iota(p->g, IR_F64, S(3, 5), 1, here);
+    b = ir_op2(p->g, IR_eq, b, ir_iota(p->g, IR_F64, S(3, 5), 0, here), here);
+    a = ir_op2(p->g, IR_mul, a, ir_cast(p->g, ir_op1(p->g, IR_not, b, here), IR_F64, here), here);
+    return attr(p, IR_cumprod, a, (ir_val){ 0 }, LISTS(LIST(1)));
+}
+
+static ir_val build_cummax(struct program *p)
+{
+    ir_val a = attr(p, IR_cummax, real(p, S(4, 5), -2, 2), (ir_val){ 0 }, LISTS(LIST(0)));
+    return ir_op2(p->g, IR_mul, a, a, here);
+}
+
+static ir_val build_cummin(struct program *p)
+{
+    ir_val a = attr(p, IR_cummin, real(p, S(4, 5), -2, 2), (ir_val){ 0 }, LISTS(LIST(1)));
+    return ir_op2(p->g, IR_mul, a, a, here);
+}
+
+static ir_val build_recur(struct program *p)
+{
+    ir_val a = real(p, S(2, 5, 2), -1, 1), b = real(p, S(2, 5, 2), -1, 1);
+    return attr(p, IR_recur, a, b, LISTS(LIST(1)));
+}
+
 static const struct {
     enum ir_op op;
     build *make;
@@ -524,6 +557,11 @@ static const struct {
     { IR_put_add, build_put_add },
     { IR_gather, build_gather },
     { IR_scatter_add, build_scatter_add },
+    { IR_cumsum, build_cumsum },
+    { IR_cumprod, build_cumprod },
+    { IR_cummax, build_cummax },
+    { IR_cummin, build_cummin },
+    { IR_recur, build_recur },
 };
 
 Test(rows, structural_gradients_are_finite_differences)

@@ -540,6 +540,30 @@ Test(movement, indices)
     end(&b);
 }
 
+Test(rows, in_order)
+{
+    BENCH;
+    const ir_val x = given(&b, IR_F32, SHAPE(2, 4), NUMBERS(2, -1, 3, 0, 1, NAN, 4, -5)),
+                 i = given(&b, IR_I32, SHAPE(5), NUMBERS(3, 1, 3, -7, 1)),
+                 u = given(&b, IR_U8, SHAPE(4), NUMBERS(200, 100, 7, 200)),
+                 f = given(&b, IR_F32, SHAPE(2, 4), NUMBERS(9, 2, 3, 4, 9, 1, 1, 1));
+
+    expect(&b, ROW1(cumsum, i, LIST(0)), SHAPE(5), NUMBERS(3, 4, 7, 0, 1));
+    expect(&b, ROW1(cumsum, u, LIST(0)), SHAPE(4), NUMBERS(200, 44, 51, 251)); /* it wraps */
+    expect(&b, ROW1(cumsum, x, LIST(0)), SHAPE(2, 4), NUMBERS(2, -1, 3, 0, 3, NAN, 7, -5));
+    expect(&b, ROW1(cumprod, x, LIST(1)), SHAPE(2, 4), NUMBERS(2, -2, -6, 0, 1, NAN, NAN, NAN));
+    expect(&b, ROW1(cummax, x, LIST(1)), SHAPE(2, 4), NUMBERS(2, 2, 3, 3, 1, NAN, NAN, NAN));
+    expect(&b, ROW1(cummin, i, LIST(0)), SHAPE(5), NUMBERS(3, 1, 1, -7, -7));
+    expect(&b, ROW2(recur, f, x, LIST(1)), SHAPE(2, 4), NUMBERS(2, 3, 12, 48, 1, NAN, NAN, NAN));
+    expect(&b, ROW1(argsort, x, LIST(1)), SHAPE(2, 4), NUMBERS(1, 3, 0, 2, 3, 0, 2, 1));
+    expect(&b, ROW1(argsort, x, LIST(1), LIST(1)), SHAPE(2, 4), NUMBERS(2, 0, 3, 1, 1, 2, 0, 3));
+    expect(&b, ROW1(argsort, i, LIST(0)), SHAPE(5), NUMBERS(3, 1, 4, 0, 2));
+    expect(&b, ROW1(argsort, i, LIST(0), LIST(1)), SHAPE(5), NUMBERS(0, 2, 1, 4, 3));
+    expect(&b, ROW1(argsort, given(&b, IR_F32, SHAPE(3), NUMBERS(0.0, -0.0, 0.0)), LIST(0)),
+           SHAPE(3), NUMBERS(0, 1, 2));
+    end(&b);
+}
+
 Test(effects, assign_is_the_new_value_and_reads_see_the_old)
 {
     BENCH;

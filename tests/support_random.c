@@ -290,6 +290,13 @@ static bool attempt(struct random_maker *m, enum ir_op op)
     case IR_gather:
     case IR_scatter_add:
         return random_pick_elements(m, op);
+    case IR_cumsum:
+    case IR_cumprod:
+    case IR_cummax:
+    case IR_cummin:
+    case IR_recur:
+    case IR_argsort:
+        return random_order(m, op);
     case IR_scan:
     case IR_result:
         return random_scan(m);

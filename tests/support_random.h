@@ -63,5 +63,6 @@ bool random_expand(struct random_maker *m, struct random_value a);
 bool random_pick_rows(struct random_maker *m, enum ir_op op);
 bool random_scan(struct random_maker *m);
 bool random_pick_elements(struct random_maker *m, enum ir_op op);
+bool random_order(struct random_maker *m, enum ir_op op);
 
 #endif

@@ -194,3 +194,38 @@ bool random_pick_elements(struct random_maker *m, enum ir_op op)
                    random_here(m)),
         a.size * (double)ir_dim_max(m->g, extent), a.exact && random_kind(m, a.v) != 'f');
 }
+
+/* what follows an axis in its order */
+bool random_order(struct random_maker *m, enum ir_op op)
+{
+    const bool sorts = op == IR_argsort, extreme = op == IR_cummax || op == IR_cummin;
+    struct random_value a = random_pick(m, sorts ? 'A' : 'N', sorts), b;
+    const struct ir_shape s = random_node(m, a.v)->shape;
+    const int64_t axis = s.rank ? random_below(m, s.rank) : 0, one = 1;
+    struct ir_list lists[2] = { random_list(m, 1, &axis) };
+    bool real = random_kind(m, a.v) == 'f';
+
+    if (s.rank == 0)
+        return false;
+    const double n = (double)ir_dim_max(m->g, s.dim[axis]);
+    if (sorts) {
+        if (random_chance(m, 40))
+            lists[1] = random_list(m, 1, &one);
+        return random_keep(m, ir_op_attr(m->g, op, 1, &a.v, lists, random_here(m)), n, true);
+    }
+    if (op == IR_cumprod || op == IR_recur)
+        a = random_within(m, a, op == IR_recur ? 1 : 1.25);
+    if (op == IR_cumprod && real && n > 12)
+        return false;
+    if (op == IR_recur) {
+        b = random_input(m, random_node(m, a.v)->dtype, s);
+        return random_keep(m,
+                           ir_op_attr(m->g, op, 2, (ir_val[]){ a.v, b.v }, lists, random_here(m)),
+                           b.size * n, a.exact && b.exact && !real);
+    }
+    return random_keep(m, ir_op_attr(m->g, op, 1, &a.v, lists, random_here(m)),
+                       op == IR_cumprod ? pow(a.size, n)
+                       : extreme        ? a.size
+                                        : a.size * n,
+                       a.exact && (extreme || !real));
+}
