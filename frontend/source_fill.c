@@ -126,20 +126,3 @@ tp_tensor tp_draw_at(tp_graph *g, const char *kind, tp_dtype dtype, tp_shape sha
         return tp_maths1("p - q * log(-log(a))", inside(g, dtype, shape, at), at, a, b);
     }
 }
-
-/* The greatest of log-probability + gumbel noise falls as the probabilities say
- * (Gumbel 1954; arXiv:1611.01144). */
-tp_tensor tp_categorical_at(tp_tensor logits, tp_loc at)
-{
-    tp_tensor noise;
-
-    if (!tp_ready(logits.g, at, "tp_categorical", 1, &logits) ||
-        !tp_floating(logits, "tp_categorical", at))
-        return POISON(logits.g);
-    if (tp_rank(logits) < 1)
-        return tp_fail(logits.g, at, "tp_categorical", "%s; expected [.. classes]",
-                       tp_describe(logits));
-    noise = tp_draw_at(logits.g, "gumbel", tp_dtype_of(logits), tp_shape_of(logits), 0, 1, at);
-    return tp_reduce_at("argmax", tp_binary_at("add", logits, noise, at),
-                        (tp_reduce_args){ .dim = -1 }, at);
-}

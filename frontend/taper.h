@@ -215,8 +215,23 @@ typedef struct tp_param_args {
 #define tp_exponential(g, dtype, shape, rate) \
     tp_draw_at((g), "exponential", (dtype), (shape), (rate), 0, TP_HERE)
 #define tp_gumbel(g, dtype, shape) tp_draw_at((g), "gumbel", (dtype), (shape), 0, 1, TP_HERE)
+/* i64 [count]: 0 .. count - 1 in an order by chance */
+#define tp_randperm(g, count) tp_randperm_at((g), (count), TP_HERE)
 /* i64 [..]: a class drawn for each row of logits [.. classes], as softmax says */
 #define tp_categorical(logits) tp_categorical_at((logits), TP_HERE)
+/* i64 [.. count]: classes drawn for each row of probabilities, which need not sum to 1; without
+ * replacement no class twice */
+#define tp_multinomial(p, count, replacement) \
+    tp_multinomial_at((p), (count), (replacement), TP_HERE)
+/* The same from logits / .temperature (1; TP_ZERO: the greatest), of the .top_k most likely (0:
+ * all) and of these the fewest whose probabilities reach .top_p (0: all; arXiv:1904.09751):
+ * tp_sample(logits, .temperature = 0.8, .top_k = 40, .top_p = 0.95) */
+typedef struct tp_sample_args {
+    double temperature;
+    int64_t top_k;
+    double top_p;
+} tp_sample_args;
+#define tp_sample(logits, ...) tp_sample_at((logits), (tp_sample_args){ __VA_ARGS__ }, TP_HERE)
 
 TP_API tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape shape,
                              tp_loc at);
@@ -245,6 +260,9 @@ TP_API tp_tensor tp_bernoulli_at(tp_tensor p, tp_loc at);
 TP_API tp_tensor tp_draw_at(tp_graph *g, const char *kind, tp_dtype dtype, tp_shape shape, double a,
                             double b, tp_loc at);
 TP_API tp_tensor tp_categorical_at(tp_tensor logits, tp_loc at);
+TP_API tp_tensor tp_multinomial_at(tp_tensor p, int64_t count, bool replacement, tp_loc at);
+TP_API tp_tensor tp_randperm_at(tp_graph *g, int64_t count, tp_loc at);
+TP_API tp_tensor tp_sample_at(tp_tensor logits, tp_sample_args args, tp_loc at);
 
 /* ---- one element from one element ------------------------------------------------------------ */
 /*
@@ -596,6 +614,72 @@ TP_API tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at);
 TP_API tp_tensor tp_take_at(tp_tensor x, int axis, tp_tensor index, tp_loc at);
 TP_API tp_tensor tp_gather_at(tp_tensor x, int axis, tp_tensor index, tp_loc at);
 TP_API tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype, tp_loc at);
+
+/* ---- in order ------------------------------------------------------------------------------- */
+/*
+ * Along an axis, one element after the other. Integers become i64, but for extremes. Of equal
+ * extremes the last takes the gradient. logcumsumexp: the logarithm of running sums of exp.
+ * recurrence: y[t] = factor[t] y[t-1] + x[t], y[-1] = 0; factor broadcasts, or is a number.
+ */
+#define tp_cumsum(x, axis)             tp_cumulate_at("cumsum", (x), (axis), TP_HERE)
+#define tp_cumprod(x, axis)            tp_cumulate_at("cumprod", (x), (axis), TP_HERE)
+#define tp_cummax(x, axis)             tp_cumulate_at("cummax", (x), (axis), TP_HERE)
+#define tp_cummin(x, axis)             tp_cumulate_at("cummin", (x), (axis), TP_HERE)
+#define tp_logcumsumexp(x, axis)       tp_logcumsumexp_at((x), (axis), TP_HERE)
+#define tp_recurrence(factor, x, axis) tp_recurrence_at(TP_ARG(factor), (x), (axis), TP_HERE)
+/*
+ * Sorting: rising or .descending; equal elements keep their order, NaN is greatest. .index takes
+ * the places, i64, which tp_gather() picks other tensors by. Gradients go where values came from.
+ *     tp_tensor where, y = tp_sort(x, 1, .descending = true, .index = &where);
+ *     tp_tensor best = tp_topk(logits, 5, -1, .index = &classes);
+ */
+typedef struct tp_sort_args {
+    int axis;
+    bool descending;
+    tp_tensor *index;
+} tp_sort_args;
+typedef struct tp_topk_args {
+    int64_t k;
+    int axis;
+    bool smallest;
+    tp_tensor *index;
+} tp_topk_args;
+#define tp_argsort(x, ...) tp_argsort_at((x), (tp_sort_args){ .axis = __VA_ARGS__ }, TP_HERE)
+#define tp_sort(x, ...)    tp_sort_at((x), (tp_sort_args){ .axis = __VA_ARGS__ }, TP_HERE)
+/* The k greatest, falling; or the k least, rising. */
+#define tp_topk(x, count, ...) \
+    tp_topk_at((x), (tp_topk_args){ .k = (count), .axis = __VA_ARGS__ }, TP_HERE)
+/* The k-th least, from 1 on: tp_kthvalue(x, 2, axis, .index = &where) */
+#define tp_kthvalue(x, k, ...) \
+    tp_kthvalue_at((x), (k), (tp_sort_args){ .axis = __VA_ARGS__ }, TP_HERE)
+/* Along an axis, or TP_ALL. Of an even number the median is the lower one; quantiles 0 to 1 lie
+ * between two elements linearly. NaN where one is. */
+#define tp_median(x, axis)      tp_quantile_at("tp_median", (x), 0.5, (axis), TP_HERE)
+#define tp_quantile(x, q, axis) tp_quantile_at("tp_quantile", (x), (q), (axis), TP_HERE)
+/* i64: how many elements of the rising rows [n] or [.. n] are less than each value; _right: or
+ * equal. */
+#define tp_searchsorted(rows, values)       tp_searchsorted_at((rows), (values), false, TP_HERE)
+#define tp_searchsorted_right(rows, values) tp_searchsorted_at((rows), (values), true, TP_HERE)
+/* [size]: how often each index stands in x, i64, or the sum of its weights; others count nowhere */
+#define tp_bincount(index, size)                  tp_bincount_at((index), tp_as_number(1), (size), TP_HERE)
+#define tp_bincount_weighted(index, weight, size) tp_bincount_at((index), (weight), (size), TP_HERE)
+/* [bins] of x's type: how many lie in each of so many equal parts of low to high, both included */
+#define tp_histogram(x, bins, low, high) tp_histogram_at((x), (bins), (low), (high), TP_HERE)
+/* i64 [size]: the flat indices of what is not 0, rising; where there are fewer, `fill` */
+#define tp_nonzero(x, size, fill) tp_nonzero_at((x), (size), (fill), TP_HERE)
+
+TP_API tp_tensor tp_cumulate_at(const char *op, tp_tensor x, int axis, tp_loc at);
+TP_API tp_tensor tp_recurrence_at(tp_tensor factor, tp_tensor x, int axis, tp_loc at);
+TP_API tp_tensor tp_logcumsumexp_at(tp_tensor x, int axis, tp_loc at);
+TP_API tp_tensor tp_argsort_at(tp_tensor x, tp_sort_args args, tp_loc at);
+TP_API tp_tensor tp_sort_at(tp_tensor x, tp_sort_args args, tp_loc at);
+TP_API tp_tensor tp_topk_at(tp_tensor x, tp_topk_args args, tp_loc at);
+TP_API tp_tensor tp_kthvalue_at(tp_tensor x, int64_t k, tp_sort_args args, tp_loc at);
+TP_API tp_tensor tp_quantile_at(const char *what, tp_tensor x, double q, int64_t axis, tp_loc at);
+TP_API tp_tensor tp_searchsorted_at(tp_tensor rows, tp_tensor values, bool right, tp_loc at);
+TP_API tp_tensor tp_bincount_at(tp_tensor index, tp_tensor weight, int64_t size, tp_loc at);
+TP_API tp_tensor tp_histogram_at(tp_tensor x, int64_t bins, double low, double high, tp_loc at);
+TP_API tp_tensor tp_nonzero_at(tp_tensor x, int64_t size, double fill, tp_loc at);
 
 /* ---- products -------------------------------------------------------------------------------- */
 

@@ -58,3 +58,11 @@ def rows_of_rows(x, y):
             y = torch.tanh(y * w + t)
         all.append(y * row)
     return torch.cat([y, torch.stack(all).reshape(-1)])
+
+
+def recurrence(a, x):
+    y, rows = torch.zeros(x.shape[0]), []
+    for t in range(x.shape[1]):
+        y = a[:, t] * y + x[:, t]
+        rows.append(y)
+    return torch.stack(rows, 1)

@@ -93,8 +93,8 @@ bool golden_formula(struct golden_work *);    /* false: none of that name */
     X(softmax, softmax) X(log_softmax, softmax) X(gelu, gelu) X(clamp, clamp) X(prelu, prelu) \
     X(where, where) X(masked_fill, masked_fill) X(sum, reduce) X(mean, reduce) X(amax, reduce) \
     X(amin, reduce) X(logsumexp, reduce) X(var, variance) X(std, variance) X(norm1, norm) \
-    X(norm2, norm) X(prod, prod) X(argmax, arg) X(argmin, arg) X(cumsum, cumsum) \
-    X(cumprod, cumprod) X(glu, glu) X(normalize, normalize) X(reshape, reshape) \
+    X(norm2, norm) X(prod, prod) X(argmax, arg) X(argmin, arg) X(cumsum, cumulate) \
+    X(cumprod, cumulate) X(glu, glu) X(normalize, normalize) X(reshape, reshape) \
     X(expand, expand) X(permute, permute) X(transpose, transpose) X(squeeze, squeeze) \
     X(unsqueeze, unsqueeze) X(flatten, flatten) X(cat, cat) X(stack, cat) X(split, split) \
     X(slice, slice) X(flip, flip) X(roll, roll) X(tile, tile) X(tril, triangle) \
@@ -122,8 +122,6 @@ GOLDEN_OPERATORS(DECLARE)
 /* golden_shape.c: small spellings that several operators share */
 tp_tensor golden_cut(tp_tensor x, int axis, int64_t start, int64_t stop, int64_t step);
 tp_tensor golden_shaped(tp_tensor x, tp_shape shape);
-tp_tensor golden_last(tp_tensor x, int axis); /* with that axis as the last one */
-tp_tensor golden_back(tp_tensor x, int axis); /* the last axis back to its place */
 
 /* golden_layers.c, for training as well */
 tp_tensor golden_normed(tp_tensor x, tp_shape axes, double eps, tp_tensor *mean, tp_tensor *var);

@@ -55,39 +55,22 @@ void golden_op_one_hot(struct golden_work *w)
         w, tp_one_hot_at(golden_in(w, "input"), golden_int(w, "num_classes", 0), TP_I64, TP_HERE));
 }
 
-/*
- * Sorting without a sort: the rank of an element is how many go before it, and the index of rank r
- * is the sum of the indices whose rank is r. Equals keep their order; NaN is the greatest.
- */
 void golden_op_sort(struct golden_work *w)
 {
     const tp_tensor input = golden_in(w, "input"), x = vector_of(input);
     const bool top = strcmp(w->c->op, "topk") == 0;
-    const bool falling = top || golden_int(w, "descending", 0);
     const int axis = golden_axis(w, golden_int(w, "dim", -1), tp_rank(x));
     const int64_t n = tp_dim(x, axis), k = top ? golden_int(w, "k", 1) : n;
-    const tp_tensor last = golden_last(x, axis), mine = tp_unsqueeze(last, -1),
-                    other = tp_unsqueeze(last, -2); /* [.. i 1], [.. 1 j] */
-    const tp_shape square = tp_dims(n, n);
-    tp_tensor before, rank, index;
+    tp_tensor index, y;
 
     if (k < 0 || k > n) {
         golden_cannot(w, "the greatest %lld of %lld", (long long)k, (long long)n);
         return;
     }
-    before = golden_maths(
-        w, falling ? "(b > a) | (isnan(b) & (a == a))" : "(b < a) | (isnan(a) & (b == b))", mine,
-        other, other, 0, 0, 0);
-    before = tp_or(before, tp_and(golden_maths(w, "(a == b) | (isnan(a) & isnan(b))", mine, other,
-                                               other, 0, 0, 0),
-                                  tp_lt(tp_index_along(x.g, square, 1, TP_HERE),
-                                        tp_index_along(x.g, square, 0, TP_HERE))));
-    rank = tp_sum(before, -1); /* i64 [.. i] */
-    index = tp_where(tp_eq(tp_unsqueeze(rank, -1), tp_index_along(x.g, tp_dims(n), 0, TP_HERE)),
-                     tp_index_along(x.g, tp_dims(n, 1), 0, TP_HERE), 0); /* [.. i r] */
-    index = golden_cut(tp_sum(index, -2), tp_rank(last) - 1, 0, k, 1);
-    golden_out(w, golden_shaped(golden_back(tp_gather(last, -1, index), axis),
-                                tp_rank(input) ? tp_with(x, axis, k) : TP_SCALAR));
-    golden_out(w, golden_shaped(golden_back(index, axis),
-                                tp_rank(input) ? tp_with(x, axis, k) : TP_SCALAR));
+    if (top)
+        y = tp_topk(x, k, axis, .index = &index);
+    else
+        y = tp_sort(x, axis, .descending = golden_int(w, "descending", 0) != 0, .index = &index);
+    golden_out(w, tp_rank(input) ? y : golden_shaped(y, TP_SCALAR));
+    golden_out(w, tp_rank(input) ? index : golden_shaped(index, TP_SCALAR));
 }

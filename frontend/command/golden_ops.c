@@ -146,38 +146,12 @@ void golden_op_normalize(struct golden_work *w)
 
 /* --- running sums and products: a window, or a triangle, over the last axis ------------------ */
 
-void golden_op_cumsum(struct golden_work *w)
+void golden_op_cumulate(struct golden_work *w)
 {
     const tp_tensor x = golden_in(w, "input");
     const int axis = tp_rank(x) ? golden_axis(w, golden_int(w, "dim", 0), tp_rank(x)) : 0;
-    const int64_t n = tp_dim(x, axis), one = 1, pad[] = { n - 1, 0 };
 
-    if (tp_rank(x) == 0 || n == 0) {
-        golden_out(w, x);
-        return;
-    }
-    const tp_tensor last = golden_last(x, axis);
-    const ir_val v = tp_val(last);
-    const struct ir_list attr[] = { { 1, &n }, { 1, &one }, { 2, pad }, { 1, &one } };
-    golden_out(w, golden_back(tp_give(w->g, ir_op_attr(w->g->ir, IR_window_sum, 1, &v, attr,
-                                                       tp_place(w->g, TP_HERE))),
-                              axis));
-}
-
-void golden_op_cumprod(struct golden_work *w)
-{
-    const tp_tensor x = golden_in(w, "input");
-    const int axis = tp_rank(x) ? golden_axis(w, golden_int(w, "dim", 0), tp_rank(x)) : 0;
-    const int64_t n = tp_dim(x, axis);
-
-    if (tp_rank(x) == 0 || n == 0) {
-        golden_out(w, x);
-        return;
-    }
-    const tp_tensor last = tp_unsqueeze(golden_last(x, axis), -2);
-    const tp_tensor row = tp_index_along(x.g, tp_dims(n, n), 0, TP_HERE),
-                    column = tp_index_along(x.g, tp_dims(n, n), 1, TP_HERE);
-    golden_out(w, golden_back(tp_prod(tp_where(tp_le(column, row), last, 1), -1), axis));
+    golden_out(w, tp_rank(x) ? tp_cumulate_at(w->c->op, x, axis, TP_HERE) : x);
 }
 
 /* --- products -------------------------------------------------------------------------------- */

@@ -17,16 +17,6 @@ tp_tensor golden_shaped(tp_tensor x, tp_shape shape)
     return tp_reshape_at(x, shape, TP_HERE);
 }
 
-tp_tensor golden_last(tp_tensor x, int axis)
-{
-    return tp_movedim(x, axis, -1);
-}
-
-tp_tensor golden_back(tp_tensor x, int axis)
-{
-    return tp_movedim(x, -1, axis);
-}
-
 /* --- views ----------------------------------------------------------------------------------- */
 
 void golden_op_reshape(struct golden_work *w)
