@@ -222,6 +222,35 @@ static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *t
     return NULL;
 }
 
+/* The graph as it computes in bf16 or f16; values are f32 as before. */
+static struct ir_graph *in_precision(struct ir_graph *graph, tp_dtype precision, int n,
+                                     ir_val *values)
+{
+    struct ir_graph *to;
+    ir_val *moved;
+
+    if (precision == TP_DEFAULT || precision == TP_F32 || graph->error->status != IR_OK)
+        return graph;
+    to = pass_precision(graph, tp_ir_dtype(precision), &moved);
+    to->name = graph->name;
+    for (int i = 0; i < n; i++)
+        values[i] = ir_cast(to, moved[values[i].id], ir_at(graph, values[i])->dtype,
+                            ir_at(graph, values[i])->loc);
+    ir_graph_free(graph);
+    return to;
+}
+
+static bool good_precision(tp_graph *g, tp_dtype precision, const char *what, tp_loc at)
+{
+    if (precision == TP_DEFAULT || precision == TP_F32 || precision == TP_BF16 ||
+        precision == TP_F16)
+        return true;
+    tp_fail(g, at, what, ".precision is %s; expected TP_F32, TP_BF16 or TP_F16",
+            precision > TP_DEFAULT && precision <= TP_F64 ? ir_dtypes[precision - 1].name
+                                                          : "no type");
+    return false;
+}
+
 /* --- any function ------------------------------------------------------------------------------
  */
 
@@ -232,7 +261,7 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     uint32_t *wanted;
     ir_val *values, steps;
 
-    if (!begin(g, what, outputs, at))
+    if (!begin(g, what, outputs, at) || !good_precision(g, args.precision, what, at))
         return NULL;
     wanted = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *wanted);
     values = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *values);
@@ -240,6 +269,7 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
         wanted[i] = outputs.at[i].id;
     graph = tp_trace_part(g, args.mode == TP_EVAL ? "eval" : "run", args.mode, outputs.count,
                           wanted, values, args.mode == TP_TRAIN);
+    graph = in_precision(graph, args.precision, outputs.count, values);
     narrow(g, graph, what, args.batch, at);
     name_outputs(graph, 0, outputs.count, values, args.names);
     steps = find_counter(graph);
@@ -284,6 +314,14 @@ static bool good_training(const tp_train_args *a, tp_loc at)
     else if (!tp_schedule_good(&a->lr))
         tp_fail(g, at, what, "the rate is not finite, or has more than %d milestones",
                 TP_MILESTONES);
+    else if (!good_precision(g, a->precision, what, at))
+        return false;
+    else if (a->scale_every < 0 ||
+             (a->loss_scale != 0 && !(a->loss_scale >= 0x1p-14 && a->loss_scale <= 0x1p40)))
+        tp_fail(g, at, what,
+                ".scale_every is %d, .loss_scale %g; expected 0 or more, and a scale of 2^-14 to "
+                "2^40",
+                a->scale_every, a->loss_scale);
     else if (a->accumulate < 0 || !(a->ema >= 0 && a->ema < 1))
         tp_fail(g, at, what, ".accumulate is %d, .ema %g; expected 0 or more runs, 0 <= ema < 1",
                 a->accumulate, a->ema);
@@ -309,20 +347,24 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     wanted[0] = args.loss.id;
     for (int i = 1; i < n; i++)
         wanted[i] = args.also.at[i - 1].id;
-    graph = tp_trace_part(g, "step", TP_TRAIN, n, wanted, values, true);
+    graph = in_precision(tp_trace_part(g, "step", TP_TRAIN, n, wanted, values, true),
+                         args.precision, n, values);
     u.graph = graph;
     u.at = tp_place(g, at);
     t = find_trained(g, graph, &opt);
     if (t.count == 0)
         tp_fail(g, at, "tp_compile_train", "the loss depends on no parameter that is trained");
+    const ir_val scale = tp_loss_scale(&u, &args);
     if (narrow(g, graph, "tp_compile_train", args.batch, at) && g->error.status == IR_OK &&
-        pass_gradients(graph, 1, values, NULL, t.count, t.parameter, t.gradient)) {
+        pass_gradients(graph, 1, values, &scale, t.count, t.parameter, t.gradient)) {
         const ir_val runs = tp_counter(graph, u.at);
 
         tp_report_unreached(g, graph, &opt, &t, values[0], at);
         u.steps = runs;
+        tp_unscale_gradients(&u, &t, scale);
         if (args.accumulate > 1)
             tp_gather_gradients(&u, &t, args.accumulate);
+        tp_guard_update(&u, &t, &args, scale);
         tp_clip_gradients(graph, &t, &args, u.at);
         for (int i = 0; i < t.count; i++)
             if (!ir_is_number(graph, t.gradient[i], 0))

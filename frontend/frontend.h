@@ -273,6 +273,11 @@ void tp_report_unreached(tp_graph *g, const struct ir_graph *graph, const tp_opt
 void tp_clip_gradients(struct ir_graph *g, const struct trained *t, const tp_train_args *args,
                        struct ir_loc at);
 void tp_gather_gradients(struct update *u, const struct trained *t, int runs);
+/* optim_scale.c: the loss's scale, of f16; what is not finite updates nothing. */
+ir_val tp_loss_scale(struct update *u, const tp_train_args *args); /* a cotangent of the loss */
+void tp_unscale_gradients(struct update *u, const struct trained *t, ir_val scale);
+void tp_guard_update(struct update *u, const struct trained *t, const tp_train_args *args,
+                     ir_val scale);
 void tp_let(struct letters *l, char letter, double number);
 ir_val tp_spelled(struct letters *l, const char *text);
 /* A state that lives with the parameter, "NAME.leaf", and what it is after this run. */

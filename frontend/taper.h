@@ -1162,16 +1162,19 @@ typedef struct tp_train_args {
     tp_tensor loss; /* a scalar */
     tp_opt opt;     /* tp_sgd() */
     tp_schedule lr;
-    tp_list also;      /* other values to be had after each run */
-    int64_t batch;     /* greatest extent of the first symbol; 0: its own */
-    double clip_norm;  /* all gradients together are scaled down to this norm; 0: never */
-    double clip_each;  /* each parameter's gradient is, by itself */
-    double clip_value; /* each element of a gradient is kept within this and its negative */
-    int accumulate;    /* gradients of so many runs are averaged before an update; 1 */
-    double ema;        /* parameters are averaged over updates by this factor: tp_use_ema */
-    int threads;       /* 0: as many as the machine has */
-    int64_t memory;    /* most bytes of its arena, see tp_program_bytes; 0: what it likes */
-    bool plan_only;    /* planned, but neither compiled nor given memory: it does not run */
+    tp_list also;       /* other values to be had after each run */
+    int64_t batch;      /* greatest extent of the first symbol; 0: its own */
+    double clip_norm;   /* all gradients together are scaled down to this norm; 0: never */
+    double clip_each;   /* each parameter's gradient is, by itself */
+    double clip_value;  /* each element of a gradient is kept within this and its negative */
+    int accumulate;     /* gradients of so many runs are averaged before an update; 1 */
+    double ema;         /* parameters are averaged over updates by this factor: tp_use_ema */
+    int threads;        /* 0: as many as the machine has */
+    int64_t memory;     /* most bytes of its arena, see tp_program_bytes; 0: what it likes */
+    bool plan_only;     /* planned, but neither compiled nor given memory: it does not run */
+    tp_dtype precision; /* TP_BF16, TP_F16: what products are computed from, see below; TP_F32 */
+    double loss_scale;  /* with TP_F16: the first one, a power of two; 65536 */
+    int scale_every;    /* it doubles after so many updates without Inf and NaN; 2000 */
 } tp_train_args;
 
 typedef struct tp_compile_args {
@@ -1181,7 +1184,27 @@ typedef struct tp_compile_args {
     const char *names; /* of the outputs, "loss, hits" */
     int64_t memory;
     bool plan_only;
+    tp_dtype precision; /* as in tp_train_args */
 } tp_compile_args;
+
+/*
+ * Mixed precision (arXiv:1710.03740), .precision = TP_BF16 or TP_F16. Parameters, moments, running
+ * statistics and what files hold stay f32. The types of everything else follow from one rule:
+ *   - products (linear layers, matmul, convolutions and their transposes) read their arguments
+ *     rounded to the narrow type, add up in f32, and give the narrow type;
+ *   - sums, means, exp, log, pow, sqrt, sin and the other transcendental functions, softmax, norms,
+ *     attention and losses are computed in f32; norms, attention and sigmoid give the type of what
+ *     they are of, the others f32;
+ *   - all else (+ - * / relu max, where, movement, pooling) has the widest type of its arguments,
+ *     parameters and bare numbers not counted, and rounds its result to it;
+ *   - integers, truth values, f64 and what tp_cast() says are left as they are; what is handed in
+ *     and out, and what a scan carries, is f32.
+ * Gradients have the type of what they are gradients of; those of parameters are f32. With TP_F16
+ * the loss is multiplied by a scale before the backward part, and gradients divided by it after;
+ * a run whose gradients are not finite changes nothing but the scale, which halves, and counts as
+ * no step; after .scale_every good updates the scale doubles. The states are taper.loss_scale
+ * (f32), taper.good_updates and taper.skipped_updates (i64).
+ */
 
 /* Forward, backward and update: tp_compile_train(loss, .opt = tp_adam(), .lr = tp_const(1e-3)) */
 #define tp_compile_train(...) tp_compile_train_at((tp_train_args){ .loss = __VA_ARGS__ }, TP_HERE)

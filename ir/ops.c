@@ -59,7 +59,7 @@ const char *ir_attribute(enum ir_op op, int i, int *length)
 }
 
 static const char *const region_kinds[] = {
-#define REGION(name, grad, doc) #name,
+#define REGION(name, grad, types, doc) #name,
 #include "ir/regions.def"
 #undef REGION
 };

@@ -35,7 +35,7 @@ static rule *const rules[IR_OPS] = {
 };
 
 static rule *const region_rules[] = {
-#define REGION(name, gradient, doc) pass_grad_of_region_##gradient,
+#define REGION(name, gradient, types, doc) pass_grad_of_region_##gradient,
 #include "ir/regions.def"
 #undef REGION
 };

@@ -29,6 +29,12 @@ bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangen
 bool pass_gradient_passes(const struct ir_node *, int argument); /* by the node's row */
 
 /*
+ * precision.c: a graph in f32 (of no outputs yet) as one that computes in bf16 or f16 where that is
+ * safe; moved[old id] is the value, which may be narrow now.
+ */
+struct ir_graph *pass_precision(const struct ir_graph *in, enum ir_dtype narrow, ir_val **moved);
+
+/*
  * simplify.c, rules.def: the same values by fewer nodes; every rule keeps every bit. Outputs,
  * effects and regions are carried over.
  */

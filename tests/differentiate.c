@@ -718,7 +718,7 @@ Test(regions, gradients_are_finite_differences)
 Test(regions, each_with_a_rule_is_tested)
 {
     static const char *const rule[][2] = {
-#define REGION(name, gradient, doc) { #name, #gradient },
+#define REGION(name, gradient, types, doc) { #name, #gradient },
 #include "ir/regions.def"
 #undef REGION
     };

@@ -56,6 +56,25 @@ static bool grad(const char *text, size_t size, struct ir_text *out, struct ir_e
     return true;
 }
 
+/* In bf16, and in f16 where the text begins with "# f16". */
+static bool precision(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
+{
+    struct ir_module *m = ir_parse("golden.tp", text, size, error);
+    const struct ir_graph *in = m ? m->program[0]->graph : NULL;
+    struct ir_graph *g;
+    ir_val *moved;
+
+    if (!m)
+        return false;
+    g = pass_precision(in, strncmp(text, "# f16", 5) == 0 ? IR_F16 : IR_BF16, &moved);
+    ir_move_outputs(g, in, moved);
+    if (ir_verify(g, error))
+        ir_print(out, g);
+    ir_graph_free(g);
+    ir_module_free(m);
+    return error->status == IR_OK;
+}
+
 static bool simple(const char *text, size_t size, struct ir_text *out, struct ir_error *error)
 {
     struct ir_module *m = ir_parse("golden.tp", text, size, error);
@@ -248,6 +267,7 @@ static const struct stage {
     { "trace", trace, true },
     { "error", refusal, false },
     { "grad", grad, false },
+    { "precision", precision, false },
     { "simple", simple, true },
     { "fuse", fuse, true },
     { "plain", plain, false },
@@ -363,6 +383,11 @@ Test(golden, error)
 Test(golden, grad)
 {
     walk("grad");
+}
+
+Test(golden, precision)
+{
+    walk("precision");
 }
 
 Test(golden, simple)

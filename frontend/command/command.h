@@ -39,7 +39,8 @@ int command_options(int argc, char **argv, const struct usage *usage, struct ir_
 /* session.c: a model with its data, ready to train: from its name or from a .tp file. */
 struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */
     const char *data, *format, *optimiser, *schedule, *set, *rows, *freeze, *target;
-    const char *memory; /* most bytes of a program's arena, as command_memory reads it */
+    const char *precision; /* f32, bf16, f16 */
+    const char *memory;    /* most bytes of a program's arena, as command_memory reads it */
     int64_t batch, epochs, hidden, context, step, points, threads, seed;
     double rate, momentum, weight_decay, noise, clip, warmup;
     bool unfused, profiled; /* as in tp_graph */
@@ -65,6 +66,7 @@ extern const struct settings command_unset;
         { "--momentum", 'f', &(set).momentum, "X", "of sgd" },                                    \
         { "--weight-decay", 'f', &(set).weight_decay, "X", "" },                                  \
         { "--clip", 'f', &(set).clip, "X", "greatest norm of all gradients together; 0: none" },  \
+        { "--precision", 's', &(set).precision, "T", "f32; bf16 or f16 with f32 parameters" },    \
         { "--warmup", 'f', &(set).warmup, "X", "the part of all steps in which the rate rises" }, \
         { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },            \
         { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },               \

@@ -31,6 +31,7 @@ static const struct row {
     { "momentum", 'f', offsetof(struct settings, momentum) },
     { "weight_decay", 'f', offsetof(struct settings, weight_decay) },
     { "clip", 'f', offsetof(struct settings, clip) },
+    { "precision", 's', offsetof(struct settings, precision) },
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -257,9 +258,15 @@ bool command_from_file(struct session *s, bool run)
     int64_t most;
 
     s->module = command_read_module(s->model, &s->error);
-    if (!s->module || !take_settings(s))
+    if (!s->module)
         return false;
     step = program_of(s->module, "step");
+    if (step && s->settings.precision)
+        return ir_error(&s->error, IR_REFUSED,
+                        "%.200s: --precision %.20s; its program \"step\" has its types already",
+                        s->model, s->settings.precision);
+    if (!take_settings(s))
+        return false;
     eval = program_of(s->module, "eval");
     most = step && step->graph->symbols ? step->graph->symbol[0].hi : INT64_MAX;
     otherwise.batch = otherwise.batch < most ? otherwise.batch : most;

@@ -80,6 +80,7 @@ void command_fill_in(struct settings *s, const struct model *m)
     pick_number(&s->noise, m->noise);
     pick_number(&s->clip, m->clip);
     pick_number(&s->warmup, m->warmup);
+    pick_text(&s->precision, "f32");
     pick_integer(&s->context, m->context);
     pick_integer(&s->step, m->step);
 }
@@ -205,6 +206,17 @@ static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_
     return true;
 }
 
+/* TP_DEFAULT with an error for what is no precision. */
+static tp_dtype precision_of(struct session *s)
+{
+    for (tp_dtype t = TP_F16; t <= TP_F32; t++)
+        if (strcmp(s->settings.precision, ir_dtypes[t - 1].name) == 0)
+            return t;
+    ir_error(&s->error, IR_REFUSED, "--precision \"%.40s\": expected f32, bf16 or f16",
+             s->settings.precision);
+    return TP_DEFAULT;
+}
+
 bool command_target(struct session *s)
 {
     const char *name = s->settings.target ? s->settings.target : "native";
@@ -258,11 +270,13 @@ static tp_program *compile_step(struct session *s, int64_t batch, struct making 
     tp_schedule rate;
     tp_opt opt;
 
-    if (!command_choose(s, &opt, groups, &rate))
+    const tp_dtype precision = precision_of(s);
+
+    if (!precision || !command_choose(s, &opt, groups, &rate))
         return NULL;
     return tp_compile_train(s->values->loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
                             .threads = making.threads, .batch = batch, .memory = making.memory,
-                            .plan_only = making.plan_only);
+                            .plan_only = making.plan_only, .precision = precision);
 }
 
 static tp_program *compile_eval(struct session *s, int64_t batch, struct making making)
@@ -276,7 +290,8 @@ static tp_program *compile_eval(struct session *s, int64_t batch, struct making 
                                             .batch = batch,
                                             .names = hits ? "loss, hits" : "loss",
                                             .memory = making.memory,
-                                            .plan_only = making.plan_only },
+                                            .plan_only = making.plan_only,
+                                            .precision = precision_of(s) },
                          TP_HERE);
 }
 

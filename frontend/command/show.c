@@ -23,6 +23,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
         { "--opt", 's', &set.optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },
         { "--data", 's', &set.data, "DIR|NAME", "as in train" },
         { "--set", 's', &set.set, "NAME", "as in train" },
+        { "--precision", 's', &set.precision, "T", "as in train" },
         COMMAND_MEMORY(set),
         { NULL, 0, NULL, NULL, NULL },
     };
