@@ -19,6 +19,7 @@ struct gen_unit { /* a program of a text that may hold several */
     const char *entry;  /* what the function that runs it is called */
     const char *prefix; /* of its other functions' names: "step_", or "" where it stands alone */
     bool exported;      /* the entry can be seen outside of its file */
+    bool alone;         /* never more than one thread: no OpenMP, no barriers */
 };
 /* what differs between the languages */
 struct gen_target {

@@ -7,7 +7,7 @@
 /* A loop of kernels is run by its mark, as a whole; its kernels by themselves do nothing. */
 static void put_loop(struct ir_text *out, const struct loop_program *p, int first, bool begins)
 {
-    const struct gen_unit unit = { p, "", "", false };
+    const struct gen_unit unit = { p, "", "", false, false };
     const char *runs = "";
     int end = first + 1;
 

@@ -174,7 +174,7 @@ static bool put_all(struct ir_text *out, const struct ir_text *body,
 bool gen_program(struct ir_text *out, const struct loop_program *p, const struct gen_target *target,
                  struct ir_error *error)
 {
-    const struct gen_unit unit = { p, gen_identifier(p->arena, p->name, "step"), "", true };
+    const struct gen_unit unit = { p, gen_identifier(p->arena, p->name, "step"), "", true, false };
     struct ir_text body = { 0 };
     bool fine = put_unit(&body, &unit, target, error);
 

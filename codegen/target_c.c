@@ -113,7 +113,7 @@ void gen_sequence(struct ir_text *out, const struct gen_unit *u, int first, int 
     int depth = 1;
 
     for (int i = first; i < end; i++)
-        gates |= p->kernel[i]->barrier;
+        gates |= p->kernel[i]->barrier && !u->alone;
     if (gates)
         ir_put(out, "    u32 *gate = (u32 *)base[0];\n");
     if (all > outer) {
@@ -125,15 +125,15 @@ void gen_sequence(struct ir_text *out, const struct gen_unit *u, int first, int 
         const struct loop_kernel *k = p->kernel[i];
         if (k->mark == LOOP_END)
             ir_put(out, "%*s}\n", 4 * --depth, "");
-        if (k->barrier)
+        if (k->barrier && !u->alone)
             ir_put(out, "%*s%s;\n", 4 * depth, "", gen_target_c.barrier);
         if (k->mark == LOOP_BEGIN)
             put_begin(out, u, k, depth++);
         if (k->mark)
             continue;
-        shares |= k->shared;
+        shares |= k->shared || u->alone;
         kernels = true;
-        if (k->shared)
+        if (k->shared || u->alone)
             ir_put(out, "%*s%s%s(thread, threads, base, dims);\n", 4 * depth, "", u->prefix,
                    k->name);
         else
@@ -158,19 +158,24 @@ static void put_run(struct ir_text *out, const struct gen_unit *u)
     ir_put(out, "}\n\n");
     ir_put(out, "%s void %s(char *const *base, const long *dims, const int threads)\n{\n",
            u->exported ? "__attribute__((visibility(\"default\")))" : "static", u->entry);
-    ir_put(out,
-           "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel num_threads(threads)\n"
-           "        %srun(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        "
-           "return;\n    }\n#endif\n"
-           "    %srun(0, 1, base, dims);\n    (void)threads;\n}\n",
-           u->prefix, u->prefix);
+    if (u->alone)
+        ir_put(out, "    %srun(0, 1, base, dims);\n    (void)threads;\n}\n", u->prefix);
+    else
+        ir_put(out,
+               "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel num_threads(threads)\n"
+               "        %srun(omp_get_thread_num(), omp_get_num_threads(), base, dims);\n        "
+               "return;\n    }\n#endif\n"
+               "    %srun(0, 1, base, dims);\n    (void)threads;\n}\n",
+               u->prefix, u->prefix);
 }
 
 /*
  * What compilers must do alike stands in the text, since people compile it with flags of their own.
  * gcc fuses multiply-adds across statements where nobody forbids it. It also hands vectors that its
  * machine does not have to functions in ways that it warns about, and inlines too little when it
- * counts a function's lanes: so it inlines all.
+ * counts a function's lanes: so it inlines all. And gcc 12's ivopts reckons one buffer's address
+ * from another's (8 * x - 7 * base); its own analysis of functions then takes what is stored there
+ * for stored nowhere, and drops the kernel's call: so it does not analyse functions.
  */
 static const char begin[] =
     "/* a multiply-add is fused where it is written out and nowhere else; whole numbers wrap */\n"
@@ -179,6 +184,7 @@ static const char begin[] =
     "#elif defined __GNUC__\n"
     "#pragma GCC optimize(\"-ffp-contract=off\", \"-fwrapv\", \"-fno-math-errno\", "
     "\"-fno-trapping-math\")\n"
+    "#pragma GCC optimize(\"-fno-ipa-pure-const\", \"-fno-ipa-modref\")\n"
     "#define inline inline __attribute__((always_inline))\n"
     "#endif\n";
 static const char offered[] = "\n#undef inline\n"

@@ -505,8 +505,8 @@ static bool fits(const struct gen_trainer *t, struct ir_error *error)
 bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_error *error)
 {
     const char *model = gen_identifier(t->step->arena, t->model, "model");
-    const struct gen_unit unit[] = { { t->step, "step", "step_", false },
-                                     { t->eval, "eval", "eval_", false } };
+    const struct gen_unit unit[] = { { t->step, "step", "step_", false, false },
+                                     { t->eval, "eval", "eval_", false, false } };
 
     if (!fits(t, error))
         return false;

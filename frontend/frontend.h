@@ -405,6 +405,17 @@ struct trainer_args {
 bool tp_trainer_text(const struct trainer_args *args, struct ir_text *out, const char **flags,
                      struct ir_error *error);
 
+/* emit_library.c: the same without data and files: NAME.c and NAME.h of a library. */
+struct library_args {
+    const char *name, *model, *made_by, *target;
+    tp_program *step, *eval; /* eval may be NULL */
+    tp_tensor output;        /* what predict gives; none: the output of eval that is called so */
+    int64_t threads;         /* most that run it; 0: one */
+    bool freestanding;       /* without a C library */
+};
+bool tp_library_text(const struct library_args *args, struct ir_text *text, struct ir_text *header,
+                     const struct ir_target **target, struct ir_error *error);
+
 /* emit.c */
 bool tp_write_text(const char *path, const struct ir_text *text, struct ir_error *error);
 

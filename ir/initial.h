@@ -72,12 +72,15 @@ PART void initial_pair(double out[2], enum initial_kind kind, double a, double b
     if (kind == INITIAL_UNIFORM) {
         out[0] = a + (b - a) * u;
         out[1] = a + (b - a) * v;
-    } else {
+    }
+#ifndef INITIAL_HAS_NO_NORMAL
+    else {
         const double radius = b * sqrt(-2 * log(1 - u)), angle = 6.283185307179586477 * v;
 
         out[0] = a + radius * cos(angle);
         out[1] = a + radius * sin(angle);
     }
+#endif
 }
 
 #endif

@@ -508,6 +508,7 @@ struct ir_target {
     int processors; /* 0: a CPU */
     const char *flags;
 };
+bool ir_target_is_here(const struct ir_target *);            /* is its language this machine's? */
 const struct ir_target *ir_target_by_name(const char *name); /* "native" too; NULL: there is none */
 
 #endif

@@ -65,3 +65,18 @@ const struct ir_target *ir_target_by_name(const char *name)
     found = row(name);
     return found < 0 ? NULL : &targets[found];
 }
+
+bool ir_target_is_here(const struct ir_target *t)
+{
+    const bool arm = strcmp(t->name, "armv8") == 0, other = strcmp(t->name, "cortex_m") == 0;
+
+    if (t->processors || other)
+        return false;
+#if defined(__x86_64__)
+    return !arm;
+#elif defined(__aarch64__)
+    return strncmp(t->name, "x86", 3) != 0;
+#else
+    return !arm && strncmp(t->name, "x86", 3) != 0;
+#endif
+}

@@ -326,7 +326,9 @@ bool run_object_write(const char *text, const struct run_options *options, const
     }
     free(flags.words);
     bool fine = outcome == RUN_COMPILED;
-    if (fine)
+    if (fine && kind == RUN_ARCHIVE && !run_archive(&bytes, "step.o"))
+        fine = ir_error(error, IR_FAILED, "%.250s: no static library can be made here", path);
+    else if (fine)
         fine = write_whole(path, &bytes, kind == RUN_LIBRARY ? 0777 : 0666, error);
     else
         explain(outcome, engine, why, reasons, error);

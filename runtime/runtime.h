@@ -50,7 +50,8 @@ void *run_code_symbol(struct run_code *code, const char *name);
 struct run_code_info run_code_info(const struct run_code *code);
 void run_code_free(struct run_code *code);
 
-enum run_object { RUN_OBJECT, RUN_LIBRARY }; /* a .o, or a .so without its libraries named */
+/* a .o, a .so without its libraries named, a .a of one .o */
+enum run_object { RUN_OBJECT, RUN_LIBRARY, RUN_ARCHIVE };
 
 /* Compiles to a file, which appears whole or not at all. The cache is not asked. */
 bool run_object_write(const char *text, const struct run_options *options, const char *path,
@@ -83,6 +84,9 @@ struct run_bytes {
     unsigned char *data;
     size_t length;
 };
+
+/* archive.c: an object becomes the static library of which it is all. False: it is none. */
+bool run_archive(struct run_bytes *object, const char *member);
 
 struct run_cache {
     int directory; /* -1: not used, and why says the reason */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct build {
-    const char *output, *text_path, *target, *library;
+    const char *output, *text_path, *library;
     bool freestanding;
 };
 
@@ -35,7 +35,7 @@ static bool write_trainer(const struct build *b, struct session *s, const char *
     struct trainer_args args = { .file = text_name,
                                  .model = s->model,
                                  .made_by = made_by,
-                                 .target = b->target,
+                                 .target = s->settings.target,
                                  .step = s->step,
                                  .eval = s->eval,
                                  .train = s->train,
@@ -71,22 +71,26 @@ static void tell(const struct build *b, const struct session *s)
 int command_build(int argc, char **argv, struct ir_error *error)
 {
     struct settings set = command_unset;
-    struct build b = { .target = "native" };
+    struct build b = { 0 };
     const struct option options[] = {
         { "--output", 's', &b.output, "F", "-o F: the trainer, ready to run" },
         { "-o", 's', &b.output, NULL, NULL },
         { "--emit-c", 's', &b.text_path, "F.c",
           "its text: one file that needs the C library only" },
-        { "--target", 's', &b.target, "T", "generic x86-64-v3 x86-64-v4 native armv8" },
+        { "--library", 's', &b.library, "NAME",
+          "NAME.c NAME.h libNAME.a libNAME.so into the folder -o: NAME_step, NAME_predict, .." },
+        { "--freestanding", 'b', &b.freestanding, NULL,
+          "with --library: without a C library, for one thread" },
+        { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
         COMMAND_SETTINGS(set),
         { "--emit-cuda", '-', NULL, NULL, NULL },
-        { "--library", '-', &b.library, NULL, NULL },
-        { "--freestanding", '-', &b.freestanding, NULL, NULL },
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
-        "taper build MODEL [options] -o TRAINER [--emit-c F.c]",
-        "Makes a trainer of a model: a program that needs no taper, and its one C file.",
+        "taper build MODEL [options] -o TRAINER [--emit-c F.c], or --library NAME [-o DIR]",
+        "Makes a trainer of a model: a program that needs no taper, and its one C file. Or a "
+        "library "
+        "that\nyour own program trains and asks, without files, data and allocation.",
         "taper build lenet --data mnist/ --epochs 5 -o lenet --emit-c lenet.c", options
     };
     struct ir_arena *arena = ir_arena_new();
@@ -101,10 +105,19 @@ int command_build(int argc, char **argv, struct ir_error *error)
                  words ? "build takes one model; \"%.40s\" is one more"
                        : "build: which model? taper train lists them",
                  words ? argv[1] : "");
-    else if (words >= 0 && !b.output && !b.text_path)
-        ir_error(error, IR_REFUSED, "build: nothing to write; expected -o FILE or --emit-c FILE.c");
+    else if (words >= 0 && !b.output && !b.text_path && !b.library)
+        ir_error(error, IR_REFUSED,
+                 "build: nothing to write; expected -o FILE, --emit-c FILE.c or --library NAME");
+    else if (words >= 0 && b.library && b.text_path)
+        ir_error(error, IR_REFUSED, "build: --library writes NAME.c; --emit-c is for trainers");
+    else if (words >= 0 && b.freestanding && !b.library)
+        ir_error(error, IR_REFUSED, "build: --freestanding is for --library");
     if (error->status == IR_OK) {
-        if (command_session(&s, argv[0], &set, false) && write_trainer(&b, &s, made_by))
+        if (!command_session(&s, argv[0], &set, false))
+            ;
+        else if (b.library)
+            command_build_library(&s, b.library, b.output, b.freestanding, made_by);
+        else if (write_trainer(&b, &s, made_by))
             tell(&b, &s);
         *error = s.error;
         command_session_free(&s);

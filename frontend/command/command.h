@@ -111,6 +111,10 @@ struct ir_module *command_read_module(const char *path, struct ir_error *error);
 struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
 
+/* build_library.c: NAME.c, NAME.h and what is compiled of them, in a folder (NULL: this one). */
+bool command_build_library(struct session *s, const char *name, const char *folder,
+                           bool freestanding, const char *made_by);
+
 /* stage.c: what `taper show` prints: of the program of that name; NULL: of all, but of C the first.
  */
 struct stage {
