@@ -7,6 +7,8 @@
  */
 #include "codegen/library_put.h"
 
+#include "codegen/blocks.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -58,37 +60,6 @@ void gen_library_text(struct ir_text *out, const struct gen_library *l, const ch
     }
 }
 
-typedef bool holds_word(const void *of, const char *word, size_t length);
-
-/* The blocks of a text, from its first `/// WORDS` on, of which the words hold. */
-static void put_blocks(struct ir_text *out, const struct gen_library *l, const char *text,
-                       holds_word *holds, const void *of, bool all)
-{
-    const char *line = strstr(text, "\n///");
-    bool wanted = false, gap = true;
-
-    for (line++; *line;) {
-        const char *next = line + strcspn(line, "\n");
-
-        next += *next != 0;
-        const char *mark = line + strspn(line, " ");
-        if (strncmp(mark, "///", 3) == 0) {
-            wanted = all;
-            for (const char *word = mark + 3; word < next; word += strcspn(word, " \n")) {
-                word += strspn(word, " \n");
-                if (word < next && all)
-                    wanted = wanted && holds(of, word, strcspn(word, " \n"));
-                else if (word < next)
-                    wanted = wanted || holds(of, word, strcspn(word, " \n"));
-            }
-        } else if (wanted && !(gap && *line == '\n')) {
-            gap = *line == '\n';
-            gen_library_text(out, l, line, (size_t)(next - line));
-        }
-        line = next;
-    }
-}
-
 static bool given(const struct gen_library *l)
 {
     for (int i = 0; i < l->states; i++)
@@ -99,9 +70,7 @@ static bool given(const struct gen_library *l)
 
 static bool library_holds(const void *of, const char *word, size_t length)
 {
-    const bool always = length == 6 && strncmp(word, "always", 6) == 0;
-
-    return always || (length == 5 && strncmp(word, "given", 5) == 0 && given(of));
+    return length == 5 && strncmp(word, "given", 5) == 0 && given(of);
 }
 
 /* ---- without a C library ------------------------------------------------------------------------
@@ -127,8 +96,6 @@ static bool calls(const void *text, const char *word, size_t length)
 {
     static const char before[] = "__builtin_";
 
-    if (length == 6 && strncmp(word, "always", 6) == 0)
-        return true;
     for (const char *at = text; (at = strstr(at, before));) {
         at += sizeof before - 1;
         if (strncmp(at, word, length) == 0 && !letter(at[length]))
@@ -178,42 +145,18 @@ static bool stands_alone(const char *text, struct ir_error *error)
 static const char *type_word(enum ir_dtype dtype)
 {
     static const char *const names[] = {
-        [IR_BOOL] = "BOOL", [IR_U8] = "U8",   [IR_I32] = "I32", [IR_U32] = "U32",
-        [IR_I64] = "I64",   [IR_F32] = "F32", [IR_F64] = "F64"
+#define DTYPE(NAME, name, bytes, kind, c, arithmetic) [IR_##NAME] = #NAME,
+#include "ir/dtype.def"
+#undef DTYPE
     };
     return names[dtype];
 }
 
-static void put_double(struct ir_text *out, double number)
-{
-    struct ir_text digits = { 0 };
-
-    ir_put_number(&digits, IR_F64, number);
-    ir_put(out, "%s",
-           strcmp(digits.data, "inf") == 0    ? "__builtin_inf()"
-           : strcmp(digits.data, "-inf") == 0 ? "-__builtin_inf()"
-           : strcmp(digits.data, "nan") == 0  ? "__builtin_nan(\"\")"
-                                              : digits.data);
-    ir_text_free(&digits);
-}
-
 static void put_given(struct ir_text *out, const struct gen_library *l)
 {
-    for (int i = 0; i < l->states; i++) {
-        const struct gen_state *s = &l->state[i];
-        const int bytes = ir_dtypes[s->dtype].bytes;
-        const unsigned char *at = s->numbers;
-
-        if (!at)
-            continue;
-        ir_put(out, "static const uint%d_t numbers_%d[] = {", 8 * bytes, i);
-        for (int64_t k = 0; k < s->elements; k++, at += bytes) {
-            uint64_t word = 0;
-            memcpy(&word, at, (size_t)bytes);
-            ir_put(out, "%s0x%" PRIx64 ",", k % (bytes == 8 ? 4 : 8) ? " " : "\n    ", word);
-        }
-        ir_put(out, "\n};\n\n");
-    }
+    for (int i = 0; i < l->states; i++)
+        if (l->state[i].numbers)
+            gen_put_numbers(out, &l->state[i], i);
     ir_put(out, "/* the numbers that the model brought along */\nstatic const void *given(int "
                 "which)\n{\n    switch (which) {\n");
     for (int i = 0; i < l->states; i++)
@@ -224,12 +167,6 @@ static void put_given(struct ir_text *out, const struct gen_library *l)
 
 static void put_tables(struct ir_text *out, const struct gen_library *l)
 {
-    static const char *const begins[] = { "INITIAL_ZERO", "INITIAL_CONSTANT", "INITIAL_UNIFORM",
-                                          "INITIAL_NORMAL" };
-    int most = 1;
-
-    for (int i = 0; i < l->states; i++)
-        most = l->state[i].parts > most ? l->state[i].parts : most;
     ir_put(out,
            "\n/* ---- tables ----------------------------------------------------------------"
            "---------------- */\n\nstatic const struct %s_parameter parameters[] = {\n",
@@ -252,18 +189,14 @@ static void put_tables(struct ir_text *out, const struct gen_library *l)
            "a..b, normal of mean a and deviation b */\n    double a, b;\n    long offset;\n    int "
            "parts;\n    struct {\n        int axis;\n        long divisor, extent, pitch;\n    } "
            "part[%d];\n} states[] = {\n",
-           most);
+           gen_most_parts(l->state, l->states));
     for (int i = 0; i < l->states; i++) {
         const struct gen_state *s = &l->state[i];
-        ir_put(out, "    { %s, ", begins[s->init]);
-        put_double(out, s->a);
-        ir_put(out, ", ");
-        put_double(out, s->b);
-        ir_put(out, ", %" PRId64 ", %d, {", s->offset, s->parts);
-        for (int k = 0; k < s->parts; k++)
-            ir_put(out, "%s { %d, %" PRId64 ", %" PRId64 ", %" PRId64 " }", k ? "," : "",
-                   s->part[k].axis, s->part[k].divisor, s->part[k].extent, s->part[k].pitch);
-        ir_put(out, "%s } },\n", s->parts ? "" : " { 0, 1, 0, 0 }");
+        ir_put(out, "    { ");
+        gen_put_begin(out, s);
+        ir_put(out, ", %" PRId64 ", ", s->offset);
+        gen_put_storage(out, s);
+        ir_put(out, " },\n");
     }
     ir_put(out, "};\n\n");
     if (given(l))
@@ -289,14 +222,7 @@ static bool put_initial(struct ir_text *out, const struct gen_library *l, struct
         ir_put(out, "double sqrt(double), log(double), cos(double), sin(double);\n\n");
     else
         ir_put(out, "#define INITIAL_HAS_NO_NORMAL /* which would need libm */\n\n");
-    for (const char *line = gen_text_initial, *next; *line; line = next) {
-        next = line + strcspn(line, "\n");
-        next += *next != 0;
-        if (strncmp(line, "#ifndef PART_", 13) != 0 && strncmp(line, "#define PART_", 13) != 0 &&
-            (*next || strncmp(line, "#endif", 6) != 0))
-            ir_put_bytes(out, line, (size_t)(next - line));
-    }
-    ir_put(out, "\n");
+    gen_put_part(out, gen_text_initial);
     return true;
 }
 
@@ -384,15 +310,18 @@ bool gen_library(struct ir_text *text, struct ir_text *header, const struct gen_
     if (!gen_programs(text, unit, l->predict ? 2 : 1, error) || !put_initial(text, l, error))
         return false;
     put_tables(text, l);
-    put_blocks(text, l, gen_text_library_text, library_holds, l, true);
+    struct ir_text functions = { 0 };
+    gen_put_blocks(&functions, gen_text_library_text, false, library_holds, l);
+    gen_library_text(text, l, functions.data, functions.size);
+    ir_text_free(&functions);
     put_functions(text, l);
     if (l->freestanding) {
         if (!stands_alone(text->data, error))
             return false;
         ir_put(text, "\n/* ---- what compilers call on their own, and what this machine may lack "
                      "---------------------- */\n\n");
-        struct ir_text programs = *text, own = { 0 };
-        put_blocks(&own, l, gen_text_freestanding, calls, programs.data, false);
+        struct ir_text own = { 0 };
+        gen_put_blocks(&own, gen_text_freestanding, true, calls, text->data);
         ir_put_bytes(text, own.data, own.size);
         ir_text_free(&own);
     }

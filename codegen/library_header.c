@@ -7,11 +7,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* f16 and bf16 are their bits: C has no name for them */
 static const char *type_name(enum ir_dtype dtype)
 {
     static const char *const names[] = {
-        [IR_BOOL] = "uint8_t", [IR_U8] = "uint8_t", [IR_I32] = "int32_t", [IR_U32] = "uint32_t",
-        [IR_I64] = "int64_t",  [IR_F32] = "float",  [IR_F64] = "double"
+        [IR_BOOL] = "uint8_t", [IR_U8] = "uint8_t",   [IR_I8] = "int8_t",     [IR_U16] = "uint16_t",
+        [IR_I16] = "int16_t",  [IR_U32] = "uint32_t", [IR_I32] = "int32_t",   [IR_U64] = "uint64_t",
+        [IR_I64] = "int64_t",  [IR_F16] = "uint16_t", [IR_BF16] = "uint16_t", [IR_F32] = "float",
+        [IR_F64] = "double"
     };
     return names[dtype];
 }
@@ -87,12 +90,17 @@ static const char middle[] =
     "\n";
 
 static const char table[] =
-    "enum NAME_type { NAME_BOOL, NAME_U8, NAME_I32, NAME_U32, NAME_I64, NAME_F32, NAME_F64 };\n"
+    "enum NAME_type {\n"
+#define DTYPE(NAME, name, bytes, kind, c, arithmetic) "    NAME_" #NAME ",\n"
+#include "ir/dtype.def"
+#undef DTYPE
+    "    NAME_TYPES /* how many there are */\n"
+    "};\n"
     "\n"
     "/* One of the arrays that training changes. */\n"
     "struct NAME_parameter {\n"
     "    char name[NAMES_NAME_BYTES]; /* as in files: \"fc1.weight\" */\n"
-    "    enum NAME_type type;         /* of its numbers; BOOL and U8 are bytes */\n"
+    "    enum NAME_type type;         /* of its numbers; BOOL is a byte, F16 and BF16 are bits */\n"
     "    int weight;                  /* 1: the model's; 0: the optimiser's, and counters */\n"
     "    int rank;                    /* how many dimensions .. */\n"
     "    long dim[8];                 /* .. and their extents, the last one side by side */\n"

@@ -47,27 +47,21 @@ static void copy_state(char *memory, int which, char *plain, int out)
     }
 }
 
-static void put_number(enum NAME_type type, void *to, double number)
+/* A number as the type has it; whole ones wrap. */
+static void put_number(const struct NAME_parameter *p, void *to, double number)
 {
-    switch (type) {
-    case NAME_F32:
+    if (p->type == NAME_F32)
         *(float *)to = (float)number;
-        break;
-    case NAME_F64:
+    else if (p->type == NAME_F64)
         *(double *)to = number;
-        break;
-    case NAME_I64:
-        *(int64_t *)to = (int64_t)number;
-        break;
-    case NAME_I32:
-        *(int32_t *)to = (int32_t)number;
-        break;
-    case NAME_U32:
-        *(uint32_t *)to = (uint32_t)number;
-        break;
-    default:
-        *(uint8_t *)to = (uint8_t)number;
-    }
+    else if (p->size == 1)
+        *(uint8_t *)to = (uint8_t)(int64_t)number;
+    else if (p->size == 2)
+        *(uint16_t *)to = (uint16_t)(int64_t)number;
+    else if (p->size == 4)
+        *(uint32_t *)to = (uint32_t)(int64_t)number;
+    else
+        *(uint64_t *)to = (uint64_t)(int64_t)number;
 }
 
 /* The numbers that training begins with: the same for the same seed, on every machine. */
@@ -83,7 +77,7 @@ static void begin_state(char *memory, int which, uint64_t seed)
     for (size_t i = 0; i < p->elements; i++) {
         if (i % 2 == 0)
             initial_pair(two, s->begins, s->a, s->b, key, i / 2);
-        put_number(p->type, memory + s->offset + (size_t)place_of(s, index) * p->size, two[i % 2]);
+        put_number(p, memory + s->offset + (size_t)place_of(s, index) * p->size, two[i % 2]);
         advance(p, index);
     }
 }

@@ -6,9 +6,8 @@
  * parts in runtime/parts, which the library includes as well, and trainer_main.h. So what is left
  * to print here are the head, the tables, and which parts there are.
  */
-#include "codegen/trainer.h"
+#include "codegen/blocks.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -78,47 +77,14 @@ static int reader_of(const struct gen_trainer *t)
     return -1;
 }
 
-/* --- texts that stand elsewhere ------------------------------------------------------------------
- */
-
-static bool starts(const char *line, const char *with)
+/* What the blocks of trainer_main.h ask for. */
+static bool holds(const void *of, const char *word, size_t length)
 {
-    return strncmp(line, with, strlen(with)) == 0;
-}
-
-/* A part without the guard that a header needs: its #ifndef, #define and last #endif. */
-static void put_part(struct ir_text *out, const char *text)
-{
-    const char *last = NULL;
-    int blank = 0;
-
-    for (const char *at = text; (at = strstr(at, "\n#endif")); at++)
-        last = at + 1;
-    for (const char *line = text, *next; *line; line = next) {
-        const size_t length = strcspn(line, "\n");
-
-        next = line + length + (line[length] != 0);
-        if (line == last || starts(line, "#ifndef PART_") ||
-            (starts(line, "#define PART_") && strstr(line, "_H\n") == line + length - 2) ||
-            starts(line, "// clang-format"))
-            continue;
-        if (length == 0 && blank++)
-            continue;
-        if (length)
-            blank = 0;
-        ir_put_bytes(out, line, (size_t)(next - line));
-    }
-    if (!blank)
-        ir_put(out, "\n");
-}
-
-static bool holds(const struct gen_trainer *t, const char *word, size_t length)
-{
+    const struct gen_trainer *t = of;
     const struct {
         const char *word;
         bool holds;
     } words[] = {
-        { "always", true },
         { "eval", t->eval != NULL },
         { "loss", t->eval_loss.there },
         { "hits", t->eval_hits.there },
@@ -135,39 +101,14 @@ static bool holds(const struct gen_trainer *t, const char *word, size_t length)
     return false;
 }
 
-/* Do all words of a block's first line hold of the model? */
-static bool block_holds(const struct gen_trainer *t, const char *words)
+/* Both programs use the same one, in turn. */
+static int64_t arena_bytes(const struct gen_trainer *t)
 {
-    bool all = true;
+    const int64_t most = t->eval && t->eval->arena_bytes > t->step->arena_bytes
+                             ? t->eval->arena_bytes
+                             : t->step->arena_bytes;
 
-    for (const char *word = words + strspn(words, " "); *word != '\n'; word += strspn(word, " ")) {
-        const bool no = *word == '!';
-        const size_t length = strcspn(word += no, " \n");
-
-        all = all && holds(t, word, length) != no;
-        word += length;
-    }
-    return all;
-}
-
-/* The blocks of trainer_main.h that this model has. */
-static void put_main(struct ir_text *out, const struct gen_trainer *t)
-{
-    const char *line = strstr(gen_text_trainer_main, "\n///") + 1;
-    bool wanted = false, blank = true;
-
-    while (*line) {
-        const char *next = line + strcspn(line, "\n");
-
-        next += *next != 0;
-        if (starts(line + strspn(line, " "), "///")) {
-            wanted = block_holds(t, strstr(line, "///") + 3);
-        } else if (wanted && !(blank && *line == '\n')) {
-            blank = *line == '\n';
-            ir_put_bytes(out, line, (size_t)(next - line));
-        }
-        line = next;
-    }
+    return (most + 63) / 64 * 64;
 }
 
 /* --- the head ------------------------------------------------------------------------------------
@@ -177,9 +118,6 @@ static void put_head(struct ir_text *out, const struct gen_trainer *t, const cha
 {
     const char *dot = strrchr(t->file, '.');
     const int length = dot ? (int)(dot - t->file) : (int)strlen(t->file);
-    const int64_t arena = t->eval && t->eval->arena_bytes > t->step->arena_bytes
-                              ? t->eval->arena_bytes
-                              : t->step->arena_bytes;
     const bool made = readers[reader_of(t)].made;
 
     ir_put(out,
@@ -205,7 +143,7 @@ static void put_head(struct ir_text *out, const struct gen_trainer *t, const cha
     ir_put(out,
            " * Memory: one piece of %" PRId64 " bytes for values between kernels and %" PRId64
            " for weights and\n * moments, besides the data. No step allocates.\n *\n",
-           arena, t->state_bytes);
+           arena_bytes(t), t->state_bytes);
     ir_put(out, " * Bits: sums are added in an order that the shapes decide, multiply-adds are "
                 "fused where the\n"
                 " * text says fma and nowhere else, and exp, log and their like are spelled out. "
@@ -236,9 +174,9 @@ static void put_pragmas(struct ir_text *out)
 static const char *type_name(enum ir_dtype dtype)
 {
     static const char *const names[] = {
-        [IR_BOOL] = "PART_BOOL", [IR_U8] = "PART_U8",   [IR_I32] = "PART_I32",
-        [IR_U32] = "PART_U32",   [IR_I64] = "PART_I64", [IR_F32] = "PART_F32",
-        [IR_F64] = "PART_F64"
+#define DTYPE(NAME, name, bytes, kind, c, arithmetic) [IR_##NAME] = "PART_" #NAME,
+#include "ir/dtype.def"
+#undef DTYPE
     };
 
     return names[dtype];
@@ -252,66 +190,28 @@ static void put_dims(struct ir_text *out, int rank, const int64_t dim[])
     ir_put(out, "%s }", rank ? "" : " 0");
 }
 
-/* A double that reads back as the same one. */
-static void put_double(struct ir_text *out, double number)
-{
-    struct ir_text digits = { 0 };
-
-    ir_put_number(&digits, IR_F64, number);
-    ir_put(out, "%s",
-           strcmp(digits.data, "inf") == 0    ? "INFINITY"
-           : strcmp(digits.data, "-inf") == 0 ? "-INFINITY"
-           : strcmp(digits.data, "nan") == 0  ? "NAN"
-                                              : digits.data);
-    ir_text_free(&digits);
-}
-
-/* Numbers that the model brought along, as the words that they are in memory. */
-static void put_numbers(struct ir_text *out, const struct gen_state *s, int number)
-{
-    const int bytes = ir_dtypes[s->dtype].bytes;
-    const unsigned char *at = s->numbers;
-
-    ir_put(out, "/* ");
-    ir_put_name(out, s->name);
-    ir_put(out, " */\nstatic const uint%d_t numbers_%d[] = {", 8 * bytes, number);
-    for (int64_t i = 0; i < s->elements; i++, at += bytes) {
-        uint64_t word = 0;
-        memcpy(&word, at, (size_t)bytes);
-        ir_put(out, "%s0x%" PRIx64 ",", i % (bytes == 8 ? 4 : 8) ? " " : "\n    ", word);
-    }
-    ir_put(out, "\n};\n\n");
-}
-
 static void put_state(struct ir_text *out, const struct gen_state *s, int number)
 {
-    static const char *const begins[] = { "INITIAL_ZERO", "INITIAL_CONSTANT", "INITIAL_UNIFORM",
-                                          "INITIAL_NORMAL" };
-
     ir_put(out, "    { ");
     ir_put_quoted(out, s->name);
     ir_put(out, ", %s, %s, %d, ", type_name(s->dtype), s->saved ? "true" : "false", s->rank);
     put_dims(out, s->rank, s->dim);
-    ir_put(out, ", %" PRId64 ",\n      %s, ", s->elements, begins[s->init]);
-    put_double(out, s->a);
-    ir_put(out, ", ");
-    put_double(out, s->b);
+    ir_put(out, ", %" PRId64 ",\n      ", s->elements);
+    gen_put_begin(out, s);
     if (s->numbers)
         ir_put(out, ", numbers_%d", number);
     else
         ir_put(out, ", NULL");
-    ir_put(out, ", %" PRId64 ", %d, {", s->offset, s->parts);
-    for (int i = 0; i < s->parts; i++)
-        ir_put(out, "%s { %d, %" PRId64 ", %" PRId64 ", %" PRId64 " }", i ? "," : "",
-               s->part[i].axis, s->part[i].divisor, s->part[i].extent, s->part[i].pitch);
-    ir_put(out, "%s } },\n", s->parts ? "" : " { 0, 1, 0, 0 }");
+    ir_put(out, ", %" PRId64 ", ", s->offset);
+    gen_put_storage(out, s);
+    ir_put(out, " },\n");
 }
 
 static void put_states(struct ir_text *out, const struct gen_trainer *t)
 {
     for (int i = 0; i < t->states; i++)
         if (t->state[i].numbers)
-            put_numbers(out, &t->state[i], i);
+            gen_put_numbers(out, &t->state[i], i);
     ir_put(out,
            "/*\n * What lives from step to step. Element (i0, i1, ..) of a state is at the sum "
            "over its parts of\n"
@@ -328,7 +228,7 @@ static void put_states(struct ir_text *out, const struct gen_trainer *t)
            "    double a, b;\n    const void *numbers; /* or with these */\n"
            "    int64_t offset;      /* in bytes, from base[1] */\n    int parts;\n"
            "    struct part part[%d];\n} states[STATES] = {\n",
-           IR_RANK + 4);
+           gen_most_parts(t->state, t->states));
     for (int i = 0; i < t->states; i++)
         put_state(out, &t->state[i], i);
     ir_put(out, "};\n\n");
@@ -366,9 +266,20 @@ static void put_inputs(struct ir_text *out, const struct gen_trainer *t)
 
 static void put_value(struct ir_text *out, const char *name, const struct gen_value *v)
 {
+    const char *type = v->dtype == IR_F32   ? "float"
+                       : v->dtype == IR_F64 ? "double"
+                       : v->dtype == IR_I32 ? "int32_t"
+                                            : "int64_t";
+
     if (v->there)
-        ir_put(out, "#define %-11s %s, t->base[%d] + %" PRId64 "\n", name, type_name(v->dtype),
+        ir_put(out, "#define %s(t) (*(const %s *)((t)->base[%d] + %" PRId64 "))\n", name, type,
                v->base, v->offset);
+}
+
+static bool readable(const struct gen_value *v)
+{
+    return !v->there || v->dtype == IR_F32 || v->dtype == IR_F64 || v->dtype == IR_I32 ||
+           v->dtype == IR_I64;
 }
 
 /* Room for all weights row-major, and for any single state. */
@@ -410,9 +321,6 @@ static void put_rows(struct ir_text *out, const char *name, const struct gen_row
 static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const char *model)
 {
     const struct ir_graph *g = t->step->graph;
-    const int64_t arena = t->eval && t->eval->arena_bytes > t->step->arena_bytes
-                              ? t->eval->arena_bytes
-                              : t->step->arena_bytes;
     const int threads =
         t->eval && t->eval->threads < t->step->threads ? t->eval->threads : t->step->threads;
     const int reader = reader_of(t);
@@ -427,12 +335,13 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
            readers[reader].about);
     if (made) {
         ir_put(out,
-               "#define DATA \"%s\"\n#define DATA_SET DATA\n#define DATA_ROWS %" PRId64
-               " /* 0: as many as it has */\n",
+               "#define DATA \"%s\"\n#define DATA_ROWS %" PRId64 " /* 0: as many as it has */\n",
                t->data.set, t->data.rows);
-        ir_put(out, "#define DATA_NOISE ");
-        put_double(out, t->data.noise);
-        ir_put(out, "\n");
+        if (needs(" planar ", t->data.reader)) {
+            ir_put(out, "#define DATA_NOISE ");
+            gen_put_double(out, t->data.noise);
+            ir_put(out, "\n");
+        }
     } else {
         ir_put(out, "#define DATA NULL\n");
     }
@@ -454,15 +363,15 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
         out,
         "\nenum {\n    STATES = %d,\n    INPUTS = %d,\n    DIMS = %d,     /* sizes that a run may "
         "choose: the rows of a batch */\n    THREADS = %d, /* most that the arena has room for */\n"
-        "    CLASSES = %d,  /* of the labels; 0: they are none */\n    OVERRUN = %d, /* bytes that "
-        "loads may touch behind the end */\n    SHUFFLE = %d,\n    DROP_LAST = %d\n};\n",
+        "    CLASSES = %d,  /* of the labels; 0: they are none */\n    SHUFFLE = %d,\n    "
+        "DROP_LAST = %d\n};\n",
         t->states, t->inputs, g->symbols ? g->symbols : 1, threads, t->data.classes,
-        2 * LOOP_OVERRUN, t->data.shuffle, t->data.drop_last);
+        t->data.shuffle, t->data.drop_last);
     ir_put(out,
            "#define PARAMETERS  %" PRId64 "L\n#define ARENA_BYTES %" PRId64
            "UL\n#define STATE_BYTES %" PRId64 "UL\n#define PLAIN_BYTES %" PRId64
            "UL /* all weights once more, as files have them */\n",
-           t->parameters, arena, t->state_bytes, plain_bytes(t));
+           t->parameters, arena_bytes(t), t->state_bytes, plain_bytes(t));
     ir_put(out,
            "#define EPOCHS      %" PRId64 "\n#define BATCH       %" PRId64
            " /* rows a step, at most */\n",
@@ -488,17 +397,17 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
 
 static bool fits(const struct gen_trainer *t, struct ir_error *error)
 {
-    for (int i = 0; i < t->states; i++)
-        if (t->state[i].elements < 0)
-            return ir_error(error, IR_UNSUPPORTED,
-                            "state %.100s: its size is not fixed; a trainer needs it to be",
-                            t->state[i].name);
+    if (!gen_states_fit(t->state, t->states, error))
+        return false;
     if (reader_of(t) < 0)
         return ir_error(error, IR_UNSUPPORTED,
                         "a trainer cannot read data of the kind \"%.40s\" yet", t->data.reader);
     if (!t->step_loss.there)
         return ir_error(error, IR_REFUSED, "program %.60s has no scalar output \"loss\"",
                         t->step->name);
+    if (!readable(&t->step_loss) || !readable(&t->eval_loss) || !readable(&t->eval_hits))
+        return ir_error(error, IR_UNSUPPORTED,
+                        "a trainer reads losses of f32 and f64, and counts of i32 and i64");
     return true;
 }
 
@@ -517,7 +426,7 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
                 "*/\n\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (needs(parts[i].readers, t->data.reader))
-            put_part(out, parts[i].text);
+            gen_put_part(out, parts[i].text);
     ir_put(out, "/* ==== 2. The model "
                 "====================================================================== "
                 "*/\n\n");
@@ -529,6 +438,6 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
                 "*/\n\n#ifdef _OPENMP\nextern int omp_get_num_procs(void);\n#endif\n");
     if (!gen_programs(out, unit, t->eval ? 2 : 1, error))
         return false;
-    put_main(out, t);
+    gen_put_blocks(out, gen_text_trainer_main, false, holds, t);
     return true;
 }

@@ -38,45 +38,23 @@ struct trainer {
  * PyTorch.
  */
 
-static double number_at(enum part_type type, const void *at)
-{
-    switch (type) {
-    case PART_F32:
-        return (double)*(const float *)at;
-    case PART_F64:
-        return *(const double *)at;
-    case PART_I64:
-        return (double)*(const int64_t *)at;
-    case PART_I32:
-        return *(const int32_t *)at;
-    case PART_U32:
-        return *(const uint32_t *)at;
-    default:
-        return *(const uint8_t *)at;
-    }
-}
-
+/* A number as the type has it; whole ones wrap. */
 static void put_number(enum part_type type, void *to, double number)
 {
-    switch (type) {
-    case PART_F32:
+    const unsigned bytes = part_types[type].bytes;
+
+    if (type == PART_F32)
         *(float *)to = (float)number;
-        break;
-    case PART_F64:
+    else if (type == PART_F64)
         *(double *)to = number;
-        break;
-    case PART_I64:
-        *(int64_t *)to = (int64_t)number;
-        break;
-    case PART_I32:
-        *(int32_t *)to = (int32_t)number;
-        break;
-    case PART_U32:
-        *(uint32_t *)to = (uint32_t)number;
-        break;
-    default:
-        *(uint8_t *)to = (uint8_t)number;
-    }
+    else if (bytes == 1)
+        *(uint8_t *)to = (uint8_t)(int64_t)number;
+    else if (bytes == 2)
+        *(uint16_t *)to = (uint16_t)(int64_t)number;
+    else if (bytes == 4)
+        *(uint32_t *)to = (uint32_t)(int64_t)number;
+    else
+        *(uint64_t *)to = (uint64_t)(int64_t)number;
 }
 
 /* Which element of its memory an index is. */
@@ -351,7 +329,7 @@ static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 /* Points of the plane, drawn: the test's have a seed of their own. */
 static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 {
-    return planar_make(DATA_SET, DATA_ROWS, DATA_NOISE,
+    return planar_make(DATA, DATA_ROWS, DATA_NOISE,
                        2 * (uint64_t)t->order_seed + (strcmp(part, "test") == 0), to, &t->error);
 }
 
@@ -389,7 +367,7 @@ static double train_batch(struct trainer *t, int64_t rows)
 {
     t->dims[0] = (long)rows;
     step(t->base, t->dims, (int)t->threads);
-    return number_at(STEP_LOSS);
+    return (double)STEP_LOSS(t);
 }
 
 /* What is left of an epoch: all of it, but after --resume. */
@@ -435,9 +413,9 @@ static void evaluate(struct trainer *t, struct report_epoch *e)
         t->dims[0] = (long)rows;
         eval(t->base, t->dims, (int)t->threads);
         /// eval loss
-        loss += (double)rows * number_at(EVAL_LOSS);
+        loss += (double)rows * (double)EVAL_LOSS(t);
         /// eval hits
-        hits += number_at(EVAL_HITS);
+        hits += (double)EVAL_HITS(t);
         /// eval
         seen += (double)rows;
     }
@@ -498,19 +476,17 @@ static void *get_memory(size_t bytes)
     return memory;
 }
 
-/* The arena, the states and room for a copy of the weights are one piece; a step asks for none. */
+/* The states, the arena and room for a copy of the weights are one piece; a step asks for none. */
 static bool prepare_memory(struct trainer *t)
 {
-    const size_t arena = (ARENA_BYTES + OVERRUN + 63) / 64 * 64;
-    const size_t state = (STATE_BYTES + OVERRUN + 63) / 64 * 64;
-    char *memory = get_memory(arena + state + PLAIN_BYTES);
+    char *memory = get_memory(STATE_BYTES + ARENA_BYTES + PLAIN_BYTES);
 
     if (!memory)
         return part_fail(&t->error, PART_FAILED, "no memory for %zu bytes",
-                         arena + state + (size_t)PLAIN_BYTES);
-    t->base[0] = memory;
-    t->base[1] = memory + arena;
-    t->plain = memory + arena + state;
+                         STATE_BYTES + ARENA_BYTES + PLAIN_BYTES);
+    t->base[1] = memory; /* before the arena: loads may touch a little of what lies behind */
+    t->base[0] = memory + STATE_BYTES;
+    t->plain = memory + STATE_BYTES + ARENA_BYTES;
     for (int i = 0; i < DIMS; i++)
         t->dims[i] = dims_most[i];
     return true;
@@ -722,10 +698,10 @@ static bool check_options(struct trainer *t)
                          "compiled in",
                          (long long)t->seed, (long long)SEED);
     /// made
-    if (strcmp(t->data, DATA_SET) != 0)
+    if (strcmp(t->data, DATA) != 0)
         return part_fail(&t->error, PART_REFUSED,
                          "--data %.200s: this trainer was built for %s, which it makes itself",
-                         t->data, DATA_SET);
+                         t->data, DATA);
     /// !made
     if (!t->data)
         return part_fail(&t->error, PART_REFUSED, "--data is needed: %s", DATA_ABOUT);
@@ -770,6 +746,6 @@ int main(int argc, char **argv)
     }
     columns_free(&t.rows);
     columns_free(&t.test);
-    free(t.base[0]);
+    free(t.base[1]);
     return t.error.status > PART_REFUSED ? PART_REFUSED : t.error.status;
 }

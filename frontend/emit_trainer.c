@@ -146,7 +146,7 @@ static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error
     t.state = tp_emit_states(&p->emit, g, &t.states);
     if (!t.state)
         return ir_error(error, IR_FAILED, "trainer: not enough memory");
-    t.state_bytes = p->emit.state_bytes;
+    t.state_bytes = (p->emit.state_bytes + 63) / 64 * 64;
     return gen_trainer(out, &t, error);
 }
 
