@@ -2,7 +2,7 @@
  * Whole numbers, lanes among themselves, threads: text for generated programs like prelude.h.
  */
 
-/// C, CUDA: f32x16 i32x16 u32x16 u8x16 f64x16 i64x16 u64x16 f64x8 i64x8 f32 i32 u32 u8 f64 i64 u64
+/// C, CUDA: f32x16 f64x16 f64x8 f32 f64
 
 /* NaN wins */
 static inline f32x16 max_f32x16(const f32x16 a, const f32x16 b)
@@ -14,6 +14,18 @@ static inline f32x16 max_f32x16(const f32x16 a, const f32x16 b)
 static inline f32x16 min_f32x16(const f32x16 a, const f32x16 b)
 {
     return select_f32x16(a < b, a, select_f32x16(a != a, a, b));
+}
+
+/// C, CUDA: i32x16 u32x16 u8x16 i64x16 u64x16 i64x8 i32 u32 u8 i64 u64
+
+static inline i32x16 max_i32x16(const i32x16 a, const i32x16 b)
+{
+    return select_i32x16(a > b, a, b);
+}
+
+static inline i32x16 min_i32x16(const i32x16 a, const i32x16 b)
+{
+    return select_i32x16(a < b, a, b);
 }
 
 /// C, CUDA: i32x16 i64x16 i64x8 i32 i64
