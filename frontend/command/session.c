@@ -194,9 +194,9 @@ static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_
     if (strcmp(s->settings.schedule, "constant") == 0)
         *to = tp_const(rate);
     else if (strcmp(s->settings.schedule, "cosine") == 0)
-        *to = tp_cosine(rate, 0, steps - rise);
+        *to = tp_cosine(rate, 0, steps);
     else if (strcmp(s->settings.schedule, "linear") == 0)
-        *to = tp_linear_decay(rate, rate / 10, steps - rise);
+        *to = tp_linear_decay(rate, rate / 10, steps);
     else
         return ir_error(error, IR_REFUSED,
                         "--schedule \"%.40s\": expected constant, cosine or linear",
