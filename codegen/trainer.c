@@ -14,9 +14,9 @@
 extern const char gen_text_trainer_main[], gen_text_initial[], gen_text_part_error[],
     gen_text_part_file[], gen_text_part_columns[], gen_text_part_shuffle[], gen_text_part_batches[],
     gen_text_part_idx[], gen_text_part_cifar[], gen_text_part_npy[], gen_text_part_npz[],
-    gen_text_part_csv[], gen_text_part_text[], gen_text_part_digits[], gen_text_part_planar[],
-    gen_text_part_aside[], gen_text_part_safetensors[], gen_text_part_checkpoint[],
-    gen_text_part_report[];
+    gen_text_part_csv[], gen_text_part_sentences[], gen_text_part_text[], gen_text_part_digits[],
+    gen_text_part_planar[], gen_text_part_aside[], gen_text_part_safetensors[],
+    gen_text_part_checkpoint[], gen_text_part_report[];
 
 /* In this order; `readers` names those that need it, NULL: every trainer has it. */
 static const struct {
@@ -32,6 +32,7 @@ static const struct {
     { gen_text_part_npy, " npy npz " },
     { gen_text_part_npz, " npz " },
     { gen_text_part_csv, " csv " },
+    { gen_text_part_sentences, " text names words " },
     { gen_text_part_text, " text names words " },
     { gen_text_part_digits, " digits " },
     { gen_text_part_planar, " planar " },

@@ -11,6 +11,7 @@
 #include "runtime/parts/npy.h"
 #include "runtime/parts/npz.h"
 #include "runtime/parts/csv.h"
+#include "runtime/parts/sentences.h"
 #include "runtime/parts/text.h"
 
 #include "frontend/data.h"
@@ -198,10 +199,16 @@ static const char *format_of_file(const char *path)
 
 const char *tp_data_format(const char *path)
 {
+    static const char *const written[][2] = { { "verses", "text" },
+                                              { "syllables", "names" },
+                                              { "opinions", "words" } }; /* parts/sentences.h */
     struct stat about;
+    const bool there = stat(path, &about) == 0;
 
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode) ? format_of_folder(path)
-                                                             : format_of_file(path);
+    for (int i = 0; !there && i < 3; i++)
+        if (strcmp(path, written[i][0]) == 0)
+            return written[i][1];
+    return there && S_ISDIR(about.st_mode) ? format_of_folder(path) : format_of_file(path);
 }
 
 struct data_set *tp_data_load(const char *format, const char *path,
@@ -215,7 +222,7 @@ struct data_set *tp_data_load(const char *format, const char *path,
     if (!f) {
         ir_error(error, IR_REFUSED,
                  "%.200s: is no data that is known; expected a folder of IDX, CIFAR-10, x.npy or "
-                 "train.tsv, or a file .csv .tsv .npz .txt",
+                 "train.tsv, a file .csv .tsv .npz .txt, or verses, syllables, opinions",
                  path);
         return NULL;
     }

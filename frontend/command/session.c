@@ -113,12 +113,6 @@ bool command_open_data(struct session *s)
 {
     tp_loader *both[2];
 
-    if (!s->settings.data)
-        return ir_error(&s->error, IR_REFUSED, "%s: expected --data PATH: %s", s->model,
-                        strcmp(s->settings.format, "words") == 0
-                            ? "a folder with train.tsv and dev.tsv, a sentence, TAB, class a line"
-                        : strcmp(s->settings.format, "names") == 0 ? "a file with a name a line"
-                                                                   : "a text file");
     both[0] = s->train = open_part(&s->settings, "train");
     both[1] = s->test = open_part(&s->settings, "test");
     for (int i = 0; i < 2; i++)

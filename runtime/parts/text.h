@@ -47,10 +47,12 @@ PART int text_character(const char *at, const char *end, uint32_t *code)
     return size;
 }
 
-/* A whole file that is text; NULL with the error set. */
+/* A whole file that is text, or one that the program writes; NULL with the error set. */
 PART char *text_whole(const char *path, uint64_t *size, struct part_error *error)
 {
-    char *text = file_whole(path, TEXT_MOST, size, error);
+    const int made = sentences_find(path);
+    char *text =
+        made >= 0 ? sentences_text(made, size, error) : file_whole(path, TEXT_MOST, size, error);
     uint64_t line = 1;
     uint32_t code;
     int length;
@@ -492,7 +494,8 @@ PART bool text_sentences(const char *folder, int64_t context, int64_t most, cons
     for (int i = 0; i < 2; i++) {
         int size = snprintf(path[i], sizeof path[i], "%s/%s.tsv", folder, i ? file : "train");
 
-        if (size > 0 && (size_t)size < sizeof path[i] - 4 && access(path[i], F_OK) != 0)
+        if (size > 0 && (size_t)size < sizeof path[i] - 4 && access(path[i], F_OK) != 0 &&
+            sentences_find(path[i]) < 0)
             memcpy(path[i] + size, ".gz", 4);
     }
     if (text_words_of(path[0], most, v, &to->classes, error))
