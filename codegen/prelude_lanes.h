@@ -328,23 +328,58 @@ static inline void transpose_f32x16(f32x16 row[16])
 
 /// C
 
+/* A thread that waits long sleeps, so that one that has work can have its processor: Linux's futex,
+ * elsewhere the rest of its turn. */
+#if defined __linux__ && (defined __x86_64__ || defined __aarch64__)
+long syscall(long number, ...);
+#else
 int sched_yield(void);
+#endif
 
-/* all threads come before one goes on; gate: { how many have come, the round }, 64 bytes apart */
+static void barrier_sleep(u32 *gate, const u32 round)
+{
+#if defined __linux__ && defined __x86_64__
+    syscall(202, gate + 16, 128, round, (void *)0);
+#elif defined __linux__ && defined __aarch64__
+    syscall(98, gate + 16, 128, round, (void *)0);
+#else
+    (void)gate, (void)round;
+    sched_yield();
+#endif
+}
+
+static void barrier_wake(u32 *gate)
+{
+#if defined __linux__ && defined __x86_64__
+    syscall(202, gate + 16, 129, 0x7fffffff);
+#elif defined __linux__ && defined __aarch64__
+    syscall(98, gate + 16, 129, 0x7fffffff);
+#else
+    (void)gate;
+#endif
+}
+
+/* all threads come before one goes on; gate: how many have come, how many sleep (8 words on), and
+ * the round (64 bytes on) */
 static inline void barrier(u32 *gate, const u32 threads)
 {
     const u32 round = __atomic_load_n(gate + 16, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(gate, 1, __ATOMIC_ACQ_REL) == threads) {
         __atomic_store_n(gate, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(gate + 16, round + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(gate + 16, round + 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(gate + 8, __ATOMIC_SEQ_CST) != 0)
+            barrier_wake(gate);
         return;
     }
     for (u32 turn = 1; __atomic_load_n(gate + 16, __ATOMIC_ACQUIRE) == round; turn++) {
 #if defined __x86_64__
         __builtin_ia32_pause();
 #endif
-        if (turn % 4096 == 0) /* more threads than cores */
-            sched_yield();
+        if (turn >= 2048) {
+            __atomic_add_fetch(gate + 8, 1, __ATOMIC_SEQ_CST);
+            barrier_sleep(gate, round);
+            __atomic_sub_fetch(gate + 8, 1, __ATOMIC_RELAXED);
+        }
     }
 }
 

@@ -28,8 +28,7 @@
  * | npz         | error file shuffle columns npy | several of them in a zip                  |
  * | csv         | error file shuffle columns     | tables with commas, tabs or semicolons    |
  * | sentences   | error shuffle                  | texts that the program writes             |
- * | text        | error file shuffle columns     | characters, names and words as tokens     |
- * |             | sentences                      |                                           |
+ * | text        | error file shuffle columns sentences | characters, names and words as tokens |
  * | digits      | error shuffle columns          | digits that the program draws             |
  * | planar      | error shuffle columns          | points of the plane                       |
  * | aside       | error                          | a file that appears whole or not at all   |
