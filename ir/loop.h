@@ -223,6 +223,8 @@ loop_ix loop_replace(struct loop_kernel *, loop_ix in, int axis,
                      loop_ix by); /* axis -> expression, simplified again */
 void loop_range(const struct loop_kernel *, loop_ix, int64_t *lo,
                 int64_t *hi); /* lo <= value <= hi */
+/* the greatest value by each term alone, which falls with every term that cancels */
+int64_t loop_simple_most(const struct loop_kernel *, loop_ix);
 bool loop_is_const(const struct loop_kernel *, loop_ix, int64_t *value);
 int64_t loop_coefficient(const struct loop_kernel *, loop_ix, int axis,
                          bool *linear); /* d ix / d axis; linear false: inside a division */

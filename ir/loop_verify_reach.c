@@ -16,6 +16,19 @@ struct facts { /* expressions that are never negative here */
     int count;
 };
 
+/* 31 - 4 c >= 0 says that 7 - c >= 0 */
+static loop_ix tightened(struct loop_kernel *k, loop_ix fact)
+{
+    int64_t common = 0;
+
+    for (int t = 0; t < k->sum[fact].count; t++)
+        for (int64_t rest = llabs(k->sum[fact].term[t].scale), next; rest; rest = next) {
+            next = common % rest; /* Euclid's */
+            common = rest;
+        }
+    return common > 1 ? loop_div(k, fact, common) : fact;
+}
+
 static void add_fact(struct loop_check *c, struct facts *f, loop_ix a, loop_ix minus,
                      int64_t constant)
 {
@@ -61,7 +74,7 @@ static void gather_facts(struct loop_check *c, struct facts *f)
 static int64_t upper(struct loop_check *c, const struct facts *f, loop_ix ix)
 {
     struct loop_kernel *k = c->shadow;
-    int64_t lo, best;
+    int64_t lo, best, led = loop_simple_most(k, ix); /* which falls as terms cancel */
 
     loop_range(k, ix, &lo, &best);
     for (int round = 0; round < ROUNDS; round++) {
@@ -77,8 +90,10 @@ static int64_t upper(struct loop_check *c, const struct facts *f, loop_ix ix)
                     loop_ix with =
                         loop_plus(k, ix, loop_scale(k, f->at[i], -(x->scale / y->scale)));
                     loop_range(k, with, &lo, &hi);
-                    if (hi < best) {
-                        best = hi;
+                    best = hi < best ? hi : best;
+                    hi = loop_simple_most(k, with);
+                    if (hi < led) {
+                        led = hi;
                         next = with;
                     }
                 }
@@ -89,18 +104,27 @@ static int64_t upper(struct loop_check *c, const struct facts *f, loop_ix ix)
     return best;
 }
 
-/* i < n: i / d <= (n - 1) / d */
-static void bound_by_loop(struct loop_check *c, struct facts *f, struct loop_atom quotient,
-                          loop_ix ix)
+static void bound_below(struct loop_check *c, struct facts *f, struct loop_atom quotient,
+                        loop_ix ix, loop_ix end)
 {
     struct loop_kernel *k = c->shadow;
 
-    for (int i = 0; i < c->depth; i++) {
-        const struct loop_axis *a = &c->k->axis[c->around[i]->axis];
-        if (quotient.a == loop_axis_ix(k, c->around[i]->axis) && a->role != LOOP_UNROLL &&
+    add_fact(c, f, loop_div(k, loop_plus(k, end, loop_const(k, -1)), quotient.divisor), ix, 0);
+}
+
+/* i < n, by a loop or a condition: i / d <= (n - 1) / d */
+static void bound_by_ends(struct loop_check *c, struct facts *f, struct loop_atom quotient,
+                          loop_ix ix)
+{
+    for (int i = 0; i <= c->depth; i++) {
+        const struct loop_statement *s = i < c->depth ? c->around[i] : c->at;
+        const struct loop_axis *a = i < c->depth ? &c->k->axis[s->axis] : NULL;
+        for (int g = 0; g < s->guards; g++)
+            if (quotient.a == s->guard[g].ix)
+                bound_below(c, f, quotient, ix, s->guard[g].limit);
+        if (a && quotient.a == loop_axis_ix(c->shadow, s->axis) && a->role != LOOP_UNROLL &&
             a->role != LOOP_VECTOR)
-            add_fact(c, f, loop_div(k, loop_plus(k, a->to, loop_const(k, -1)), quotient.divisor),
-                     ix, 0);
+            bound_below(c, f, quotient, ix, a->to);
     }
 }
 
@@ -120,7 +144,7 @@ static void bound_quotients(struct loop_check *c, struct facts *f, loop_ix ix)
                               loop_div(k, loop_const(k, most), a.divisor) };
         add_fact(c, f, quotient, bounds[0], 0);
         add_fact(c, f, bounds[1], quotient, 0);
-        bound_by_loop(c, f, a, quotient);
+        bound_by_ends(c, f, a, quotient);
         loop_ix whole = loop_scale(k, quotient, a.divisor);
         add_fact(c, f, a.a, whole, 0);
         add_fact(c, f, whole, a.a, a.divisor - 1);
@@ -171,6 +195,47 @@ static int64_t bounded(struct loop_check *c, const struct facts *f, loop_ix ix, 
     return best;
 }
 
+static bool contradictory(struct loop_check *c, const struct facts *f)
+{
+    for (int i = 0; i < f->count; i++)
+        if (upper(c, f, f->at[i]) < 0)
+            return true; /* a condition that is never true */
+    return false;
+}
+
+/* The bound by cases, where it is not `enough` otherwise: what is written out is looked at turn by
+ * turn. */
+static int64_t bounded_by_turns(struct loop_check *c, const struct facts *f, loop_ix ix,
+                                int64_t enough)
+{
+    struct loop_kernel *k = c->shadow;
+    int64_t best = bounded(c, f, ix, enough);
+
+    for (int i = 0; i < c->depth && best > enough; i++) {
+        const int axis = c->around[i]->axis;
+        const struct loop_axis a = k->axis[axis];
+        int64_t worst = INT64_MIN;
+
+        if (a.role != LOOP_UNROLL)
+            continue;
+        for (int64_t turn = a.lo; turn < a.hi && worst < best; turn++) {
+            const loop_ix at = loop_replace(k, ix, axis, loop_const(k, turn));
+            struct facts here = *f;
+            int64_t hi;
+
+            for (int j = 0; j < f->count; j++)
+                here.at[j] = tightened(k, loop_replace(k, f->at[j], axis, loop_const(k, turn)));
+            bound_quotients(c, &here, at);
+            if (contradictory(c, &here))
+                continue;
+            hi = bounded(c, &here, at, enough);
+            worst = hi > worst ? hi : worst;
+        }
+        best = worst == INT64_MIN ? enough : worst < best ? worst : best;
+    }
+    return best;
+}
+
 /* elements ix .. ix + more of the buffer are there */
 bool loop_reaches_only(struct loop_check *c, int buffer, loop_ix ix, int64_t more, bool store)
 {
@@ -189,12 +254,11 @@ bool loop_reaches_only(struct loop_check *c, int buffer, loop_ix ix, int64_t mor
     for (int i = 0, count = f.count; i < count; i++)
         bound_quotients(c, &f, f.at[i]);
     bound_quotients(c, &f, ix);
-    for (int i = 0; i < f.count; i++)
-        if (upper(c, &f, f.at[i]) < 0)
-            return true; /* a condition that is never true */
-    hi = bounded(c, &f, ix, end - more - 1);
+    if (contradictory(c, &f))
+        return true;
+    hi = bounded_by_turns(c, &f, ix, end - more - 1);
     if (lo < 0)
-        lo = -bounded(c, &f, loop_scale(c->shadow, ix, -1), 0);
+        lo = -bounded_by_turns(c, &f, loop_scale(c->shadow, ix, -1), 0);
     if (lo >= 0 && hi + more < end)
         return true;
     struct ir_text text = { 0 };
