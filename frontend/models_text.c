@@ -63,10 +63,12 @@ struct model_values tp_model_names(tp_tensor x, tp_tensor y, const struct model_
 
 struct model_values tp_model_sentiment(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    tp_tensor word = tp_embed(x, "embedding", size->vocabulary, 128), found[3];
     const int64_t maps = size->hidden;
+    tp_tensor table = tp_param(x.g, "embedding.weight", tp_dims(size->vocabulary, 128),
+                               TP_UNIFORM(-0.25, 0.25)); /* as Kim's of words without vectors */
+    tp_tensor word = tp_permute(tp_embedding(table, x), 0, 2, 1), found[3];
 
-    word = tp_dropout(tp_permute(word, 0, 2, 1), 0.5); /* [batch 128 time] */
+    word = tp_dropout(word, 0.2); /* [batch 128 time] */
     for (int i = 0; i < 3; i++) {
         const char *const names[] = { "conv3", "conv4", "conv5" };
         found[i] = tp_amax(tp_relu(tp_conv1d(word, names[i], maps, 3 + i, .pad = 1 + i)), 2);
