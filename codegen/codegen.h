@@ -3,8 +3,8 @@
  *
  * target_c.c and target_cuda.c say what differs between the languages; name.c says what things are
  * called, index.c spells indices, expression.c operations, statement.c, memory.c and fold.c
- * statements, nest.c loops, step.c the whole program. Where a schedule has made threads of a loop
- * (LOOP_GRID, LOOP_BLOCK), its body stands once, as each of them runs it.
+ * statements, nest.c loops, repeat.c equal calls, step.c the whole program. Where a schedule has
+ * made threads of a loop (LOOP_GRID, LOOP_BLOCK), its body stands once, as each of them runs it.
  */
 #ifndef TAPER_CODEGEN_H
 #define TAPER_CODEGEN_H
@@ -56,6 +56,19 @@ void gen_kernel(struct ir_text *out, const struct loop_program *, const struct l
 
 /* ---- inside the folder ---- */
 
+/* repeat.c: a loop over equal calls: the function that is one turn of it, and where a kernel's
+ * buffer is, in the run or at a turn (columns: what its table has got so far) */
+struct gen_columns;
+void gen_repeat(struct ir_text *out, const struct gen_unit *, const struct loop_repeat *);
+const char *gen_repeat_name(const struct gen_unit *, const struct loop_repeat *);
+const char *gen_place_of(const struct loop_program *, struct gen_columns *,
+                         const struct loop_kernel *, int buffer);
+/* target_c.c: a call of a kernel, "thread, threads" being who runs it, indented by so much; and
+ * with the barrier before it */
+void gen_call(struct ir_text *out, const struct gen_unit *, const struct loop_kernel *,
+              struct gen_columns *, const char *threads, int depth);
+void gen_wait_and_call(struct ir_text *out, const struct gen_unit *, const struct loop_kernel *,
+                       struct gen_columns *, int depth);
 /* target_c.c: the calls of kernels `first` to before `end`, in a function of thread, threads, base
  * and dims (given, where the program has loops of kernels) */
 void gen_sequence(struct ir_text *out, const struct gen_unit *, int first, int end);
@@ -76,6 +89,7 @@ struct gen { /* the emitter's state while it spells one kernel */
     struct loop_kernel *k; /* index expressions are made while printing */
     const struct gen_target *target;
     const char *prefix; /* before the kernel's name */
+    bool handed;        /* the buffers' places come from the caller: several kernels share it */
     const char *body;   /* the statements, spelled before the head, which declares what they name */
     struct ir_arena *arena;
     const char **buffer; /* C names */
@@ -103,6 +117,7 @@ const char *gen_identifier(struct ir_arena *, const char *name,
                            const char *otherwise); /* of a user's name: letters, digits, _ */
 const char *gen_place(struct ir_arena *, struct ir_loc,
                       const char *name); /* "mlp.c:14 fc1", fit for a comment */
+const char *gen_function(struct ir_arena *, const struct loop_kernel *); /* its function */
 const char *gen_symbol(struct ir_arena *, const struct ir_graph *,
                        int symbol);                 /* what a symbol is called in the text */
 const char *gen_name(struct gen *, uint32_t value); /* of this instance; lane by lane with [lane] */

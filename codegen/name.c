@@ -56,6 +56,11 @@ const char *gen_identifier(struct ir_arena *arena, const char *name, const char 
                : text;
 }
 
+const char *gen_function(struct ir_arena *arena, const struct loop_kernel *k)
+{
+    return k->function ? gen_identifier(arena, k->function, k->name) : k->name;
+}
+
 const char *gen_symbol(struct ir_arena *arena, const struct ir_graph *g, int symbol)
 {
     const char *name = gen_identifier(arena, g->symbol[symbol].name, "n");

@@ -38,6 +38,8 @@ static void put_loop(struct ir_text *out, const struct loop_program *p, int firs
 
 bool gen_profile(struct ir_text *out, const struct loop_program *p, struct ir_error *error)
 {
+    const struct gen_unit unit = { p, "", "", false, false };
+
     if (!gen_program(out, p, &gen_target_c, error))
         return false;
     for (int i = 0, depth = 0; i < p->kernels; i++) {
@@ -52,13 +54,14 @@ bool gen_profile(struct ir_text *out, const struct loop_program *p, struct ir_er
                "\n__attribute__((visibility(\"default\"))) void entry_of_kernel_%d(char *const "
                "*base, const long *dims, const int threads)\n{\n",
                i);
-        if (k->shared)
-            ir_put(out,
-                   "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel "
-                   "num_threads(threads)\n        %s(omp_get_thread_num(), omp_get_num_threads(), "
-                   "base, dims);\n        return;\n    }\n#endif\n",
-                   k->name);
-        ir_put(out, "    %s(0, 1, base, dims);\n    (void)threads;\n}\n", k->name);
+        if (k->shared) {
+            ir_put(out, "#ifdef _OPENMP\n    if (threads > 1) {\n#pragma omp parallel "
+                        "num_threads(threads)\n");
+            gen_call(out, &unit, k, NULL, "omp_get_thread_num(), omp_get_num_threads()", 8);
+            ir_put(out, "        return;\n    }\n#endif\n");
+        }
+        gen_call(out, &unit, k, NULL, "0, 1", 4);
+        ir_put(out, "    (void)base, (void)dims, (void)threads;\n}\n");
     }
     return true;
 }

@@ -25,7 +25,8 @@ void gen_line(struct gen *e, const char *format, ...)
 const char *gen_comment(struct gen *e, const struct loop_statement *s)
 {
     const struct ir_node *n = s->node.id ? ir_at(e->k->graph, s->node) : NULL;
-    const char *place = gen_place(e->arena, s->loc, n ? n->name : NULL);
+    /* the names of a function's users differ, the lines hardly ever */
+    const char *place = gen_place(e->arena, s->loc, n && !e->handed ? n->name : NULL);
 
     if (!place || (e->said && !strcmp(place, e->said)))
         return "";

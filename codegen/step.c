@@ -62,6 +62,32 @@ void gen_open_axis(struct gen *e, int axis)
     e->open[e->opened++] = axis;
 }
 
+/* what it computes; of a function that several kernels share, who they are */
+static void put_comment(struct ir_text *out, const struct loop_program *p,
+                        const struct loop_kernel *k, bool shared)
+{
+    enum { NAMED = 24, WIDTH = 96 };
+    size_t line = out->size;
+    int named = 1;
+
+    if (!shared) {
+        if (k->comment)
+            ir_put(out, "/* %s */\n", k->comment);
+        return;
+    }
+    ir_put(out, "/* %d times: %s", k->users, k->name);
+    for (int i = 0; i < p->kernels && named < NAMED; i++)
+        if (p->kernel[i]->first == k) {
+            const bool full = out->size - line + strlen(p->kernel[i]->name) > WIDTH;
+            ir_put(out, full ? ",\n * " : ", ");
+            line = full ? out->size - 3 : line;
+            ir_put(out, "%s", p->kernel[i]->name);
+            named++;
+        }
+    ir_put(out, named < k->users ? ", .." : "");
+    ir_put(out, k->comment ? "\n * %s */\n" : " */\n", k->comment);
+}
+
 static void put_kernel(struct ir_text *out, const struct loop_program *p,
                        const struct loop_kernel *k, const struct gen_target *target,
                        const char *prefix)
@@ -70,6 +96,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
                      .k = (struct loop_kernel *)k,
                      .target = target,
                      .prefix = prefix,
+                     .handed = target->language == GEN_C && k->users > 1,
                      .arena = p->arena,
                      .vector = -1,
                      .depth = 1 };
@@ -82,8 +109,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
     e.newest = ir_alloc(p->arena, k->values * sizeof *e.newest);
     for (uint32_t v = 0; v < k->values; v++)
         e.newest[v] = -1;
-    if (k->comment)
-        ir_put(out, "/* %s */\n", k->comment);
+    put_comment(out, p, k, e.handed);
     e.out = &body;
     gen_block(&e, &k->body);
     ir_put(&body, "%s", "");
@@ -95,7 +121,12 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
         const struct loop_buffer *b = &k->buffer[i];
         const char *type = b->dtype == IR_BOOL ? "u8" : gen_type(&e, b->dtype, false);
         const char *constant = b->written ? "" : "const ";
-        if (b->scratch)
+        if (e.handed && b->scratch)
+            ir_put(out, "    %s *%s = (%s *)((char *)%s_at + thread * %" PRId64 "L);\n", type,
+                   e.buffer[i], type, e.buffer[i], p->scratch);
+        else if (e.handed)
+            ir_put(out, "    %s%s *%s = %s_at;\n", constant, type, e.buffer[i], e.buffer[i]);
+        else if (b->scratch)
             ir_put(out, "    %s *%s = (%s *)(%s + %" PRId64 " + thread * %" PRId64 "L);\n", type,
                    e.buffer[i], type, target->base(&e, 0), p->scratch_offset + b->offset,
                    p->scratch);
@@ -111,7 +142,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
 void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k,
                 const struct gen_target *target)
 {
-    put_kernel(out, p, k, target, "");
+    put_kernel(out, p, k->first && target->language == GEN_C ? k->first : k, target, "");
 }
 
 static void put_head(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target)
@@ -153,7 +184,7 @@ static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct
         return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
                         gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
     for (int i = 0; i < p->kernels; i++)
-        if (!p->kernel[i]->mark)
+        if (!p->kernel[i]->mark && !(p->kernel[i]->first && !gpu))
             put_kernel(out, p, p->kernel[i], target, u->prefix);
     target->run(out, u);
     return true;

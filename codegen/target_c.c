@@ -23,10 +23,12 @@ static bool names(const char *text, const char *word)
 
 static void open_kernel(struct gen *e, const struct loop_program *p)
 {
-    ir_put(e->out,
-           "static void %s%s(const int thread, const int threads, char *const *base, const long "
-           "*dims)\n{\n",
-           e->prefix, e->k->name);
+    ir_put(e->out, "static void %s%s(const int thread, const int threads, %sconst long *dims",
+           e->prefix, gen_function(e->arena, e->k), e->handed ? "" : "char *const *base, ");
+    for (int i = 0; e->handed && i < e->k->buffers; i++)
+        ir_put(e->out, ",%s%svoid *%s_at", i % 4 ? " " : "\n    ",
+               e->k->buffer[i].written ? "" : "const ", e->buffer[i]);
+    ir_put(e->out, ")\n{\n");
     for (int s = 0; s < p->graph->symbols; s++)
         if (names(e->body, gen_symbol(e->arena, p->graph, s)))
             ir_put(e->out, "    const long %s = dims[%d];\n", gen_symbol(e->arena, p->graph, s), s);
@@ -48,7 +50,7 @@ static void close_kernel(struct gen *e)
         bool used;
     } argument[] = { { "thread", scratch || names(e->body, "thread") },
                      { "threads", names(e->body, "threads") },
-                     { "base", e->k->buffers > 0 },
+                     { "base", e->handed || e->k->buffers > 0 },
                      { "dims", symbol } };
     for (int i = 0; i < 4; i++) {
         if (argument[i].used)
@@ -104,16 +106,78 @@ static void put_begin(struct ir_text *out, const struct gen_unit *u, const struc
     ir_put(out, "; %s++) {\n", name);
 }
 
+/* the call of a kernel: where its buffers are, the function knows or is told */
+void gen_call(struct ir_text *out, const struct gen_unit *u, const struct loop_kernel *k,
+              struct gen_columns *columns, const char *threads, int depth)
+{
+    const struct loop_program *p = u->program;
+    const struct loop_kernel *first = k->first ? k->first : k;
+    size_t line = out->size;
+
+    ir_put(out, "%*s%s%s(%s, %sdims", depth, "", u->prefix, gen_function(p->arena, first), threads,
+           first->users > 1 ? "" : "base, ");
+    for (int i = 0; first->users > 1 && i < k->buffers; i++) {
+        const char *place = gen_place_of(p, columns, k, i);
+        ir_put(out, ",");
+        if (out->size - line + strlen(place) > 98) {
+            line = out->size + 1;
+            ir_put(out, "\n%*s", depth + 3, "");
+        }
+        ir_put(out, " %s", place);
+    }
+    ir_put(out, ");\n");
+}
+
 /* thread 0 alone runs what is too small to share */
+void gen_wait_and_call(struct ir_text *out, const struct gen_unit *u, const struct loop_kernel *k,
+                       struct gen_columns *columns, int depth)
+{
+    const bool all = k->shared || u->alone;
+
+    if (k->barrier && !u->alone)
+        ir_put(out, "%*s%s;\n", 4 * depth, "", gen_target_c.barrier);
+    if (!all)
+        ir_put(out, "%*sif (thread == 0)\n", 4 * depth, "");
+    gen_call(out, u, k, columns, all ? "thread, threads" : "0, 1", 4 * depth + (all ? 0 : 4));
+}
+
+/* kernels `first` to before `end`, and what runs them */
 void gen_sequence(struct ir_text *out, const struct gen_unit *u, int first, int end)
 {
     const struct loop_program *p = u->program;
+    const struct loop_repeat *next = p->repeat, *last = p->repeat + p->repeats;
     const int outer = p->symbols, all = p->graph->symbols;
     bool gates = false, shares = false, kernels = false;
+    struct ir_text calls = { 0 };
     int depth = 1;
 
-    for (int i = first; i < end; i++)
-        gates |= p->kernel[i]->barrier && !u->alone;
+    while (next < last && next->first < first)
+        next++;
+    for (int i = first; i < end; i++) {
+        const struct loop_kernel *k = p->kernel[i];
+        if (next < last && next->first == i) {
+            ir_put(&calls, "%*sfor (long turn = 0; turn < %d; turn++)\n", 4 * depth, "",
+                   next->turns);
+            ir_put(&calls, "%*s%s(thread, threads, base, dims, turn);\n", 4 * depth + 4, "",
+                   gen_repeat_name(u, next));
+            i += next->turns * next->length - 1;
+            next++;
+            shares = kernels = true;
+            continue;
+        }
+        gates |= k->barrier && !u->alone;
+        if (k->mark == LOOP_END)
+            ir_put(&calls, "%*s}\n", 4 * --depth, "");
+        if (k->barrier && k->mark && !u->alone)
+            ir_put(&calls, "%*s%s;\n", 4 * depth, "", gen_target_c.barrier);
+        if (k->mark == LOOP_BEGIN)
+            put_begin(&calls, u, k, depth++);
+        if (k->mark)
+            continue;
+        shares |= k->shared || u->alone;
+        kernels = true;
+        gen_wait_and_call(&calls, u, k, NULL, depth);
+    }
     if (gates)
         ir_put(out, "    u32 *gate = (u32 *)base[0];\n");
     if (all > outer) {
@@ -121,35 +185,20 @@ void gen_sequence(struct ir_text *out, const struct gen_unit *u, int first, int 
         for (int s = 0; s < all; s++)
             ir_put(out, s < outer ? "    dims[%d] = given[%d];\n" : "    dims[%d] = 0;\n", s, s);
     }
-    for (int i = first; i < end; i++) {
-        const struct loop_kernel *k = p->kernel[i];
-        if (k->mark == LOOP_END)
-            ir_put(out, "%*s}\n", 4 * --depth, "");
-        if (k->barrier && !u->alone)
-            ir_put(out, "%*s%s;\n", 4 * depth, "", gen_target_c.barrier);
-        if (k->mark == LOOP_BEGIN)
-            put_begin(out, u, k, depth++);
-        if (k->mark)
-            continue;
-        shares |= k->shared || u->alone;
-        kernels = true;
-        if (k->shared || u->alone)
-            ir_put(out, "%*s%s%s(thread, threads, base, dims);\n", 4 * depth, "", u->prefix,
-                   k->name);
-        else
-            ir_put(out, "%*sif (thread == 0)\n%*s%s%s(0, 1, base, dims);\n", 4 * depth, "",
-                   4 * depth + 4, "", u->prefix, k->name);
-    }
+    ir_put(out, "%s", calls.size ? calls.data : "");
     if (!kernels)
         ir_put(out, "    (void)thread, (void)threads, (void)base, (void)%s;\n",
                all > outer ? "given" : "dims");
     else
         ir_put(out, "%s%s", shares || gates ? "" : "    (void)threads;\n",
                all > outer && !outer ? "    (void)given;\n" : "");
+    ir_text_free(&calls);
 }
 
 static void put_run(struct ir_text *out, const struct gen_unit *u)
 {
+    for (int i = 0; i < u->program->repeats; i++)
+        gen_repeat(out, u, &u->program->repeat[i]);
     ir_put(out,
            "static void %srun(const int thread, const int threads, char *const *base, const "
            "long *%s)\n{\n",

@@ -172,6 +172,11 @@ struct loop_kernel {
     int64_t index, length; /* of LOOP_BEGIN, dims: index is a symbol, 0 <= index < length */
     bool reverse;          /* .. and falls */
     double flops, bytes;
+    struct loop_kernel *first; /* whose function it calls, with buffers of its own: the first of its
+                                  kind; NULL: it has a function */
+    int at;                    /* filled by plan: its place in the program */
+    int users;                 /* of its function, itself among them; 0 as 1 */
+    const char *function;      /* what it is called, where several use it; NULL: as the kernel */
 };
 
 /*
@@ -188,6 +193,10 @@ struct loop_place { /* where a value lives that outlasts its kernel */
     int first, last; /* in the arena: the kernels between which its bytes are its own */
     int over;        /* the place whose bytes the kernel `first` turns into this one; -1: none */
 };
+struct loop_repeat { /* equal calls on other places: a loop of `turns` turns of `length` kernels */
+    int first, length, turns;
+    const char *name; /* what one turn is called */
+};
 struct loop_program {
     struct ir_arena *arena;
     const struct ir_graph *graph;
@@ -197,6 +206,8 @@ struct loop_program {
     int kernels;
     struct loop_place *place; /* inputs, outputs and states first, then what lies between kernels */
     int places;
+    struct loop_repeat *repeat; /* ascending, none inside another */
+    int repeats;
     int bases;
     int symbols;                      /* of the graph, that the caller knows: the first */
     int64_t arena_bytes, state_bytes; /* all that base[0] and base[1] must have */

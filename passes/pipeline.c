@@ -1,6 +1,7 @@
 /*
  * pipeline: the ordered list of what happens between a graph and a planned program.
  */
+#include "outline.h"
 #include "traffic.h"
 
 #include <inttypes.h>
@@ -69,6 +70,7 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
                    struct ir_error *error)
 {
     const size_t kernels = (size_t)c->program->kernel_count;
+    struct pass_outline *seen = pass_outline_new(c->arena, c->program->kernel_count);
 
     c->loops = ir_alloc(c->arena, sizeof *c->loops);
     *c->loops = (struct loop_program){ .arena = c->arena,
@@ -78,12 +80,19 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
                                        .name = c->program->graph->name };
     c->loops->kernel = ir_alloc(c->arena, (kernels + 1) * sizeof(struct loop_kernel *));
     for (size_t k = 0; k < kernels; k++) {
-        struct loop_kernel *kernel = pass_lower(c, (int)k, error);
-        if (!kernel || !pass_schedule(kernel, options, error))
+        struct loop_kernel *kernel = pass_lower(c, (int)k, error), *like;
+        if (!kernel)
             return false;
-        c->loops->kernel[c->loops->kernels++] = kernel;
+        like = pass_outline_find(seen, kernel);
+        if (!like && !pass_schedule(kernel, options, error))
+            return false;
+        c->loops->kernel[c->loops->kernels++] = like ? like : kernel;
     }
-    return pass_plan(c, options, error);
+    pass_outline_name(c->loops);
+    if (!pass_plan(c, options, error))
+        return false;
+    pass_find_repeats(c);
+    return true;
 }
 
 /* --- into so many bytes --------------------------------------------------------------------------

@@ -1,0 +1,19 @@
+/*
+ * outline.h: what the pipeline asks of outline.c while it makes loops of a program's kernels.
+ */
+#ifndef TAPER_PASSES_OUTLINE_H
+#define TAPER_PASSES_OUTLINE_H
+
+#include "passes.h"
+
+struct pass_outline; /* the kinds of kernels that have been seen */
+struct pass_outline *pass_outline_new(struct ir_arena *, int kernels);
+/* The kernel that a plain one becomes, where one like it has been seen and scheduled; NULL: it is
+ * the first of its kind. */
+struct loop_kernel *pass_outline_find(struct pass_outline *, struct loop_kernel *plain);
+/* names for the functions that several kernels share */
+void pass_outline_name(struct loop_program *);
+/* repeats.c: stretches of calls that a loop can run; of a planned program */
+void pass_find_repeats(struct pass_compiled *);
+
+#endif
