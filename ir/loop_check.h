@@ -34,6 +34,10 @@ bool loop_wrong(struct loop_check *c, const char *format, ...)
 bool loop_reaches_only(struct loop_check *c, int buffer, loop_ix ix, int64_t more, bool store);
 bool loop_stores_apart(struct loop_check *c, const struct loop_statement *s);
 
+/* loop_verify_points.c: the least and the greatest value of an index, by trying all iterations;
+ * false: there are too many. lo > hi: there are none. */
+bool loop_reaches_at_points(struct loop_check *c, loop_ix ix, int64_t *lo, int64_t *hi);
+
 /* loop_verify_value.c: arguments and types of a statement; what is known of the integer that it
  * defines */
 bool loop_arity_is(struct loop_check *c, const struct loop_statement *s, int arity);

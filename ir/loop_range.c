@@ -66,9 +66,25 @@ void loop_add_sum(struct loop_build *b, const struct loop_sum *s, int64_t scale)
 
 /* ---- ranges ---- */
 
+struct range {
+    int64_t lo, hi;
+};
+
+static struct range range_by_terms(const struct loop_kernel *k, struct loop_build left);
+
+/* by terms alone: what is within quotients is not worth more, and it may be deep */
+static struct range simple_range(const struct loop_kernel *k, loop_ix ix)
+{
+    struct loop_build sum;
+
+    loop_load_sum(&sum, &k->sum[ix]);
+    return range_by_terms(k, sum);
+}
+
 static void range_of_atom(const struct loop_kernel *k, uint32_t atom, int64_t *lo, int64_t *hi)
 {
     const struct loop_atom *a = &k->atom[atom];
+    struct range of;
 
     *lo = *hi = 0;
     switch (a->kind) {
@@ -85,9 +101,9 @@ static void range_of_atom(const struct loop_kernel *k, uint32_t atom, int64_t *l
         *hi = k->value[a->a].bounded ? k->value[a->a].hi : INT32_MAX;
         break;
     case LOOP_ATOM_DIV:
-        loop_range(k, a->a, lo, hi);
-        *lo = loop_floor_div(*lo, a->divisor);
-        *hi = loop_floor_div(*hi, a->divisor);
+        of = simple_range(k, a->a);
+        *lo = loop_floor_div(of.lo, a->divisor);
+        *hi = loop_floor_div(of.hi, a->divisor);
         break;
     }
 }
@@ -186,10 +202,6 @@ static int64_t least_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-struct range {
-    int64_t lo, hi;
-};
-
 static struct range add_ranges(struct range a, struct range b)
 {
     return (struct range){ add(a.lo, b.lo), add(a.hi, b.hi) };
@@ -257,9 +269,9 @@ static struct range range_by_digits(const struct loop_kernel *k, struct loop_bui
             i++;
             continue;
         }
-        loop_range(k, x, &lo, &hi);
+        const struct range of = simple_range(k, x);
         const int parts = take_parts(k, &sum, x, part);
-        range = add_ranges(range, range_of_parts(part, parts, lo, hi));
+        range = add_ranges(range, range_of_parts(part, parts, of.lo, of.hi));
         i = 0;
     }
     for (int i = 0; i < sum.count; i++) {
@@ -319,10 +331,7 @@ void loop_range_of(const struct loop_kernel *k, const struct loop_build *sum, in
 
 int64_t loop_simple_most(const struct loop_kernel *k, loop_ix ix)
 {
-    struct loop_build sum;
-
-    loop_load_sum(&sum, &k->sum[ix]);
-    return range_by_terms(k, sum).hi;
+    return simple_range(k, ix).hi;
 }
 
 void loop_range(const struct loop_kernel *k, loop_ix ix, int64_t *lo, int64_t *hi)

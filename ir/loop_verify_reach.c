@@ -16,19 +16,6 @@ struct facts { /* expressions that are never negative here */
     int count;
 };
 
-/* 31 - 4 c >= 0 says that 7 - c >= 0 */
-static loop_ix tightened(struct loop_kernel *k, loop_ix fact)
-{
-    int64_t common = 0;
-
-    for (int t = 0; t < k->sum[fact].count; t++)
-        for (int64_t rest = llabs(k->sum[fact].term[t].scale), next; rest; rest = next) {
-            next = common % rest; /* Euclid's */
-            common = rest;
-        }
-    return common > 1 ? loop_div(k, fact, common) : fact;
-}
-
 static void add_fact(struct loop_check *c, struct facts *f, loop_ix a, loop_ix minus,
                      int64_t constant)
 {
@@ -195,47 +182,6 @@ static int64_t bounded(struct loop_check *c, const struct facts *f, loop_ix ix, 
     return best;
 }
 
-static bool contradictory(struct loop_check *c, const struct facts *f)
-{
-    for (int i = 0; i < f->count; i++)
-        if (upper(c, f, f->at[i]) < 0)
-            return true; /* a condition that is never true */
-    return false;
-}
-
-/* The bound by cases, where it is not `enough` otherwise: what is written out is looked at turn by
- * turn. */
-static int64_t bounded_by_turns(struct loop_check *c, const struct facts *f, loop_ix ix,
-                                int64_t enough)
-{
-    struct loop_kernel *k = c->shadow;
-    int64_t best = bounded(c, f, ix, enough);
-
-    for (int i = 0; i < c->depth && best > enough; i++) {
-        const int axis = c->around[i]->axis;
-        const struct loop_axis a = k->axis[axis];
-        int64_t worst = INT64_MIN;
-
-        if (a.role != LOOP_UNROLL)
-            continue;
-        for (int64_t turn = a.lo; turn < a.hi && worst < best; turn++) {
-            const loop_ix at = loop_replace(k, ix, axis, loop_const(k, turn));
-            struct facts here = *f;
-            int64_t hi;
-
-            for (int j = 0; j < f->count; j++)
-                here.at[j] = tightened(k, loop_replace(k, f->at[j], axis, loop_const(k, turn)));
-            bound_quotients(c, &here, at);
-            if (contradictory(c, &here))
-                continue;
-            hi = bounded(c, &here, at, enough);
-            worst = hi > worst ? hi : worst;
-        }
-        best = worst == INT64_MIN ? enough : worst < best ? worst : best;
-    }
-    return best;
-}
-
 /* elements ix .. ix + more of the buffer are there */
 bool loop_reaches_only(struct loop_check *c, int buffer, loop_ix ix, int64_t more, bool store)
 {
@@ -254,12 +200,15 @@ bool loop_reaches_only(struct loop_check *c, int buffer, loop_ix ix, int64_t mor
     for (int i = 0, count = f.count; i < count; i++)
         bound_quotients(c, &f, f.at[i]);
     bound_quotients(c, &f, ix);
-    if (contradictory(c, &f))
-        return true;
-    hi = bounded_by_turns(c, &f, ix, end - more - 1);
+    for (int i = 0; i < f.count; i++)
+        if (upper(c, &f, f.at[i]) < 0)
+            return true; /* a condition that is never true */
+    hi = bounded(c, &f, ix, end - more - 1);
     if (lo < 0)
-        lo = -bounded_by_turns(c, &f, loop_scale(c->shadow, ix, -1), 0);
+        lo = -bounded(c, &f, loop_scale(c->shadow, ix, -1), 0);
     if (lo >= 0 && hi + more < end)
+        return true;
+    if (!loop_reaches_at_points(c, ix, &lo, &hi) || (lo >= 0 && hi < end - more))
         return true;
     struct ir_text text = { 0 };
     loop_put_ix(&text, c->k, ix);
