@@ -64,7 +64,7 @@ grep -qxF -- "$(block 'row exp')" ir/ops.def || fault "ir/ops.def has another ro
 # --- commands and files -------------------------------------------------------------------------------
 "$build/taper" help >"$work/help"
 sed -n 's/^ *taper \([a-z]*\) .*/\1/p' "$work/help" | sort >"$work/there"
-sed -n 's/^| `taper \([a-z]*\).*/\1/p' README.md | sort >"$work/told"
+sed -n 's/^| `taper \([a-z]*\).*/\1/p' README.md | sort -u >"$work/told"
 diff "$work/there" "$work/told" >"$work/diff" || fault "commands: $(cat "$work/diff")"
 for stage in $(sed -n 's/^| `\([a-z]*\)` | .*/\1/p' README.md); do
     "$build/taper" show moons --stage "$stage" >"$work/text" && [ -s "$work/text" ] ||
