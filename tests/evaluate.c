@@ -540,6 +540,8 @@ Test(movement, indices)
     end(&b);
 }
 
+#define UPWARDS ((struct ir_list){ 0 })
+
 Test(rows, in_order)
 {
     BENCH;
@@ -555,12 +557,12 @@ Test(rows, in_order)
     expect(&b, ROW1(cummax, x, LIST(1)), SHAPE(2, 4), NUMBERS(2, 2, 3, 3, 1, NAN, NAN, NAN));
     expect(&b, ROW1(cummin, i, LIST(0)), SHAPE(5), NUMBERS(3, 1, 1, -7, -7));
     expect(&b, ROW2(recur, f, x, LIST(1)), SHAPE(2, 4), NUMBERS(2, 3, 12, 48, 1, NAN, NAN, NAN));
-    expect(&b, ROW1(argsort, x, LIST(1), LIST(0)), SHAPE(2, 4), NUMBERS(1, 3, 0, 2, 3, 0, 2, 1));
+    expect(&b, ROW1(argsort, x, LIST(1), UPWARDS), SHAPE(2, 4), NUMBERS(1, 3, 0, 2, 3, 0, 2, 1));
     expect(&b, ROW1(argsort, x, LIST(1), LIST(1)), SHAPE(2, 4), NUMBERS(2, 0, 3, 1, 1, 2, 0, 3));
-    expect(&b, ROW1(argsort, i, LIST(0), LIST(0)), SHAPE(5), NUMBERS(3, 1, 4, 0, 2));
+    expect(&b, ROW1(argsort, i, LIST(0), UPWARDS), SHAPE(5), NUMBERS(3, 1, 4, 0, 2));
     expect(&b, ROW1(argsort, i, LIST(0), LIST(1)), SHAPE(5), NUMBERS(0, 2, 1, 4, 3));
     expect(&b,
-           ROW1(argsort, given(&b, IR_F32, SHAPE(3), NUMBERS(0.0, -0.0, 0.0)), LIST(0), LIST(0)),
+           ROW1(argsort, given(&b, IR_F32, SHAPE(3), NUMBERS(0.0, -0.0, 0.0)), LIST(0), UPWARDS),
            SHAPE(3), NUMBERS(0, 1, 2));
     end(&b);
 }
