@@ -39,6 +39,8 @@ struct model_values tp_model_resnet20(tp_tensor x, tp_tensor y, const struct mod
     tp_graph *g = x.g;
 
     x = tp_div(tp_sub(tp_model_pixels(x), 0.473), 0.25); /* CIFAR-10's mean and deviation */
+    if (tp_dim(x, 1) == 3) /* photographs may be mirrored, digits not */
+        x = tp_random_flip(x, -1, 0.5);
     x = tp_conv2d(x, "conv1", 16, 3, .pad = 1, .no_bias = true);
     x = tp_relu(tp_batch_norm(x, "bn1"));
     for (int stage = 0; stage < 3; stage++)

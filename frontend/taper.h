@@ -825,10 +825,13 @@ typedef struct tp_lrn_args {
 #define tp_weight_norm(v, g, axis) tp_weight_norm_at((v), (g), (axis), TP_HERE)
 /* With probability p: elements are 0, whole channels of [n c ..], whole rows (drop_path,
  * arXiv:1603.09382), the others times 1 / (1 - p). Nothing in programs that evaluate. */
-#define tp_dropout(x, p)       tp_dropout_at("tp_dropout", (x), (p), 0, TP_HERE)
-#define tp_dropout2d(x, p)     tp_dropout_at("tp_dropout2d", (x), (p), 2, TP_HERE)
-#define tp_drop_path(x, p)     tp_dropout_at("tp_drop_path", (x), (p), 1, TP_HERE)
-#define tp_alpha_dropout(x, p) tp_alpha_dropout_at((x), (p), TP_HERE)
+#define tp_dropout(x, p)   tp_dropout_at("tp_dropout", (x), (p), 0, TP_HERE)
+#define tp_dropout2d(x, p) tp_dropout_at("tp_dropout2d", (x), (p), 2, TP_HERE)
+#define tp_drop_path(x, p) tp_dropout_at("tp_drop_path", (x), (p), 1, TP_HERE)
+/* In training, each row of x mirrored along an axis after the first with probability p: of images
+ * [batch channels height width], axis -1 swaps left and right */
+#define tp_random_flip(x, axis, p) tp_random_flip_at((x), (axis), (p), TP_HERE)
+#define tp_alpha_dropout(x, p)     tp_alpha_dropout_at((x), (p), TP_HERE)
 /*
  * Recurrent layers: x [time batch in] (batch_first: [batch time in]) -> y [time batch hidden], of
  * both directions 2 * hidden, and the last h and c, [layers * directions batch hidden]. Parameters
@@ -948,6 +951,7 @@ TP_API tp_tensor tp_rms_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
 TP_API tp_tensor tp_group_norm_at(const char *what, tp_tensor x, tp_norm_args args, tp_loc at);
 TP_API tp_tensor tp_local_response_norm_at(tp_tensor x, tp_lrn_args args, tp_loc at);
 TP_API tp_tensor tp_weight_norm_at(tp_tensor v, tp_tensor g, int axis, tp_loc at);
+TP_API tp_tensor tp_random_flip_at(tp_tensor x, int axis, double p, tp_loc at);
 TP_API tp_tensor tp_dropout_at(const char *what, tp_tensor x, double p, int axes, tp_loc at);
 TP_API tp_tensor tp_alpha_dropout_at(tp_tensor x, double p, tp_loc at);
 TP_API tp_tensor tp_attention_at(tp_tensor q, tp_tensor k, tp_attention_args args, tp_loc at);

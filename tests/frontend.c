@@ -400,6 +400,28 @@ Test(programs, dropout_is_chance_in_training_and_nothing_in_evaluation)
     tp_graph_free(g);
 }
 
+Test(programs, rows_are_mirrored_by_chance_in_training_alone)
+{
+    tp_graph *g = tp_graph_new(5);
+    tp_tensor x = tp_add(tp_zeros(g, TP_F32, tp_dims(400, 3)), tp_arange(g, TP_F32, 3));
+    tp_tensor y = tp_random_flip(x, -1, 0.25);
+    tp_program *train = tp_compile(g, tp_list(y), TP_TRAIN), *eval = tp_compile_eval(g, y);
+    float row[400][3];
+    int mirrored = 0;
+
+    fine(g);
+    cr_assert(tp_run(train) && tp_read(train, y, row, sizeof row));
+    for (int i = 0; i < 400; i++) {
+        cr_expect(row[i][1] == 1 && row[i][0] + row[i][2] == 2);
+        mirrored += row[i][0] == 2;
+    }
+    cr_expect(mirrored > 70 && mirrored < 130, "%d of 400 mirrored", mirrored);
+    cr_assert(tp_run(eval) && tp_read(eval, y, row, sizeof row));
+    for (int i = 0; i < 400; i++)
+        cr_expect(row[i][0] == 0 && row[i][2] == 2);
+    tp_graph_free(g);
+}
+
 Test(programs, batch_norm_evaluates_by_running_statistics)
 {
     tp_graph *g = tp_graph_new(5);
