@@ -66,7 +66,7 @@ void gen_open_axis(struct gen *e, int axis)
 static void put_comment(struct ir_text *out, const struct loop_program *p,
                         const struct loop_kernel *k, bool shared)
 {
-    enum { NAMED = 24, WIDTH = 96 };
+    enum { NAMED = 12, WIDTH = 96 };
     size_t line = out->size;
     int named = 1;
 

@@ -13,15 +13,16 @@ struct model_values { /* what a model makes of inputs x and targets y */
 };
 
 struct model_sizes { /* what the data and the settings say */
-    int64_t hidden, classes, vocabulary;
+    int64_t hidden, classes, vocabulary, layers, heads;
 };
 
 struct model {
     const char *name, *about;
     struct model_values (*build)(tp_tensor x, tp_tensor y, const struct model_sizes *size);
-    const char *data;      /* the set it trains on unless another is asked for; NULL: none */
-    const char *format;    /* how a path is to be read, NULL: as it looks */
-    int64_t hidden;        /* where the model has such a number */
+    const char *data;   /* the set it trains on unless another is asked for; NULL: none */
+    const char *format; /* how a path is to be read, NULL: as it looks */
+    int64_t hidden;     /* where the model has such a number */
+    int64_t layers, heads, vocabulary; /* of a transformer; vocabulary 0: the data's */
     int64_t rows, batch;   /* of a set that is made, 0: its own; of a step, 0: all rows */
     int64_t context, step; /* of a text: tokens a row, and from a row to the next */
     int epochs;

@@ -1,51 +1,91 @@
 /*
  * models_text: models of characters, names and words: x i32 [context] tokens a row.
  */
+#include <math.h>
+
 #include "frontend/models_kinds.h"
 
-/* --- gpt: what comes next, from all that came before (Radford et al. 2019; names as nanoGPT's) ---
+/* --- gpt: what comes next, from all that came before (Radford et al. 2019) -----------------------
+ *
+ * One transformer under two sets of names: nanoGPT's, whose weights are [out in] as PyTorch's
+ * layers have them, and GPT-2's as Hugging Face publishes it, with weights [in out].
  */
 
-enum { LAYERS = 4, HEADS = 4 };
+struct transformer {
+    int64_t width, heads, layers;
+    bool in_first; /* weights are [in out] */
+};
 
-static tp_tensor attention(tp_tensor x, int64_t width)
+static tp_tensor dense(tp_tensor x, const char *name, int64_t out, const struct transformer *t,
+                       tp_init init)
 {
-    const int64_t time = tp_dim(x, 1);
-    tp_tensor qkv =
-        tp_reshape(tp_linear(x, "c_attn", 3 * width), -1, time, 3, HEADS, width / HEADS);
+    tp_graph *g = x.g;
 
+    if (!t->in_first)
+        return tp_linear(x, name, out, .init = init);
+    tp_scope(g, "%s", name) {
+        tp_tensor weight = tp_param(g, "weight", tp_dims(tp_dim(x, -1), out), init);
+        x = tp_add(tp_matmul(x, weight), tp_param(g, "bias", tp_dims(out), TP_ZEROS));
+    }
+    return x;
+}
+
+static tp_tensor attention(tp_tensor x, const struct transformer *t, tp_init last)
+{
+    const int64_t time = tp_dim(x, 1), width = t->width;
+    tp_tensor qkv = dense(x, "c_attn", 3 * width, t, TP_NORMAL(0.02));
+
+    qkv = tp_reshape(qkv, -1, time, 3, t->heads, width / t->heads);
     qkv = tp_permute(qkv, 2, 0, 3, 1, 4); /* [3 batch heads time width/heads] */
     x = tp_attention(tp_index(qkv, 0), tp_index(qkv, 1), tp_index(qkv, 2), .causal = true);
     x = tp_reshape(tp_permute(x, 0, 2, 1, 3), -1, time, width);
-    return tp_linear(x, "c_proj", width);
+    return dense(x, "c_proj", width, t, last);
 }
 
-static tp_tensor block(tp_tensor x, int64_t width)
+static tp_tensor block(tp_tensor x, const struct transformer *t)
 {
+    const tp_init last = TP_NORMAL(0.02 / sqrt(2 * (double)t->layers)); /* so many are added up */
     tp_graph *g = x.g;
     tp_tensor h = tp_layer_norm(x, "ln_1");
 
     tp_scope(g, "attn")
-        h = attention(h, width);
+        h = attention(h, t, last);
     x = tp_add(x, h);
     h = tp_layer_norm(x, "ln_2");
-    tp_scope(g, "mlp")
-        h = tp_linear(tp_gelu_tanh(tp_linear(h, "c_fc", 4 * width)), "c_proj", width);
+    tp_scope(g, "mlp") {
+        h = tp_gelu_tanh(dense(h, "c_fc", 4 * t->width, t, TP_NORMAL(0.02)));
+        h = dense(h, "c_proj", t->width, t, last);
+    }
     return tp_add(x, h);
+}
+
+static struct model_values transformer(tp_tensor x, tp_tensor y, const struct model_sizes *size,
+                                       int64_t places, bool in_first)
+{
+    const struct transformer t = { size->hidden, size->heads, size->layers, in_first };
+    const int64_t time = tp_dim(x, 1);
+    tp_graph *g = x.g;
+    tp_tensor wte = tp_param(g, "wte.weight", tp_dims(size->vocabulary, t.width), TP_NORMAL(0.02));
+    tp_tensor wpe = tp_param(g, "wpe.weight", tp_dims(places, t.width), TP_NORMAL(0.02));
+
+    x = tp_add(tp_embedding(wte, x), time < places ? tp_slice(wpe, 0, 0, time) : wpe);
+    for (int i = 0; i < t.layers; i++)
+        tp_scope(g, "h.%d", i)
+            x = block(x, &t);
+    return tp_model_classified(tp_matmul_nt(tp_layer_norm(x, "ln_f"), wte), y);
 }
 
 struct model_values tp_model_gpt(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    const int64_t width = size->hidden, time = tp_dim(x, 1);
-    tp_graph *g = x.g;
-    tp_tensor wte = tp_param(g, "wte.weight", tp_dims(size->vocabulary, width), TP_NORMAL(0.02));
-    tp_tensor wpe = tp_param(g, "wpe.weight", tp_dims(time, width), TP_NORMAL(0.02));
+    return transformer(x, y, size, tp_dim(x, 1), false);
+}
 
-    x = tp_add(tp_embedding(wte, x), wpe);
-    for (int i = 0; i < LAYERS; i++)
-        tp_scope(g, "h.%d", i)
-            x = block(x, width);
-    return tp_model_classified(tp_matmul_nt(tp_layer_norm(x, "ln_f"), wte), y);
+/* GPT-2's table of places has 1,024 rows, however short the texts are. */
+struct model_values tp_model_gpt2(tp_tensor x, tp_tensor y, const struct model_sizes *size)
+{
+    const int64_t time = tp_dim(x, 1);
+
+    return transformer(x, y, size, time > 1024 ? time : 1024, true);
 }
 
 /* --- names: the letters before one, embedded, and one hidden layer (Bengio et al. 2003) ----------

@@ -41,7 +41,7 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
     const char *data, *format, *optimiser, *schedule, *set, *rows, *freeze, *target;
     const char *precision; /* f32, bf16, f16 */
     const char *memory;    /* most bytes of a program's arena, as command_memory reads it */
-    int64_t batch, epochs, hidden, context, step, points, threads, seed;
+    int64_t batch, epochs, hidden, layers, heads, vocabulary, context, step, points, threads, seed;
     double rate, momentum, weight_decay, noise, clip, warmup;
     bool unfused, profiled; /* as in tp_graph */
 };
@@ -49,6 +49,12 @@ extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */
 #define COMMAND_MEMORY(set) \
     { "--memory", 's', &(set).memory, "N", "most bytes of a step's arena: 800K 2MiB 75%" }
+#define COMMAND_SIZES(set)                                                       \
+    { "--hidden", 'i', &(set).hidden, "N", "width of the hidden layers" },       \
+        { "--layers", 'i', &(set).layers, "N", "of a transformer" },             \
+        { "--heads", 'i', &(set).heads, "N", "of its attention" },               \
+        { "--vocabulary", 'i', &(set).vocabulary, "N", "tokens that it knows" }, \
+        { "--context", 'i', &(set).context, "N", "tokens or characters in a row" }
 #define COMMAND_SETTINGS(set)                                                                     \
     COMMAND_MEMORY(set),                                                                          \
         { "--data", 's', &(set).data, "PATH|NAME",                                                \
@@ -56,8 +62,7 @@ extern const struct settings command_unset;
         { "--set", 's', &(set).set, "NAME",                                                       \
           "the planar set: simple diag split xor circle spiral moons" },                          \
         { "--points", 'i', &(set).points, "N", "of a planar set" },                               \
-        { "--noise", 'f', &(set).noise, "X", "of a planar set" },                                 \
-        { "--hidden", 'i', &(set).hidden, "N", "width of the hidden layers" },                    \
+        { "--noise", 'f', &(set).noise, "X", "of a planar set" }, COMMAND_SIZES(set),             \
         { "--epochs", 'i', &(set).epochs, "N", "passes over the data" },                          \
         { "--batch", 'i', &(set).batch, "N", "rows a step; 0: all of them" },                     \
         { "--opt", 's', &(set).optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },             \

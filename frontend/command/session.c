@@ -8,6 +8,7 @@
 #include "frontend/data.h"
 #include "frontend/models.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,11 +17,14 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { EVAL_BATCH = 200 };
+enum { EVAL_BATCH = 200, MANY_WORDS = 10000 };
 
 const struct settings command_unset = { .batch = -1,
                                         .epochs = -1,
                                         .hidden = -1,
+                                        .layers = -1,
+                                        .heads = -1,
+                                        .vocabulary = -1,
                                         .points = -1,
                                         .threads = -1,
                                         .seed = -1,
@@ -73,6 +77,9 @@ void command_fill_in(struct settings *s, const struct model *m)
     pick_integer(&s->batch, m->batch);
     pick_integer(&s->epochs, m->epochs);
     pick_integer(&s->hidden, m->hidden);
+    pick_integer(&s->layers, m->layers);
+    pick_integer(&s->heads, m->heads);
+    pick_integer(&s->vocabulary, m->vocabulary);
     pick_integer(&s->points, m->rows);
     pick_integer(&s->threads, 0);
     pick_integer(&s->seed, 1);
@@ -88,13 +95,19 @@ void command_fill_in(struct settings *s, const struct model *m)
 /* --- data --------------------------------------------------------------------------------------
  */
 
+/* Scores of many words for many rows would need more memory than training does. */
+static int64_t test_batch(const struct settings *s)
+{
+    return s->vocabulary > MANY_WORDS && s->batch ? s->batch : EVAL_BATCH;
+}
+
 static tp_loader *open_part(const struct settings *s, const char *part)
 {
     const bool train = strcmp(part, "train") == 0;
     const char *format = s->format ? s->format : tp_data_format(s->data);
     struct stat about;
     tp_loader_args args = { .part = part,
-                            .batch = train ? (s->batch ? s->batch : INT64_MAX) : EVAL_BATCH,
+                            .batch = train ? (s->batch ? s->batch : INT64_MAX) : test_batch(s),
                             .shuffle = train && s->batch,
                             .seed = (uint64_t)s->seed,
                             .count = strcmp(s->data, "digits") == 0 ? 0 : s->points,
@@ -132,10 +145,14 @@ struct model_sizes command_sizes(const struct session *s)
     const struct data_set *set = tp_loader_set(s->train);
     const int64_t classes = set->classes ? set->classes : 2;
 
+    const int64_t words = set->vocabulary_count ? set->vocabulary_count : classes;
+
     return (struct model_sizes){ .hidden = s->settings.hidden,
+                                 .layers = s->settings.layers,
+                                 .heads = s->settings.heads,
                                  .classes = classes,
                                  .vocabulary =
-                                     set->vocabulary_count ? set->vocabulary_count : classes };
+                                     s->settings.vocabulary ? s->settings.vocabulary : words };
 }
 
 /* --- a built-in model --------------------------------------------------------------------------
@@ -224,16 +241,32 @@ bool command_target(struct session *s)
                     name);
 }
 
+static bool good_sizes(struct session *s, const struct model_sizes *size)
+{
+    const struct data_set *set = tp_loader_set(s->train);
+
+    if (size->layers && (size->heads < 1 || size->hidden < 1 || size->hidden % size->heads))
+        return ir_error(&s->error, IR_REFUSED,
+                        "--heads %" PRId64 ": expected a divisor of the width, %" PRId64,
+                        size->heads, size->hidden);
+    return size->vocabulary >= set->vocabulary_count ||
+           ir_error(&s->error, IR_REFUSED,
+                    "--vocabulary %" PRId64 ": expected %" PRId64 " or more, as the data has",
+                    size->vocabulary, (int64_t)set->vocabulary_count);
+}
+
 static bool trace(struct session *s, const struct model *m, bool run)
 {
     const struct data_set *set = tp_loader_set(s->train);
     const struct model_sizes sizes = command_sizes(s);
     const int64_t most = least(s->settings.batch ? s->settings.batch : INT64_MAX,
                                tp_loader_rows(s->train)),
-                  most_test = least(EVAL_BATCH, tp_loader_rows(s->test));
+                  most_test = least(test_batch(&s->settings), tp_loader_rows(s->test));
     int64_t batch;
     tp_tensor x, y;
 
+    if (!good_sizes(s, &sizes))
+        return false;
     s->graph = tp_graph_new((uint64_t)s->settings.seed);
     s->values = calloc(1, sizeof *s->values);
     if (!s->graph || !s->values)
@@ -303,7 +336,7 @@ bool command_compile(struct session *s)
 {
     const int64_t rows =
         least(s->settings.batch ? s->settings.batch : INT64_MAX, tp_loader_rows(s->train));
-    int64_t test = least(EVAL_BATCH, tp_loader_rows(s->test));
+    int64_t test = least(test_batch(&s->settings), tp_loader_rows(s->test));
     struct making making = { .threads = (int)s->settings.threads };
 
     if (!command_memory(s, plan_step, rows))

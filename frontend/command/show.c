@@ -19,7 +19,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
         { "--format", 's', &format, "F", "text or dot (Graphviz)" },
         { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
         { "--batch", 'i', &set.batch, "N", "rows a step" },
-        { "--hidden", 'i', &set.hidden, "N", "width of the hidden layers" },
+        COMMAND_SIZES(set),
         { "--opt", 's', &set.optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },
         { "--data", 's', &set.data, "DIR|NAME", "as in train" },
         { "--set", 's', &set.set, "NAME", "as in train" },
