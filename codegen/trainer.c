@@ -16,9 +16,10 @@ extern const char gen_text_trainer_main[], gen_text_initial[], gen_text_part_err
     gen_text_part_idx[], gen_text_part_cifar[], gen_text_part_npy[], gen_text_part_npz[],
     gen_text_part_csv[], gen_text_part_sentences[], gen_text_part_text[], gen_text_part_digits[],
     gen_text_part_planar[], gen_text_part_aside[], gen_text_part_safetensors[],
-    gen_text_part_checkpoint[], gen_text_part_report[];
+    gen_text_part_checkpoint[], gen_text_part_report[], gen_text_part_events[];
 
-/* In this order; `readers` names those that need it, NULL: every trainer has it. */
+/* In this order; `readers` names those that need it, NULL: every trainer has it; "probe": one
+ * whose step has probes. */
 static const struct {
     const char *text, *readers;
 } parts[] = {
@@ -41,6 +42,7 @@ static const struct {
     { gen_text_part_checkpoint, NULL },
     { gen_text_initial, NULL },
     { gen_text_part_report, NULL },
+    { gen_text_part_events, "probe" },
 };
 
 static const struct {
@@ -90,6 +92,7 @@ static bool holds(const void *of, const char *word, size_t length)
         { "loss", t->eval_loss.there },
         { "hits", t->eval_hits.there },
         { "chance", t->chance },
+        { "probe", t->probes > 0 },
         { "split", t->data.train.count > 0 },
         { "split_test", t->data.test.count > 0 },
         { "made", readers[reader_of(t)].made },
@@ -265,6 +268,23 @@ static void put_inputs(struct ir_text *out, const struct gen_trainer *t)
     ir_put(out, " };\n\n");
 }
 
+/* Where the step leaves what it says of itself. */
+static void put_probes(struct ir_text *out, const struct gen_trainer *t)
+{
+    if (!t->probes)
+        return;
+    ir_put(out, "/* What the step says of itself: a number, or a histogram; where. */\n"
+                "static const struct {\n    const char *tag;\n    bool histogram;\n    int base;\n"
+                "    int64_t offset;\n} probes[PROBES] = {\n");
+    for (int i = 0; i < t->probes; i++) {
+        ir_put(out, "    { ");
+        ir_put_quoted(out, t->probe[i].tag);
+        ir_put(out, ", %s, %d, %" PRId64 " },\n", t->probe[i].histogram ? "true" : "false",
+               t->probe[i].base, t->probe[i].offset);
+    }
+    ir_put(out, "};\n\n");
+}
+
 static void put_value(struct ir_text *out, const char *name, const struct gen_value *v)
 {
     const char *type = v->dtype == IR_F32   ? "float"
@@ -384,6 +404,8 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
            "\n#define RATE_STEPS  %" PRId64
            " /* the schedule of the rate ends there; 0: it has no end */\n",
            t->seed, t->order_seed, t->rate_steps);
+    if (t->probes)
+        ir_put(out, "#define PROBES      %d\n", t->probes);
     put_value(out, "STEP_LOSS", &t->step_loss);
     put_value(out, "EVAL_LOSS", &t->eval_loss);
     put_value(out, "EVAL_HITS", &t->eval_hits);
@@ -426,7 +448,9 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
                 "================================================================= "
                 "*/\n\n");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (needs(parts[i].readers, t->data.reader))
+        if (parts[i].readers && strcmp(parts[i].readers, "probe") == 0
+                ? t->probes > 0
+                : needs(parts[i].readers, t->data.reader))
             gen_put_part(out, parts[i].text);
     ir_put(out, "/* ==== 2. The model "
                 "====================================================================== "
@@ -434,6 +458,7 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
     put_sizes(out, t, model);
     put_states(out, t);
     put_inputs(out, t);
+    put_probes(out, t);
     ir_put(out, "/* ==== 3. The kernels "
                 "==================================================================== "
                 "*/\n\n#ifdef _OPENMP\nextern int omp_get_num_procs(void);\n#endif\n");

@@ -41,6 +41,13 @@ struct gen_value { /* a scalar that a program leaves behind */
     int64_t offset;
 };
 
+struct gen_probe { /* what a step says of itself: one f32, or 64 counts */
+    const char *tag;
+    bool histogram;
+    int base;
+    int64_t offset;
+};
+
 struct gen_data {       /* where rows come from */
     const char *reader; /* "idx", "csv", "digits", ..: trainer.c lists them */
     const char *set;    /* digits, or which planar set */
@@ -69,6 +76,8 @@ struct gen_trainer {
     const struct gen_input *input;
     struct gen_value step_loss, eval_loss, eval_hits;
     struct gen_data data;
+    int probes;
+    const struct gen_probe *probe;
     int64_t parameters;           /* numbers that training changes */
     int64_t seed, order_seed;     /* of the initial values, of the rows' order */
     int64_t epochs, batch, tests; /* rows a step, rows an evaluation */

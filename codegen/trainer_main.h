@@ -27,6 +27,11 @@ struct trainer {
     struct batches test_order;
     void *test_input[COLUMNS];
     struct report report;
+    /// probe
+    struct events events;
+    struct probe probe[PROBES];
+    const char *log;
+    /// always
     struct checkpoint_run run; /* how far it has come */
 };
 
@@ -370,6 +375,21 @@ static double train_batch(struct trainer *t, int64_t rows)
     return (double)STEP_LOSS(t);
 }
 
+/// probe
+
+/* What the step says of itself, every so many steps, for TensorBoard and as JSON lines. */
+static bool log_step(struct trainer *t, double loss)
+{
+    if (t->run.step % (t->report.log_every ? t->report.log_every : 10) != 0)
+        return true;
+    if (t->report.json)
+        events_print(t->run.step, PROBES, t->probe);
+    return !t->events.file || (events_number(&t->events, t->run.step, "loss", loss, &t->error) &&
+                               events_probes(&t->events, t->run.step, PROBES, t->probe, &t->error));
+}
+
+/// always
+
 /* What is left of an epoch: all of it, but after --resume. */
 static bool train_epoch(struct trainer *t, struct report_epoch *e)
 {
@@ -387,6 +407,10 @@ static bool train_epoch(struct trainer *t, struct report_epoch *e)
         e->batches++;
         t->report.step = run->step;
         report_step(&t->report, loss);
+        /// probe
+        if (!log_step(t, loss))
+            return false;
+        /// always
         if (t->checkpoint && t->checkpoint_every && run->step % t->checkpoint_every == 0 &&
             !write_checkpoint(t))
             return false;
@@ -441,6 +465,12 @@ static bool work(struct trainer *t)
             return false;
         /// eval
         evaluate(t, &e);
+        /// eval probe
+        if (t->events.file && e.evaluated &&
+            (!events_number(&t->events, t->run.step, "val_loss", e.val_loss, &t->error) ||
+             (!isnan(e.val_accuracy) &&
+              !events_number(&t->events, t->run.step, "val_accuracy", e.val_accuracy, &t->error))))
+            return false;
         /// always
         t->run.epoch++;
         t->run.batches = 0;
@@ -489,6 +519,11 @@ static bool prepare_memory(struct trainer *t)
     t->plain = memory + STATE_BYTES + ARENA_BYTES;
     for (int i = 0; i < DIMS; i++)
         t->dims[i] = dims_most[i];
+    /// probe
+    for (int i = 0; i < PROBES; i++)
+        t->probe[i] = (struct probe){ probes[i].tag, probes[i].histogram,
+                                      t->base[probes[i].base] + probes[i].offset };
+    /// always
     return true;
 }
 
@@ -567,6 +602,10 @@ static bool prepare(struct trainer *t)
     if (!prepare_memory(t) || !prepare_data(t))
         return false;
     begin_states(t);
+    /// probe
+    if (t->log && !events_open(&t->events, t->log, &t->error))
+        return false;
+    /// always
     return (!t->load || load_weights(t)) && (!t->resume || resume(t)) &&
            writable(t->save, &t->error) && writable(t->checkpoint, &t->error);
 }
@@ -599,10 +638,10 @@ struct option {
 };
 
 /* What is part of the compiled step is no option here. */
-static const char *const compiled_in[] = { "--lr",    "--opt",    "--schedule",     "--momentum",
-                                           "--clip",  "--freeze", "--weight-decay", "--hidden",
-                                           "--set",   "--points", "--noise",        "--device",
-                                           "--memory" };
+static const char *const compiled_in[] = { "--lr",     "--opt",    "--schedule",     "--momentum",
+                                           "--clip",   "--freeze", "--weight-decay", "--hidden",
+                                           "--set",    "--points", "--noise",        "--device",
+                                           "--memory", "--probe" };
 
 static void help(const struct trainer *t, const struct option *options)
 {
@@ -727,6 +766,9 @@ int main(int argc, char **argv)
         { "--resume F", 's', &t.resume, "go on from a checkpoint" },
         { "--log-every N", 'i', &t.report.log_every, "tell the loss every N steps" },
         { "--json", 'b', &t.report.json, "a JSON object a line" },
+        /// probe
+        { "--log DIR", 's', &t.log, "write losses and probes there, as TensorBoard reads them" },
+        /// always
         { NULL, 0, NULL, NULL },
     };
 
@@ -744,6 +786,9 @@ int main(int argc, char **argv)
         fflush(stdout);
         fprintf(stderr, "%s%s: %s\n", t.report.bar ? "\n" : "", t.name, t.error.text);
     }
+    /// probe
+    events_close(&t.events);
+    /// always
     columns_free(&t.rows);
     columns_free(&t.test);
     free(t.base[1]);

@@ -275,7 +275,8 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     steps = find_counter(graph);
     if (steps.id && args.mode == TP_TRAIN && g->error.status == IR_OK)
         count_steps(graph, steps);
-    return finish(g, graph, wanted, (struct making){ args.threads, args.memory, args.plan_only });
+    return finish(g, graph, wanted,
+                  (struct making){ args.threads, args.memory, args.plan_only, args.check });
 }
 
 /* --- training ----------------------------------------------------------------------------------
@@ -335,9 +336,9 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     tp_opt opt = args.opt.filled ? args.opt : tp_sgd();
     struct update u = { .opt = &opt, .rate = &args.lr, .ema = args.ema };
     struct ir_graph *graph;
-    struct trained t;
+    struct trained t, plain;
     tp_program *p;
-    uint32_t *wanted;
+    uint32_t *wanted, before;
     ir_val *values;
 
     if (!g || !good_training(&args, at))
@@ -352,6 +353,9 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     u.graph = graph;
     u.at = tp_place(g, at);
     t = find_trained(g, graph, &opt);
+    before = graph->count;
+    plain = t; /* before they are clipped */
+    plain.gradient = ir_alloc(graph->arena, ((size_t)t.count + 1) * sizeof(ir_val));
     if (t.count == 0)
         tp_fail(g, at, "tp_compile_train", "the loss depends on no parameter that is trained");
     const ir_val scale = tp_loss_scale(&u, &args);
@@ -364,6 +368,7 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         tp_unscale_gradients(&u, &t, scale);
         if (args.accumulate > 1)
             tp_gather_gradients(&u, &t, args.accumulate);
+        memcpy(plain.gradient, t.gradient, (size_t)t.count * sizeof *t.gradient);
         tp_guard_update(&u, &t, &args, scale);
         tp_clip_gradients(graph, &t, &args, u.at);
         for (int i = 0; i < t.count; i++)
@@ -374,8 +379,11 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     if (g->error.status == IR_OK) {
         ir_output(graph, "loss", values[0]);
         name_outputs(graph, 1, n - 1, values + 1, NULL);
+        if (args.probe)
+            tp_probe_step(graph, &plain, before, u.at);
     }
-    p = finish(g, graph, wanted, (struct making){ args.threads, args.memory, args.plan_only });
+    p = finish(g, graph, wanted,
+               (struct making){ args.threads, args.memory, args.plan_only, args.check });
     if (p)
         p->rate_steps = tp_schedule_end(&args.lr);
     return p;

@@ -104,6 +104,23 @@ static void describe_data(const struct plan *p, struct gen_trainer *t)
         t->tests = tp_loader_most(test);
 }
 
+static void describe_probes(const struct plan *p, struct gen_trainer *t)
+{
+    const struct loop_program *loops = p->emit.made[0]->loops;
+    const struct ir_graph *g = loops->graph;
+    struct gen_probe *probe =
+        ir_alloc(p->emit.arena, ((size_t)g->output_count + 1) * sizeof *probe);
+
+    for (int i = 0; i < g->output_count; i++) {
+        const struct loop_place *place = tp_emit_place(loops, g->outputs[i].value);
+        if (place && tp_is_probe(g->outputs[i].name))
+            probe[t->probes++] = (struct gen_probe){ strchr(g->outputs[i].name, '/') + 1,
+                                                     ir_at(g, g->outputs[i].value)->shape.rank == 1,
+                                                     place->base, place->offset };
+    }
+    t->probe = probe;
+}
+
 static bool draws(const struct loop_program *loops)
 {
     for (uint32_t v = 1; v < loops->graph->count; v++)
@@ -135,6 +152,7 @@ static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error
         if (!t.eval_loss.there && !t.eval_hits.there)
             t.eval = NULL;
     }
+    describe_probes(p, &t);
     t.chance = draws(t.step) || (t.eval && draws(t.eval));
     if (!describe_inputs(p, &t, error))
         return false;

@@ -269,6 +269,10 @@ struct trained { /* parameters and their gradients, in a program's graph */
 /* reach.c: warns of parameters to which no gradient comes */
 void tp_report_unreached(tp_graph *g, const struct ir_graph *graph, const tp_opt *opt,
                          const struct trained *t, ir_val loss, tp_loc at);
+/* probe.c: outputs about the step; nodes before `before` are the forward part */
+void tp_probe_step(struct ir_graph *g, const struct trained *t, uint32_t before, struct ir_loc at);
+bool tp_is_probe(const char *output);
+void tp_probes_print(int64_t step, const tp_program *p); /* a JSON line */
 /* optim_gather.c */
 void tp_clip_gradients(struct ir_graph *g, const struct trained *t, const tp_train_args *args,
                        struct ir_loc at);
@@ -314,6 +318,7 @@ struct making { /* how a program is made */
     int threads;
     int64_t memory; /* most bytes of its arena; 0: what it likes */
     bool plan_only; /* neither code nor memory */
+    bool check;     /* each run is looked at */
 };
 struct tp_program {
     tp_graph *owner;
@@ -325,9 +330,10 @@ struct tp_program {
     struct port *input, *output;
     int input_count, output_count;
     struct making making;
-    bool cached;       /* its code was on disk already */
-    double rate_steps; /* a training program's: where its schedule ends; 0: it does not */
-    uint64_t serial;   /* tells programs at one address apart */
+    bool cached;         /* its code was on disk already */
+    struct check *check; /* of a checked program, from its first run on */
+    double rate_steps;   /* a training program's: where its schedule ends; 0: it does not */
+    uint64_t serial;     /* tells programs at one address apart */
 };
 /* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */
 tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_t *traced,
@@ -377,6 +383,11 @@ struct explained { /* a kernel */
 const struct explained *tp_explained(const tp_program *p, struct ir_arena *arena, int *count,
                                      const char **fullest);
 void tp_put_explained(struct ir_text *out, const struct explained *e, const char *indent);
+
+/* check.c: says in an output whether an index is past its axis; runs, and says what went wrong */
+void tp_check_indices(struct ir_graph *graph);
+bool tp_check_run(tp_program *p);
+void tp_check_free(struct check *check);
 
 /* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */
 struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,

@@ -43,7 +43,8 @@ static bool know_states(tp_graph *g, const struct ir_graph *graph)
     return true;
 }
 
-static void list_ports(tp_program *p, const uint32_t *traced)
+/* `known`: outputs that the trace has; what a check adds it has not */
+static void list_ports(tp_program *p, const uint32_t *traced, int known)
 {
     struct ir_graph *graph = p->graph;
 
@@ -54,7 +55,7 @@ static void list_ports(tp_program *p, const uint32_t *traced)
             p->input[p->input_count++] =
                 (struct port){ .value = { v }, .name = graph->nodes[v].text };
     for (int i = 0; i < graph->output_count; i++)
-        p->output[p->output_count++] = (struct port){ .traced = traced ? traced[i] : 0,
+        p->output[p->output_count++] = (struct port){ .traced = traced && i < known ? traced[i] : 0,
                                                       .value = graph->outputs[i].value,
                                                       .name = graph->outputs[i].name };
     for (int i = 0; i < p->input_count + p->output_count; i++) {
@@ -75,9 +76,14 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
 {
     struct ir_graph *graph = program.graph;
     struct engine *engine = NULL;
+    int known = graph->output_count; /* outputs that the trace has */
     bool cached = false, ok = false;
     tp_program *p = calloc(1, sizeof *p);
 
+    while (known > 0 && tp_is_probe(graph->outputs[known - 1].name))
+        known--;
+    if (making.check && !program.kernel_count)
+        tp_check_indices(graph);
     if (!p)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
     else if (know_states(g, graph))
@@ -96,7 +102,7 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
                        .making = making,
                        .cached = cached };
     p->serial = ++g->serials;
-    list_ports(p, traced);
+    list_ports(p, traced, known);
     for (int i = 0; i < graph->symbols; i++)
         p->symbol[i] = graph->symbol[i].hi;
     p->next = g->programs;
@@ -116,12 +122,15 @@ void tp_program_free(tp_program *p)
     if (p->engine)
         p->engine->free(p->engine);
     ir_graph_free(p->graph);
+    tp_check_free(p->check);
     free(p);
 }
 
 bool tp_run(tp_program *p)
 {
-    return p && p->engine && (p->engine->run(p->engine, p->symbol) || tp_tell(p->owner));
+    return p && p->engine &&
+           ((p->making.check ? tp_check_run(p) : p->engine->run(p->engine, p->symbol)) ||
+            tp_tell(p->owner));
 }
 
 /* --- inputs and outputs --------------------------------------------------------------------------

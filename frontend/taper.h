@@ -1179,6 +1179,8 @@ typedef struct tp_train_args {
     tp_dtype precision; /* TP_BF16, TP_F16: what products are computed from, see below; TP_F32 */
     double loss_scale;  /* with TP_F16: the first one, a power of two; 65536 */
     int scale_every;    /* it doubles after so many updates without Inf and NaN; 2000 */
+    bool check;         /* each run is looked at, see tp_run */
+    bool probe;         /* the step computes numbers about itself: tp_probes */
 } tp_train_args;
 
 typedef struct tp_compile_args {
@@ -1189,6 +1191,7 @@ typedef struct tp_compile_args {
     int64_t memory;
     bool plan_only;
     tp_dtype precision; /* as in tp_train_args */
+    bool check;
 } tp_compile_args;
 
 /*
@@ -1227,7 +1230,16 @@ TP_API void tp_program_free(tp_program *p); /* or with the graph */
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-TP_API bool tp_run(tp_program *p); /* no allocation, no lock, no dispatch */
+/*
+ * No allocation, no lock, no dispatch. A program made with .check = true is the same code, with
+ * more around it: where an output or a state that it assigns is NaN or infinite after a run, or an
+ * index (of tp_take, tp_embedding, labels of tp_cross_entropy) is past its axis, the states and
+ * inputs are put back as they were and tp_run is false. tp_error() then names the operation in
+ * which it began, with its line, name, element, operands and step:
+ *     model.c:31: log: element [3 17] of f32[64 100] is -inf; of 0; it spoils loss, in step 812
+ * Inside of a tp_scan it names the scan. Status 1.
+ */
+TP_API bool tp_run(tp_program *p);
 /* Where an input or output lives, for good: write inputs there, read arrays from there. */
 TP_API void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes);
 /* How many rows the next runs have, of the first symbol's; tp_next says so itself. */
@@ -1277,6 +1289,29 @@ typedef struct tp_emit_args {
  */
 #define tp_emit_c(...) tp_emit_c_with((tp_emit_args){ .path = __VA_ARGS__ })
 TP_API bool tp_emit_c_with(tp_emit_args args);
+
+/* ---- probes ---------------------------------------------------------------------------------- */
+/*
+ * Of a step made with .probe = true, after each run: for each trained parameter grad_norm/NAME (the
+ * 2-norm of its gradient, before clipping), update_ratio/NAME (the norm of its change beside its
+ * own), and histograms gradients/NAME and weights/NAME (as it was before the step); and dead/LAYER,
+ * the share of zeros behind a relu. A number is one f32 at `data`; a histogram 64 counts (i32) by
+ * sign and power of two: 32 + k of positive numbers, 31 - k of negative ones, k = 0 below 2^-23,
+ * 31 from 2^7 on, and k from 2^(k - 24) to 2^(k - 23).
+ */
+typedef struct tp_probe {
+    const char *tag;
+    bool histogram;
+    const void *data;
+} tp_probe;
+TP_API int tp_probes(const tp_program *p, int room, tp_probe found[]); /* how many there are */
+
+/* Numbers over a run, in a file of their own in the folder, as TensorBoard reads them. */
+typedef struct tp_log tp_log;
+TP_API tp_log *tp_log_open(tp_graph *g, const char *folder); /* NULL with an error in g */
+TP_API bool tp_log_number(tp_log *log, int64_t step, const char *tag, double value);
+TP_API bool tp_log_probes(tp_log *log, int64_t step, const tp_program *p);
+TP_API void tp_log_close(tp_log *log);
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 

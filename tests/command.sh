@@ -54,6 +54,8 @@ refuses 2 'there is no such model or file' train nothing
 refuses 2 'planar set "square"' train planar --set square
 refuses 2 'one more' train mlp lenet
 refuses 3 '--device cuda is not supported yet' train mlp --device cuda
+refuses 2 '--probe: expected --log DIR, --json or both' train moons --probe
+refuses 2 'cannot be written' train moons --log /dev/null/runs
 refuses 2 'stage' show moons --stage everything
 refuses 2 'no operation "fly"' ops fly
 refuses 2 'there is no such file' verify "$work/nothing"
@@ -71,6 +73,14 @@ head -c 3000 /dev/urandom >"$work/noise.tp"
 timeout 20 "$taper" verify "$work/noise.tp" >"$work/out" 2>"$work/err"
 [ $? = 2 ] && [ ! -s "$work/out" ] || fault "noise is not refused"
 refuses 2 "$work/none/x.safetensors" train moons --save "$work/none/x.safetensors"
+
+# --- a run that is looked at ------------------------------------------------------------------------
+"$taper" train moons --lr 1e30 --check >"$work/out" 2>"$work/err"
+[ $? = 1 ] && grep -qE '^taper: [a-z_]+\.c:[0-9]+: [a-z0-9_]+: .*element \[[0-9 ]*\] of f32\[.*, in step [0-9]+$' \
+    "$work/err" || fault "train --check says $(cat "$work/err")"
+"$taper" train moons --epochs 3 --json | grep epoch | sed 's/,"seconds.*//' >"$work/plain"
+"$taper" train moons --epochs 3 --json --check | grep epoch | sed 's/,"seconds.*//' >"$work/checked"
+cmp -s "$work/plain" "$work/checked" || fault "train --check changes the numbers"
 
 # --- what is said of kernels ----------------------------------------------------------------------
 prints 'apart from conv1_conv_add: its windows overlap' explain lenet --seconds 0.1

@@ -51,6 +51,7 @@ same() {
 }
 same mlp --epochs 2
 same planar --set spiral --epochs 30
+same mlp --epochs 1 --probe
 awk 'BEGIN { print "a,b,kind"; for (i = 0; i < 300; i++) { a = i * 0.618 % 1; b = i * 0.7549 % 1
     printf "%.4f,%.4f,%s\n", a, b, (a > b ? "more" : "less") } }' >"$work/table.csv"
 same mlp --data "$work/table.csv" --epochs 5

@@ -83,6 +83,9 @@ int command_build(int argc, char **argv, struct ir_error *error)
           "with --library: without a C library, for one thread" },
         { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
         COMMAND_SETTINGS(set),
+        { "--probe", 'b', &set.probe, NULL,
+          "norms of gradients, updates, dead units and histograms: the trainer's --log and "
+          "--json" },
         { "--emit-cuda", '-', NULL, NULL, NULL },
         { NULL, 0, NULL, NULL, NULL },
     };

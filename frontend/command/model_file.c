@@ -211,12 +211,14 @@ static tp_program *compile_program(struct session *s, const char *name, int64_t 
 
 static tp_program *plan_step(struct session *s, int64_t batch)
 {
-    return compile_program(s, "step", batch, (struct making){ (int)s->settings.threads, 0, true });
+    return compile_program(s, "step", batch,
+                           (struct making){ (int)s->settings.threads, 0, true, false });
 }
 
 static tp_program *plan_eval(struct session *s, int64_t batch)
 {
-    return compile_program(s, "eval", batch, (struct making){ (int)s->settings.threads, 0, true });
+    return compile_program(s, "eval", batch,
+                           (struct making){ (int)s->settings.threads, 0, true, false });
 }
 
 static bool compile_file(struct session *s, const struct ir_program *step,
@@ -229,7 +231,9 @@ static bool compile_file(struct session *s, const struct ir_program *step,
         !list_states(s, step->graph, STATE_HIDDEN) || !command_memory(s, plan_step, INT64_MAX))
         return false;
     making.memory = s->memory;
+    making.check = s->settings.check;
     s->step = compile_program(s, "step", INT64_MAX, making);
+    making.check = false;
     rows = eval && eval->graph->symbols ? eval->graph->symbol[0].hi : INT64_MAX;
     if (eval && s->step && eval->graph->symbols && s->memory) {
         rows = command_fitting_batch(s, plan_eval, rows);

@@ -303,7 +303,8 @@ static tp_program *compile_step(struct session *s, int64_t batch, struct making 
         return NULL;
     return tp_compile_train(s->values->loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
                             .threads = making.threads, .batch = batch, .memory = making.memory,
-                            .plan_only = making.plan_only, .precision = precision);
+                            .plan_only = making.plan_only, .precision = precision,
+                            .check = making.check, .probe = s->settings.probe);
 }
 
 static tp_program *compile_eval(struct session *s, int64_t batch, struct making making)
@@ -324,12 +325,12 @@ static tp_program *compile_eval(struct session *s, int64_t batch, struct making 
 
 static tp_program *plan_step(struct session *s, int64_t batch)
 {
-    return compile_step(s, batch, (struct making){ (int)s->settings.threads, 0, true });
+    return compile_step(s, batch, (struct making){ (int)s->settings.threads, 0, true, false });
 }
 
 static tp_program *plan_eval(struct session *s, int64_t batch)
 {
-    return compile_eval(s, batch, (struct making){ (int)s->settings.threads, 0, true });
+    return compile_eval(s, batch, (struct making){ (int)s->settings.threads, 0, true, false });
 }
 
 bool command_compile(struct session *s)
@@ -342,7 +343,9 @@ bool command_compile(struct session *s)
     if (!command_memory(s, plan_step, rows))
         return false;
     making.memory = s->memory;
+    making.check = s->settings.check;
     s->step = compile_step(s, rows, making);
+    making.check = false;
     if (s->step)
         test = command_fitting_batch(s, plan_eval, test);
     if (s->step && tp_loader_narrow(s->test, test))

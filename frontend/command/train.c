@@ -12,10 +12,14 @@
 #include "frontend/data.h"
 #include "frontend/models.h"
 
+enum { PROBE_EVERY = 10 }; /* steps, where --log-every does not say */
+
 struct train {
     struct session session;
     const char *save, *load, *svg, *checkpoint, *resume;
     int64_t checkpoint_every;
+    const char *log;
+    tp_log *events;
     struct progress at;
     char said[400]; /* of the file that was resumed from */
     struct report report;
@@ -110,6 +114,35 @@ static bool save_checkpoint(struct train *t)
            fine(s);
 }
 
+static bool due(const struct train *t)
+{
+    const int64_t every = t->report.log_every ? t->report.log_every : PROBE_EVERY;
+
+    return t->at.step % every == 0;
+}
+
+/* A step's numbers, for TensorBoard and as a JSON line. */
+static bool log_step(struct train *t, double loss)
+{
+    if (!due(t))
+        return true;
+    if (t->session.settings.probe && t->report.json)
+        tp_probes_print(t->at.step, t->session.step);
+    return !t->events ||
+           (tp_log_number(t->events, t->at.step, "loss", loss) &&
+            tp_log_probes(t->events, t->at.step, t->session.step)) ||
+           ir_error(&t->session.error, IR_FAILED, "%.200s: cannot be written", t->log);
+}
+
+static void log_epoch(struct train *t, const struct report_epoch *e)
+{
+    if (!t->events || !e->evaluated)
+        return;
+    tp_log_number(t->events, t->at.step, "val_loss", e->val_loss);
+    if (!isnan(e->val_accuracy))
+        tp_log_number(t->events, t->at.step, "val_accuracy", e->val_accuracy);
+}
+
 /* From where t->at says, which is in the middle of one after --resume. */
 static bool run_epoch(struct train *t, struct report_epoch *e)
 {
@@ -126,6 +159,8 @@ static bool run_epoch(struct train *t, struct report_epoch *e)
         here++;
         t->report.step = t->at.step;
         report_step(&t->report, loss);
+        if (!log_step(t, loss))
+            return false;
         if (t->checkpoint && t->checkpoint_every && t->at.step % t->checkpoint_every == 0 &&
             !save_checkpoint(t))
             return false;
@@ -136,6 +171,7 @@ static bool run_epoch(struct train *t, struct report_epoch *e)
     e->seconds = command_seconds() - begun;
     if (!fine(s) || !evaluate(s, e))
         return false;
+    log_epoch(t, e);
     t->at = (struct progress){ .step = t->at.step,
                                .epoch = t->at.epoch + 1,
                                .last_loss = e->loss,
@@ -194,8 +230,13 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
 {
     struct session *s = &t->session;
 
+    if (wanted->probe && !t->log && !t->report.json)
+        return ir_error(&s->error, IR_REFUSED, "--probe: expected --log DIR, --json or both");
     if (!command_session(s, model, wanted, true))
         return false;
+    if (s->settings.probe && tp_probes(s->step, 0, NULL) == 0)
+        return ir_error(&s->error, IR_REFUSED,
+                        "--probe: %.200s is a step already, and it has no probes", s->model);
     if (t->svg && (!s->values || tp_loader_set(s->train)->column[0].rank != 1))
         return ir_error(&s->error, IR_REFUSED,
                         "--svg: expected a model of points: planar or moons");
@@ -204,6 +245,8 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
     if (!writable(t->save, &s->error) || !writable(t->svg, &s->error) ||
         !writable(t->checkpoint, &s->error))
         return false;
+    if (t->log && !(t->events = tp_log_open(s->graph, t->log)))
+        return fine(s);
     t->at.epoch = 1;
     if (!t->resume)
         return true;
@@ -267,10 +310,15 @@ int command_train(int argc, char **argv, struct ir_error *error)
           "write it every N steps as well as at the end of each epoch" },
         { "--resume", 's', &t.resume, "F",
           "go on from a checkpoint, to the same bits as if never stopped" },
-        { "--probe", '-', NULL, NULL, NULL },
+        { "--check", 'b', &set.check, NULL,
+          "stop at the first NaN, infinity or index past its axis, and name the operation" },
+        { "--probe", 'b', &set.probe, NULL,
+          "norms of gradients, sizes of updates, dead units and histograms, to --log and --json" },
         { "--loss", '-', NULL, NULL, NULL },
         { "--head", '-', NULL, NULL, NULL },
-        { "--log", '-', NULL, NULL, NULL },
+        { "--log", 's', &t.log, "DIR",
+          "write losses (and probes) there as TensorBoard reads them, every --log-every steps; "
+          "10" },
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
@@ -297,6 +345,7 @@ int command_train(int argc, char **argv, struct ir_error *error)
     if (prepare(&t, argv[0], &set) && !work(&t))
         t.session.error.status =
             IR_FAILED; /* what is wrong with a request is said before the start */
+    tp_log_close(t.events);
     *error = t.session.error;
     command_session_free(&t.session);
     return error->status;

@@ -35,4 +35,5 @@
  * | safetensors | error aside                    | weights, in and out                       |
  * | checkpoint  | error aside                    | all that a run goes on from               |
  * | report      | error                          | how a run is told: lines, a bar, JSON     |
+ * | events      | error report                   | numbers over a run, for TensorBoard       |
  */
