@@ -6,6 +6,7 @@
  * with dims and values that are read at their least and at their greatest. A nest with more
  * iterations than can be tried is taken as sound.
  */
+#include "loop_build.h"
 #include "loop_check.h"
 
 #include <limits.h>
@@ -49,7 +50,8 @@ static int64_t value_of(const struct points *p, loop_ix ix)
     int64_t value = s->constant;
 
     for (int t = 0; t < s->count; t++)
-        value += s->term[t].scale * value_of_atom(p, &p->k->atom[s->term[t].atom]);
+        value = loop_clamped(
+            (loop_wide)s->term[t].scale * value_of_atom(p, &p->k->atom[s->term[t].atom]) + value);
     return value;
 }
 

@@ -137,9 +137,9 @@ static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v)
     if (copy.kind == LOOP_LOAD &&
         loop_axes_of(k, copy.ix) >> s->axis &
             1) { /* the last strip runs past the row: not where that is far away */
-        bool linear;
-        int64_t step = pass_lane_step(k, copy.ix, s->axis, &linear);
-        if (!linear || (step != 0 && step != 1))
+        bool plain;
+        const int64_t step = loop_coefficient(k, copy.ix, s->axis, &plain);
+        if (!plain || (step != 0 && step != 1))
             loop_add_guard(k, &copy,
                            (struct loop_guard){ loop_axis_ix(k, s->axis), k->axis[s->axis].to });
     }

@@ -55,7 +55,8 @@ static struct run train(const char *name, int threads)
     int64_t batch = tp_symbol(g, "batch", 1, ROWS);
     tp_tensor x = tp_input(g, "x", TP_U8, tp_dims(batch, 1, 28, 28)),
               y = tp_input(g, "y", TP_I32, tp_dims(batch)), weight;
-    struct model_values v = model->build(x, y, &(struct model_sizes){ model->hidden, 10, 0 });
+    struct model_values v =
+        model->build(x, y, &(struct model_sizes){ .hidden = model->hidden, .classes = 10 });
     tp_program *p =
         tp_compile_train(v.loss, .opt = *momentum(), .lr = tp_const(0.1), .threads = threads);
     struct run r = { 0 };
@@ -88,9 +89,9 @@ static struct run train_eagerly(const char *name)
 
     draw(x, y, ROWS);
     for (int i = 0; i < STEPS; i++) {
-        struct model_values v = model->build(tp_array(g, TP_U8, tp_dims(ROWS, 1, 28, 28), x),
-                                             tp_array(g, TP_I32, tp_dims(ROWS), y),
-                                             &(struct model_sizes){ model->hidden, 10, 0 });
+        struct model_values v = model->build(
+            tp_array(g, TP_U8, tp_dims(ROWS, 1, 28, 28), x), tp_array(g, TP_I32, tp_dims(ROWS), y),
+            &(struct model_sizes){ .hidden = model->hidden, .classes = 10 });
         fine(g);
         r.loss[i] = (float)tp_item(v.loss);
         tp_backward(v.loss);
@@ -173,7 +174,8 @@ Test(engine, seven_rows_of_a_thousand_are_seven)
     int64_t batch = tp_symbol(g, "batch", 1, 1000);
     tp_tensor x = tp_input(g, "x", TP_U8, tp_dims(batch, 1, 28, 28)),
               y = tp_input(g, "y", TP_I32, tp_dims(batch));
-    struct model_values v = tp_model_find("mlp")->build(x, y, &(struct model_sizes){ 32, 10, 0 });
+    struct model_values v =
+        tp_model_find("mlp")->build(x, y, &(struct model_sizes){ .hidden = 32, .classes = 10 });
     tp_program *p = tp_compile_eval(g, v.loss, v.hits);
     uint8_t *picture, *all = malloc(7 * PIXELS);
     int32_t *target, targets[7];

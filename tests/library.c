@@ -58,7 +58,8 @@ static struct right begin(const char *name, const char *optimiser)
         model->data,
         (tp_loader_args){
             .part = "train", .batch = BATCH, .shuffle = true, .seed = 3, .count = 5 * BATCH + 3 });
-    t.v = model->build(x, y, &(struct model_sizes){ planar ? 16 : model->hidden, 10, 0 });
+    t.v = model->build(
+        x, y, &(struct model_sizes){ .hidden = planar ? 16 : model->hidden, .classes = 10 });
     t.step = strcmp(optimiser, "adam") == 0
                  ? tp_compile_train(t.v.loss, .opt = tp_adam(), .lr = tp_const(1e-2))
                  : tp_compile_train(t.v.loss, .opt = tp_sgd(.momentum = 0.9), .lr = tp_const(0.05));
