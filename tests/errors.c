@@ -116,6 +116,7 @@ WRONG(a_batch_beyond_the_bound, "model.c:31: tp_compile: .batch is 65; expected 
 WRONG(gradient_of_a_matrix, "model.c:31: tp_grad: x f32[batch 784]; expected a scalar, tp_vjp() takes a cotangent for others", tp_grad_of(x, x))
 #line 31 "model.c"
 WRONG(flip_of_the_batch, "model.c:31: tp_random_flip: x f32[batch 784] along axis 0 with probability 0.5; expected an axis after the first, and 0 <= p <= 1", tp_random_flip(x, 0, 0.5))
+#line 31 "model.c"
 WRONG(dropout_of_everything, "model.c:31: tp_dropout: x f32[batch 784] with probability 1; expected a floating type and 0 <= p < 1", tp_dropout(x, 1))
 #line 31 "model.c"
 WRONG(assignment_to_an_input, "model.c:31: assign: a = x f32[batch 784] is no state; expected a parameter or other state", tp_assign(x, x))
