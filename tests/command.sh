@@ -40,7 +40,7 @@ prints() {
 # --- help ----------------------------------------------------------------------------------------
 prints 'taper train' help
 prints 'lenet' train
-for command in train show explain verify bench ops cache; do
+for command in train show check explain verify bench ops cache; do
     prints "Example: taper $command" "$command" --help
 done
 
@@ -81,6 +81,23 @@ refuses 2 "$work/none/x.safetensors" train moons --save "$work/none/x.safetensor
 "$taper" train moons --epochs 3 --json | grep epoch | sed 's/,"seconds.*//' >"$work/plain"
 "$taper" train moons --epochs 3 --json --check | grep epoch | sed 's/,"seconds.*//' >"$work/checked"
 cmp -s "$work/plain" "$work/checked" || fault "train --check changes the numbers"
+
+# --- derivatives ---------------------------------------------------------------------------------
+prints 'moons: right' check moons
+prints 'fused, unfused, interpreter: they agree on loss and 4 gradients' check mlp
+"$taper" show moons --stage grad --program step --batch 4 >"$work/grad.tp" || fault "show --stage grad"
+prints 'grad.tp: right' check "$work/grad.tp"
+# a relu whose gradient passes where it should not, as somebody might write it
+sed -E '0,/(= select %[0-9]+), (%[0-9]+), (%[0-9]+) : f32\[batch 16\]/s//\1, \3, \2 : f32[batch 16]/' \
+    "$work/grad.tp" >"$work/wrong.tp"
+cmp -s "$work/grad.tp" "$work/wrong.tp" && fault "the gradient of relu is not where it was"
+"$taper" check "$work/wrong.tp" --out "$work/small.tp" >"$work/out" 2>"$work/err"
+[ $? = 1 ] && grep -q 'the derivative of relu at models.c:72 is another one' "$work/out" &&
+    grep -q ' wrong$' "$work/out" || fault "check of a wrong gradient: $(cat "$work/out" "$work/err")"
+[ "$(grep -c ' = ' "$work/small.tp")" -le 5 ] && grep -q '= relu a' "$work/small.tp" ||
+    fault "the smallest graph is $(cat "$work/small.tp")"
+prints 'sound' verify "$work/small.tp"
+refuses 2 'check takes one model' check
 
 # --- what is said of kernels ----------------------------------------------------------------------
 prints 'apart from conv1_conv_add: its windows overlap' explain lenet --seconds 0.1

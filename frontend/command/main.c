@@ -14,6 +14,8 @@ static const struct command {
     { "train", "train a model", command_train },
     { "build", "make a trainer: a program and its one C file", command_build },
     { "show", "print what a stage of the compiler made of a model", command_show },
+    { "check", "compare a model's gradients with differences, and ways of computing it",
+      command_check },
     { "explain", "say of each kernel what it does, why it ends there, how fast it is",
       command_explain },
     { "verify", "say whether a file is sound, without running it", command_verify },
