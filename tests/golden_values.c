@@ -161,10 +161,12 @@ static void folder(char *path, size_t size)
     cr_assert(mkdtemp(path));
 }
 
-/* The questions alone: the text without what is expected, the numbers as they are. */
-static void ask(const char *from, const char *to)
+/* The questions alone, of each `every` the first: the text without what is expected, the numbers as
+ * they are. */
+static void ask(const char *from, const char *to, int every)
 {
     char path[700], bytes[700], *text;
+    int seen = -1;
     FILE *out;
 
     snprintf(path, sizeof path, "%s.txt", from);
@@ -175,6 +177,9 @@ static void ask(const char *from, const char *to)
         next = strchr(line, '\n');
         if (next)
             *next++ = 0;
+        seen += strncmp(line, "case ", 5) == 0;
+        if (seen >= 0 && seen % every)
+            continue;
         if (strncmp(line, "out ", 4) && strncmp(line, "grad ", 5) && strncmp(line, "tol ", 4))
             fprintf(out, "%s\n", line);
     }
@@ -251,7 +256,7 @@ static bool right(const struct file *want, const struct one *c, const struct fil
     return true;
 }
 
-static void compare(const char *set, const char *engine)
+static void compare(const char *set, const char *engine, int every)
 {
     char name[100], source[500], path[500], q[600], a[600], said[2000];
     struct file want, got;
@@ -263,17 +268,17 @@ static void compare(const char *set, const char *engine)
     folder(path, sizeof path);
     snprintf(q, sizeof q, "%s/q", path);
     snprintf(a, sizeof a, "%s/a", path);
-    ask(source, q);
+    ask(source, q, every);
     status = run(q, a, engine, said, sizeof said);
     cr_assert(status == 0 && !*said, "exit status %d, %s", status, said);
     want = read_file(source);
     got = read_file(a);
-    for (int i = 0; i < want.count; i++) {
+    for (int i = 0; i < want.count; i += every) {
         struct one *answer = NULL;
 
         for (int k = 0; k < got.count && !answer; k++) /* mostly in the same order */
-            if (strcmp(got.cases[(i + k) % got.count].id, want.cases[i].id) == 0)
-                answer = &got.cases[(i + k) % got.count];
+            if (strcmp(got.cases[(i / every + k) % got.count].id, want.cases[i].id) == 0)
+                answer = &got.cases[(i / every + k) % got.count];
         if (answer && answer->unsupported) {
             cr_log_error("%s: unsupported: %s", want.cases[i].id, answer->unsupported);
             unsupported++;
@@ -285,7 +290,7 @@ static void compare(const char *set, const char *engine)
     }
     cr_log_info("%s, %s: %d right, %d unsupported, %d wrong", set, engine, good, unsupported,
                 wrong);
-    cr_expect(wrong == 0 && unsupported == 0 && good == want.count,
+    cr_expect(wrong == 0 && unsupported == 0 && good == (want.count + every - 1) / every,
               "%s, %s: %d right, %d unsupported, %d wrong of %d", set, engine, good, unsupported,
               wrong, want.count);
     close_file(&want);
@@ -295,17 +300,33 @@ static void compare(const char *set, const char *engine)
 
 Test(golden_values, operators_are_pytorchs)
 {
-    compare("ops", "interpreter");
+    compare("ops", "interpreter", 1);
 }
 
 Test(golden_values, corners_are_pytorchs)
 {
-    compare("edge", "interpreter");
+    compare("edge", "interpreter", 1);
 }
 
 Test(golden_values, training_is_pytorchs)
 {
-    compare("train", "interpreter");
+    compare("train", "interpreter", 1);
+}
+
+/* The same as machine code, fused: all of it in the long tier, else a sample. */
+Test(golden_values, operators_are_pytorchs_compiled)
+{
+    compare("ops", "compiled", support_cases(61, 1));
+}
+
+Test(golden_values, corners_are_pytorchs_compiled)
+{
+    compare("edge", "compiled", support_cases(7, 1));
+}
+
+Test(golden_values, training_is_pytorchs_compiled)
+{
+    compare("train", "compiled", support_cases(27, 1));
 }
 
 /* --- hostile questions ----------------------------------------------------------------------- */

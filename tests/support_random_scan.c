@@ -43,8 +43,12 @@ static ir_val mixed(struct body *b, ir_val h, ir_val matrix)
     int rank = ir_at(b->g, h)->shape.rank;
     int64_t last = rank - 1;
 
-    if (matrix.id)
-        return ir_dot(b->g, h, matrix, rank == 1 ? "k,kn->n" : "mk,kn->mn", random_here(b->m));
+    if (matrix.id) { /* so little that errors die away from step to step */
+        h = ir_dot(b->g, h, matrix, rank == 1 ? "k,kn->n" : "mk,kn->mn", random_here(b->m));
+        return op2(b, IR_mul, h,
+                   ir_number(b->g, ir_at(b->g, h)->dtype,
+                             0.2 / (double)ir_at(b->g, h)->shape.dim[last], random_here(b->m)));
+    }
     if (rank == 0)
         return h;
     if (random_chance(b->m, 50))
