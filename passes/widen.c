@@ -27,6 +27,11 @@ static bool moves(enum ir_op op)
     case IR_take:
     case IR_gather:
     case IR_window_pick:
+    case IR_local:
+    case IR_read:
+    case IR_store:
+    case IR_step:
+    case IR_done:
     case IR_bitcast:
     case IR_select:
         return true;
