@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/evaluate.h"
 #include "ir/ir.h"
 #include "random.h"
 #include "support.h"
@@ -50,9 +51,9 @@ static bool tame(struct random_case *c, void *user, struct ir_text *why)
         for (int k = 0; k < a[i].shape.rank; k++)
             n *= a[i].shape.dim[k];
         for (int64_t k = 0; k < n && ir_dtypes[a[i].dtype].kind == 'f'; k++) {
-            const double x =
-                a[i].dtype == IR_F32 ? (double)((float *)a[i].data)[k] : ((double *)a[i].data)[k];
+            double x;
 
+            ir_load_real(&x, &a[i], NULL, k, 1);
             if (!isfinite(x) || fabs(x) > 1e4) {
                 ir_put(why, "%g", x);
                 return false;

@@ -16,11 +16,19 @@
 #include "ir/ir.h"
 
 struct random_options {
-    int operations; /* attempts; 0: 4 to 16 */
-    bool smooth;    /* floats are f64 and never lie on a kink: for finite differences */
-    bool flat;      /* no scans */
-    bool symbolic;  /* the first axis of many values is `batch`, 1..17 */
+    int operations;      /* attempts; 0: 4 to 16 */
+    bool smooth;         /* floats are f64 and never lie on a kink: for finite differences */
+    enum ir_dtype reals; /* smooth: of this type instead */
+    enum ir_op only;     /* this row and what leads to its domain; IR_POISON: all rows */
+    bool empty;          /* there is an extent of 0, and one of 1 */
+    bool flat;           /* no scans */
+    bool symbolic;       /* the first axis of many values is `batch`, 1..17 */
 };
+
+static inline bool random_is_half(enum ir_dtype dtype)
+{
+    return dtype == IR_F16 || dtype == IR_BF16;
+}
 
 /* Does it stand between kernels only? No user's graph has it. */
 static inline bool random_of_kernels(enum ir_op op)

@@ -90,6 +90,8 @@ bool random_keep(struct random_maker *m, ir_val v, double size, bool exact)
         v = random_op2(m, IR_mul, v, random_number(m, v, scale));
         size *= scale;
     }
+    if (random_is_half(random_node(m, v)->dtype) && !exact)
+        return true; /* a last bit of it is so much that nothing may be made of it */
     if (m->count < VALUES)
         m->pool[m->count++] = (struct random_value){ v, size, exact };
     return true;
@@ -98,12 +100,13 @@ bool random_keep(struct random_maker *m, ir_val v, double size, bool exact)
 enum ir_dtype random_draw_dtype(struct random_maker *m, char wanted)
 {
     for (;;) {
-        static const enum ir_dtype often[] = { IR_F32, IR_F32, IR_F32, IR_F64, IR_I32,
-                                               IR_I32, IR_I64, IR_U8,  IR_U32, IR_BOOL };
-        enum ir_dtype t = often[random_below(m, 10)];
+        static const enum ir_dtype often[] = { IR_F32,  IR_F32, IR_F32, IR_F32, IR_F64,  IR_F16,
+                                               IR_BF16, IR_I32, IR_I32, IR_I64, IR_U8,   IR_U32,
+                                               IR_I8,   IR_I16, IR_U16, IR_U64, IR_BOOL, IR_BOOL };
+        enum ir_dtype t = often[random_below(m, sizeof often / sizeof *often)];
 
-        if (t == IR_F32 && m->options.smooth)
-            t = IR_F64;
+        if (ir_dtypes[t].kind == 'f' && m->options.smooth)
+            t = m->options.reals ? m->options.reals : IR_F64;
         if (random_fits(ir_dtypes[t].kind, wanted))
             return t;
     }
@@ -344,6 +347,8 @@ void random_make(struct random_case *c, uint64_t seed, const struct random_optio
     m->state = random_mixed(seed + 1);
     for (int i = 0; i < 5; i++)
         m->extent[i] = random_chance(m, 3) ? 0 : extents[random_below(m, 9)];
+    if (options->empty)
+        m->extent[random_below(m, 5)] = 0, m->extent[random_below(m, 5)] = 1;
     if (options->symbolic)
         m->extent[0] = ir_symbol_new(m->g, "batch", 1, 17);
     random_input(m, random_draw_dtype(m, 'F'),
@@ -351,7 +356,8 @@ void random_make(struct random_case *c, uint64_t seed, const struct random_optio
     random_input(m, random_draw_dtype(m, 'F'), random_draw_shape(m));
     left = options->operations ? options->operations : 4 + (int)random_below(m, 13);
     for (int tries = 40 * left; left > 0 && tries > 0 && m->count < VALUES - 20; tries--)
-        left -= attempt(m, (enum ir_op)(1 + random_below(m, IR_OPS - 1)));
+        left -= attempt(m, options->only ? options->only
+                                         : (enum ir_op)(1 + random_below(m, IR_OPS - 1)));
     outputs(m);
     free(m);
     random_bind(c, 5);

@@ -2,6 +2,7 @@
  * Random cases: their inputs, their values by the interpreter, and the search for a small case that
  * still fails.
  */
+#include "ir/evaluate.h"
 #include "random.h"
 
 #include <math.h>
@@ -37,28 +38,11 @@ static void fill(const struct random_case *c, struct ir_array *a, uint64_t key)
             x = floor(x * 4) / 4;
         if (c->options.smooth && fabs(2 * x - nearbyint(2 * x)) < 1e-3)
             x += 0.01; /* away from where floor and round jump */
-        switch (a->dtype) {
-        case IR_BOOL:
-            ((uint8_t *)a->data)[i] = bits >> 63;
-            break;
-        case IR_U8:
-            ((uint8_t *)a->data)[i] = (uint8_t)llabs(small);
-            break;
-        case IR_U32:
-            ((uint32_t *)a->data)[i] = (uint32_t)llabs(small);
-            break;
-        case IR_I32:
-            ((int32_t *)a->data)[i] = (int32_t)small;
-            break;
-        case IR_I64:
-            ((int64_t *)a->data)[i] = small;
-            break;
-        case IR_F32:
-            ((float *)a->data)[i] = (float)x;
-            break;
-        default:
-            ((double *)a->data)[i] = x;
-        }
+        if (a->dtype == IR_BOOL)
+            x = (double)(bits >> 63);
+        else if (ir_dtypes[a->dtype].kind != 'f')
+            x = (double)(ir_dtypes[a->dtype].kind == 'u' ? llabs(small) : small);
+        ir_store_real(a, i, 1, &x);
     }
 }
 
@@ -114,21 +98,10 @@ struct ir_array *random_values(struct random_case *c)
 
 static double element(const struct ir_array *a, int64_t i)
 {
-    switch (a->dtype) {
-    case IR_BOOL:
-    case IR_U8:
-        return ((uint8_t *)a->data)[i];
-    case IR_I32:
-        return ((int32_t *)a->data)[i];
-    case IR_U32:
-        return ((uint32_t *)a->data)[i];
-    case IR_I64:
-        return (double)((int64_t *)a->data)[i];
-    case IR_F32:
-        return (double)((float *)a->data)[i];
-    default:
-        return ((double *)a->data)[i];
-    }
+    double x;
+
+    ir_load_real(&x, a, NULL, i, 1);
+    return x;
 }
 
 bool random_equal(const struct ir_array *a, const struct ir_array *b, double relative,
@@ -138,10 +111,17 @@ bool random_equal(const struct ir_array *a, const struct ir_array *b, double rel
         ir_put(why, "another type or shape");
         return false;
     }
+    if (random_is_half(a->dtype) && relative > 0) /* some units of the last place */
+        relative = absolute = a->dtype == IR_F16 ? 0x1p-8 : 0x1p-5;
     for (int64_t i = 0; i < count(&a->shape); i++) {
+        const size_t bytes = (size_t)ir_dtypes[a->dtype].bytes;
         const double x = element(a, i), y = element(b, i);
 
-        if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= absolute + relative * fabs(x))
+        if (ir_dtypes[a->dtype].kind != 'f' &&
+            memcmp((char *)a->data + (size_t)i * bytes, (char *)b->data + (size_t)i * bytes,
+                   bytes) != 0)
+            ;
+        else if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= absolute + relative * fabs(x))
             continue;
         ir_put(why, "element %lld of %lld is %.9g and %.9g", (long long)i,
                (long long)count(&a->shape), x, y);

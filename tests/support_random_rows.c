@@ -162,7 +162,11 @@ bool random_typed(struct random_maker *m, enum ir_op op) /* cast, bitcast */
                integer = random_fits(ir_dtypes[draft.dtype].kind, 'i');
 
     if (op == IR_bitcast) {
-        draft.dtype = from == IR_I32 ? IR_U32 : from == IR_U32 ? IR_I32 : from;
+        static const enum ir_dtype other[IR_DTYPES] = {
+            [IR_U8] = IR_I8,   [IR_I8] = IR_U8,   [IR_U16] = IR_I16, [IR_I16] = IR_U16,
+            [IR_U32] = IR_I32, [IR_I32] = IR_U32, [IR_U64] = IR_I64, [IR_I64] = IR_U64
+        };
+        draft.dtype = other[from];
         a.size = INFINITY;
     } else {
         if (from == IR_BOOL)
@@ -171,7 +175,7 @@ bool random_typed(struct random_maker *m, enum ir_op op) /* cast, bitcast */
             a = random_pick(m, 'i', true);
         if (!truth)
             a = random_within(m, a, 100);
-        if (draft.dtype == IR_U8 || draft.dtype == IR_U32)
+        if (ir_dtypes[draft.dtype].kind == 'u')
             a.v = random_node(m, a.v)->dtype == IR_BOOL ? a.v : random_op1(m, IR_abs, a.v);
     }
     draft.args = &a.v;
@@ -214,8 +218,8 @@ bool random_source(struct random_maker *m, enum ir_op op)
     case IR_state:
         m->names++;
         return random_keep(m,
-                           ir_state(m->g, name, m->options.smooth ? IR_F64 : IR_F32, s,
-                                    IR_INIT_UNIFORM, -2, 2, random_here(m)),
+                           ir_state(m->g, name, random_draw_dtype(m, 'F'), s, IR_INIT_UNIFORM, -2,
+                                    2, random_here(m)),
                            2, true);
     case IR_const:
         return random_keep(m,
@@ -226,7 +230,7 @@ bool random_source(struct random_maker *m, enum ir_op op)
     case IR_size:
         return random_keep(m,
                            ir_size(m->g, m->extent[0],
-                                   m->options.smooth      ? IR_F64
+                                   m->options.smooth      ? random_draw_dtype(m, 'F')
                                    : random_chance(m, 50) ? IR_F32
                                                           : IR_I64,
                                    random_here(m)),

@@ -155,7 +155,7 @@ bool random_convolution(struct random_maker *m, enum ir_op op)
 {
     const int axes = 1 + (int)random_below(m, 3);
     const int64_t groups = random_chance(m, 25) ? 2 : 1;
-    struct random_value x = picture(m, axes, groups, m->options.smooth ? IR_F64 : IR_F32), y, w;
+    struct random_value x = picture(m, axes, groups, random_draw_dtype(m, 'F')), y, w;
     struct ir_shape xs = random_node(m, x.v)->shape, ws, ys;
     struct ir_list attr[5];
     int64_t window[3], out[3];
