@@ -42,6 +42,38 @@ static size_t bytes_now(const struct ir_graph *g, ir_val v, const int64_t *symbo
     return bytes;
 }
 
+/* Between an array of so many elements an axis and a place laid out for the symbols' bounds. */
+static void move(const struct ir_graph *g, const struct ir_node *n, const int64_t *symbols,
+                 int axis, char **bounded, char **plain, bool out)
+{
+    const size_t bytes = (size_t)ir_dtypes[n->dtype].bytes;
+    size_t rest = bytes;
+    char *next = *bounded;
+    int64_t extent;
+
+    if (axis == n->shape.rank) {
+        memcpy(out ? *bounded : *plain, out ? *plain : *bounded, bytes);
+        *plain += bytes;
+        return;
+    }
+    for (int i = axis + 1; i < n->shape.rank; i++)
+        rest *= (size_t)ir_dim_max(g, n->shape.dim[i]);
+    extent = ir_dim_value(g, n->shape.dim[axis], symbols);
+    for (int64_t i = 0; i < extent; i++, next += rest) {
+        char *at = next;
+        move(g, n, symbols, axis + 1, &at, plain, out);
+    }
+}
+
+/* Does it lie as if the symbols were at their bounds, whatever they are? */
+static bool is_plain(const struct ir_node *n)
+{
+    for (int i = 1; i < n->shape.rank; i++)
+        if (!ir_dim_fixed(n->shape.dim[i]))
+            return false;
+    return true;
+}
+
 static bool run(struct engine *e, const int64_t *symbols)
 {
     struct interpreter *in = (struct interpreter *)e;
@@ -56,6 +88,12 @@ static bool run(struct engine *e, const int64_t *symbols)
             ok = tp_state_read(in->owner, tp_state_find(in->owner, n->text), array->data);
         for (int axis = 0; axis < n->shape.rank; axis++)
             array->shape.dim[axis] = ir_dim_value(g, n->shape.dim[axis], symbols);
+        if (n->op == IR_input && !is_plain(n)) {
+            char *from = place(e, in->value[in->wanted + i]), *to;
+            array->data = to =
+                ir_alloc(arena, bytes_now(g, in->value[in->wanted + i], symbols) + 1);
+            move(g, n, symbols, 0, &from, &to, false);
+        }
     }
     ok = ok && ir_evaluate(g, in->bindings, in->binding, in->wanted, in->value, in->result, arena,
                            &in->owner->error);
@@ -65,7 +103,10 @@ static bool run(struct engine *e, const int64_t *symbols)
         if (n->op == IR_assign)
             ok = tp_state_write(in->owner, tp_state_find(in->owner, ir_at(g, n->args[0])->text),
                                 in->result[i].data);
-        else if (bytes)
+        else if (!is_plain(n)) {
+            char *to = place(e, in->value[i]), *from = in->result[i].data;
+            move(g, n, symbols, 0, &to, &from, true);
+        } else if (bytes)
             memcpy(place(e, in->value[i]), in->result[i].data, bytes);
     }
     ir_arena_free(arena);

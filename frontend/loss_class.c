@@ -9,6 +9,15 @@
 
 #include "frontend/frontend.h"
 
+/* Rows of symbolic extents stay several axes; else they become one. */
+static bool one_axis(const struct ir_node *logits)
+{
+    for (int i = 1; i < logits->shape.rank - 1; i++)
+        if (!ir_dim_fixed(logits->shape.dim[i]))
+            return false;
+    return true;
+}
+
 /*
  * The rows are the axes before the last. Forward and derivative (passes/regions.c) spell what they
  * share alike, so a row's exponentials are computed once.
@@ -16,7 +25,7 @@
 static tp_tensor mean_of_rows(tp_tensor logits, tp_tensor target, tp_loc at)
 {
     tp_graph *g = logits.g;
-    const int64_t axis = 1;
+    int64_t axis = tp_rank(logits) - 1, rows = 1;
     struct ir_loc loc;
     struct ir_shape shape;
     struct ir_graph *ir;
@@ -28,23 +37,32 @@ static tp_tensor mean_of_rows(tp_tensor logits, tp_tensor target, tp_loc at)
     loc = tp_place(g, at);
     dtype = tp_node(logits)->dtype;
     index = tp_node(target)->dtype == IR_I64 ? IR_I64 : IR_I32;
-    shape = (struct ir_shape){ 2, { -1, tp_dim(logits, -1) } };
-    v[0] = ir_reshape(ir, tp_val(logits), shape, loc);
-    v[1] = ir_reshape(ir, tp_val(target), (struct ir_shape){ 1, { -1 } }, loc);
+    v[0] = tp_val(logits);
+    v[1] = tp_val(target);
+    if (one_axis(tp_node(logits))) {
+        axis = 1;
+        v[0] = ir_reshape(ir, v[0], (struct ir_shape){ 2, { -1, tp_dim(logits, -1) } }, loc);
+        v[1] = ir_reshape(ir, v[1], (struct ir_shape){ 1, { -1 } }, loc);
+    }
     if (!v[0].id || !v[1].id)
         return tp_give(g, (ir_val){ 0 });
     shape = ir_at(ir, v[0])->shape;
+    for (int i = 0; i < axis; i++)
+        rows = ir_dim_mul(ir, rows, shape.dim[i]);
+    if (rows == -1)
+        return tp_fail(g, at, "tp_cross_entropy", "%s: too many rows", tp_describe(logits));
     region = ir_region_open(ir, "cross_entropy", NULL, 2, v, (struct ir_list){ 0 }, loc);
     row = ir_expand_axes(ir, ir_reduce(ir, IR_amax, v[0], 1, &axis, loc), shape, 1, &axis, loc);
     off = ir_op2(ir, IR_sub, v[0], row, loc);
     sum = ir_reduce(ir, IR_sum, ir_op1(ir, IR_exp, off, loc), 1, &axis, loc);
     row = ir_expand_axes(ir, ir_cast(ir, v[1], index, loc), shape, 1, &axis, loc);
-    hit = ir_op2(ir, IR_eq, ir_iota(ir, index, shape, 1, loc), row, loc);
+    hit = ir_op2(ir, IR_eq, ir_iota(ir, index, shape, (int)axis, loc), row, loc);
     zero = ir_number(ir, dtype, 0, loc);
     taken = ir_reduce(ir, IR_sum, ir_select(ir, hit, off, zero, loc), 1, &axis, loc);
     row = ir_op2(ir, IR_sub, ir_op1(ir, IR_log, sum, loc), taken, loc);
-    sum = ir_reduce(ir, IR_sum, row, 1, (int64_t[]){ 0 }, loc);
-    row = ir_op2(ir, IR_div, sum, ir_size(ir, shape.dim[0], dtype, loc), loc);
+    for (int64_t i = axis; i-- > 0;)
+        row = ir_reduce(ir, IR_sum, row, 1, &i, loc);
+    row = ir_op2(ir, IR_div, row, ir_size(ir, rows, dtype, loc), loc);
     return tp_give(g, ir_region_close(ir, region, row));
 }
 

@@ -15,5 +15,6 @@ tp_tensor tp_model_pixels(tp_tensor x); /* bytes as fractions; what is not bytes
 /* models_image.c, models_text.c */
 tp_model_build tp_model_lenet, tp_model_resnet20, tp_model_autoencoder;
 tp_model_build tp_model_gpt, tp_model_gpt2, tp_model_names, tp_model_sentiment;
+tp_model_build tp_model_lstm, tp_model_gru;
 
 #endif

@@ -68,7 +68,7 @@ static struct model_values transformer(tp_tensor x, tp_tensor y, const struct mo
     tp_tensor wte = tp_param(g, "wte.weight", tp_dims(size->vocabulary, t.width), TP_NORMAL(0.02));
     tp_tensor wpe = tp_param(g, "wpe.weight", tp_dims(places, t.width), TP_NORMAL(0.02));
 
-    x = tp_add(tp_embedding(wte, x), time < places ? tp_slice(wpe, 0, 0, time) : wpe);
+    x = tp_add(tp_embedding(wte, x), tp_narrow(wpe, 0, 0, time));
     for (int i = 0; i < t.layers; i++)
         tp_scope(g, "h.%d", i)
             x = block(x, &t);
@@ -77,13 +77,13 @@ static struct model_values transformer(tp_tensor x, tp_tensor y, const struct mo
 
 struct model_values tp_model_gpt(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    return transformer(x, y, size, tp_dim(x, 1), false);
+    return transformer(x, y, size, tp_dim_bound(x, 1), false);
 }
 
 /* GPT-2's table of places has 1,024 rows, however short the texts are. */
 struct model_values tp_model_gpt2(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
-    const int64_t time = tp_dim(x, 1);
+    const int64_t time = tp_dim_bound(x, 1);
 
     return transformer(x, y, size, time > 1024 ? time : 1024, true);
 }
@@ -115,4 +115,33 @@ struct model_values tp_model_sentiment(tp_tensor x, tp_tensor y, const struct mo
     }
     x = tp_dropout(tp_concat(1, found[0], found[1], found[2]), 0.5);
     return tp_model_classified(tp_linear(x, "fc", size->classes), y);
+}
+
+/* --- lstm, gru: what comes next, from a state that each character changes (Karpathy 2015) --------
+ */
+
+static struct model_values recurrent(const char *kind, tp_tensor x, tp_tensor y,
+                                     const struct model_sizes *size)
+{
+    tp_tensor h, scores, hits;
+
+    h = tp_embed(tp_permute(x, 1, 0), "emb", size->vocabulary, 128); /* [time batch 128] */
+    h = tp_recurrent_at(kind, h, kind, (tp_recurrent_args){ .hidden = size->hidden }, TP_HERE).y;
+    scores = tp_linear(h, "head", size->vocabulary);
+    hits = tp_eq(tp_permute(tp_argmax(scores, -1), 1, 0), y);
+    return (struct model_values){
+        .output = tp_permute(scores, 1, 0, 2),
+        .loss = tp_cross_entropy(scores, tp_permute(y, 1, 0)),
+        .hits = tp_div(tp_sum(tp_sum(hits, 1)), tp_dim(x, 1)),
+    };
+}
+
+struct model_values tp_model_lstm(tp_tensor x, tp_tensor y, const struct model_sizes *size)
+{
+    return recurrent("lstm", x, y, size);
+}
+
+struct model_values tp_model_gru(tp_tensor x, tp_tensor y, const struct model_sizes *size)
+{
+    return recurrent("gru", x, y, size);
 }

@@ -228,19 +228,33 @@ bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes)
     return port != NULL;
 }
 
+static bool set_symbol(tp_program *p, const char *what, int i, int64_t n)
+{
+    const struct ir_symbol *s = &p->graph->symbol[i];
+
+    if (n < s->lo || n > s->hi)
+        return complain(p, "%s: %s %lld for the program \"%.40s\"; expected %lld to %lld", what,
+                        s->name, (long long)n, p->graph->name, (long long)s->lo, (long long)s->hi);
+    p->symbol[i] = n;
+    return true;
+}
+
 bool tp_rows(tp_program *p, int64_t rows)
 {
     if (!p)
         return false;
-    if (p->graph->symbols == 0 || rows < p->graph->symbol[0].lo || rows > p->graph->symbol[0].hi) {
-        if (p->graph->symbols == 0)
-            return complain(p, "tp_rows: the program \"%.40s\" has no symbol", p->graph->name);
-        return complain(p, "tp_rows: %lld rows for the program \"%.40s\"; expected %lld to %lld",
-                        (long long)rows, p->graph->name, (long long)p->graph->symbol[0].lo,
-                        (long long)p->graph->symbol[0].hi);
-    }
-    p->symbol[0] = rows;
-    return true;
+    if (p->graph->symbols == 0)
+        return complain(p, "tp_rows: the program \"%.40s\" has no symbol", p->graph->name);
+    return set_symbol(p, "tp_rows", 0, rows);
+}
+
+bool tp_extent(tp_program *p, const char *symbol, int64_t n)
+{
+    for (int i = 0; p && symbol && i < p->graph->symbols; i++)
+        if (strcmp(p->graph->symbol[i].name, symbol) == 0)
+            return set_symbol(p, "tp_extent", i, n);
+    return p && complain(p, "tp_extent: the program \"%.40s\" has no symbol \"%.40s\"",
+                         p->graph->name, symbol ? symbol : "");
 }
 
 size_t tp_program_bytes(const tp_program *p)

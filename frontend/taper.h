@@ -116,7 +116,8 @@ TP_API void tp_graph_free(tp_graph *g);
 /* An extent that may be lo to hi at each run; programs may be compiled for a smaller hi. */
 TP_API int64_t tp_symbol(tp_graph *g, const char *name, int64_t lo, int64_t hi);
 
-TP_API int64_t tp_dim(tp_tensor x, int axis); /* axis may be negative; -1 of poison */
+TP_API int64_t tp_dim(tp_tensor x, int axis);       /* axis may be negative; -1 of poison */
+TP_API int64_t tp_dim_bound(tp_tensor x, int axis); /* the greatest that a symbol there allows */
 TP_API int tp_rank(tp_tensor x);
 TP_API tp_dtype tp_dtype_of(tp_tensor x);
 TP_API tp_shape tp_shape_of(tp_tensor x);
@@ -1244,6 +1245,12 @@ TP_API bool tp_run(tp_program *p);
 TP_API void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes);
 /* How many rows the next runs have, of the first symbol's; tp_next says so itself. */
 TP_API bool tp_rows(tp_program *p, int64_t rows);
+/*
+ * How much of any symbol the next runs have: a program for all lengths of a text serves each
+ * without being compiled again. Buffers are laid out for the symbols' bounds: with x [batch, time],
+ * time up to 64, element (b, t) of tp_buffer() is at 64 * b + t however long the rows are.
+ */
+TP_API bool tp_extent(tp_program *p, const char *symbol, int64_t n);
 TP_API double tp_get(const tp_program *p, tp_tensor x); /* a scalar output */
 TP_API bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes);
 /*

@@ -228,6 +228,13 @@ int64_t tp_dim(tp_tensor x, int axis)
     return axis >= 0 && axis < rank ? tp_node(x)->shape.dim[axis] : -1;
 }
 
+int64_t tp_dim_bound(tp_tensor x, int axis)
+{
+    int64_t dim = tp_dim(x, axis);
+
+    return dim == -1 ? -1 : ir_dim_max(x.g->ir, dim);
+}
+
 tp_dtype tp_dtype_of(tp_tensor x)
 {
     return x.g && x.id ? (tp_dtype)(tp_node(x)->dtype + 1) : TP_DEFAULT;

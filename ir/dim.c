@@ -1,7 +1,8 @@
 /*
- * Extents, fixed or symbolic. A symbolic one is scale * s * t * ... + offset; each distinct one
- * stands once in the graph's table, so that equal extents are equal numbers. What cannot be written
- * so (a product of two sums, a negative extent, more than 2^48) is -1: it is no dim.
+ * Extents, fixed or symbolic. A symbolic one is scale * s * t * ... + offset (64 - t too); each
+ * distinct one stands once in the graph's table, so that equal extents are equal numbers. What
+ * cannot be written so (a product of two sums, a negative extent, more than 2^48) is -1: it is no
+ * dim.
  */
 #include "ir/ir.h"
 
@@ -29,7 +30,8 @@ static int64_t value_of(const struct ir_graph *g, const struct ir_dimension *d,
 
     for (int i = 0; i < g->symbols; i++)
         for (int p = 0; p < d->power[i]; p++)
-            if (__builtin_mul_overflow(all, value[i], &all) || all > 2 * EXTENT)
+            if (__builtin_mul_overflow(all, value[i], &all) || all > 2 * EXTENT ||
+                all < -2 * EXTENT)
                 return -1;
     if (__builtin_add_overflow(all, d->offset, &all) || all < 0 || all >= EXTENT)
         return -1;
@@ -41,7 +43,7 @@ static int64_t bound(const struct ir_graph *g, const struct ir_dimension *d, boo
     int64_t value[IR_SYMBOLS] = { 0 };
 
     for (int i = 0; i < g->symbols; i++)
-        value[i] = upper ? g->symbol[i].hi : g->symbol[i].lo;
+        value[i] = upper == (d->scale >= 0) ? g->symbol[i].hi : g->symbol[i].lo;
     return value_of(g, d, value);
 }
 
@@ -55,7 +57,7 @@ static int64_t dim_of(struct ir_graph *g, const struct ir_dimension *d)
             return -1;
         return all;
     }
-    if (d->scale < 0 || bound(g, d, false) < 0 || bound(g, d, true) < 0)
+    if (bound(g, d, false) < 0 || bound(g, d, true) < 0)
         return -1;
     for (int i = 0; i < g->dimensions; i++)
         if (g->dimension[i].scale == d->scale && g->dimension[i].offset == d->offset &&
@@ -254,7 +256,7 @@ bool ir_dim_fits(const struct ir_graph *g, int64_t a, int64_t b)
     if (x.scale && y.scale && monomial_equal(&x, &y)) {
         y.scale -= x.scale;
         y.offset -= x.offset;
-        return bound(g, &y, y.scale < 0) >= 0;
+        return bound(g, &y, false) >= 0;
     }
     return ir_dim_max(g, a) <= ir_dim_min(g, b);
 }
@@ -287,8 +289,10 @@ void ir_put_dim(struct ir_text *t, const struct ir_graph *g, int64_t dim)
         return;
     }
     d = &g->dimension[dim - INT64_MIN];
-    if (d->scale != 1) {
-        ir_put(t, "%lld", (long long)d->scale);
+    if (d->scale < 0) /* 64-time */
+        ir_put(t, "%lld-", (long long)d->offset);
+    if (d->scale != 1 && d->scale != -1) {
+        ir_put(t, "%lld", (long long)(d->scale < 0 ? -d->scale : d->scale));
         between = "*";
     }
     for (int i = 0; i < g->symbols; i++)
@@ -297,7 +301,7 @@ void ir_put_dim(struct ir_text *t, const struct ir_graph *g, int64_t dim)
             ir_put_name(t, g->symbol[i].name);
             between = "*";
         }
-    if (d->offset)
+    if (d->offset && d->scale > 0)
         ir_put(t, "%+lld", (long long)d->offset);
 }
 

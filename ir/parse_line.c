@@ -21,18 +21,15 @@ bool ir_parse_ref(struct ir_reader *r, struct ir_ref *ref)
     return true;
 }
 
-/* 28, batch, 4*batch*time+2; a negative number passes here, and the rules refuse it */
-static bool read_dim(struct ir_reader *r, int64_t *dim)
+/* 28, batch, 4*batch*time: factors */
+static bool read_product(struct ir_reader *r, int64_t *dim)
 {
     struct ir_scan *s = &r->s;
     int64_t part;
-    int c;
 
-    if (ir_scan_peek(s) == '-')
-        return ir_scan_integer(s, -((int64_t)1 << 48), 0, dim);
     *dim = 1;
     for (;;) {
-        c = ir_scan_peek(s);
+        const int c = ir_scan_peek(s);
         if (c >= '0' && c <= '9') {
             if (!ir_scan_integer(s, 0, ((int64_t)1 << 48) - 1, &part))
                 return false;
@@ -55,19 +52,30 @@ static bool read_dim(struct ir_reader *r, int64_t *dim)
             return ir_scan_refuse(s, "an extent that is too large or has no such form; expected "
                                      "4*batch*time+2");
         if (s->at >= s->size || s->text[s->at] != '*')
-            break;
+            return true;
         s->at++;
     }
-    if (s->at < s->size && (s->text[s->at] == '+' || s->text[s->at] == '-')) {
-        bool plus = s->text[s->at] == '+';
-        s->at += plus;
-        if (!ir_scan_integer(s, -((int64_t)1 << 48), (int64_t)1 << 48, &part))
-            return false;
-        *dim = ir_dim_add(r->g, *dim, part);
-        if (*dim == -1)
-            return ir_scan_refuse(s, "an extent that may be negative or too large");
-    }
-    return true;
+}
+
+/* .. and what is added: 4*batch*time+2, 64-time; a negative number passes here, and the rules
+ * refuse it */
+static bool read_dim(struct ir_reader *r, int64_t *dim)
+{
+    struct ir_scan *s = &r->s;
+    int64_t part;
+    bool plus;
+
+    if (ir_scan_peek(s) == '-')
+        return ir_scan_integer(s, -((int64_t)1 << 48), 0, dim);
+    if (!read_product(r, dim))
+        return false;
+    if (s->at >= s->size || (s->text[s->at] != '+' && s->text[s->at] != '-'))
+        return true;
+    plus = s->text[s->at++] == '+';
+    if (!read_product(r, &part))
+        return false;
+    *dim = plus ? ir_dim_add(r->g, *dim, part) : ir_dim_sub(r->g, *dim, part);
+    return *dim != -1 || ir_scan_refuse(s, "an extent that may be negative or too large");
 }
 
 /* [ dim .. ], the bracket taken already; the numbers are in the scratch arena */

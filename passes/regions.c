@@ -46,7 +46,8 @@ void pass_grad_of_region_cross_entropy(struct pass_step *s)
     struct ir_loc loc = s->node->loc;
     ir_val a = s->region->args[0], b = s->region->args[1];
     struct ir_node logits = *ir_at(g, a);
-    const int64_t axis = 1;
+    const int64_t axis = logits.shape.rank - 1;
+    int64_t all = 1;
     ir_val greatest = repeat(s, ir_reduce(g, IR_amax, a, 1, &axis, loc), a, axis);
     ir_val shifted = binary(s, IR_sub, a, greatest);
     ir_val power = ir_op1(g, IR_exp, shifted, loc);
@@ -57,8 +58,11 @@ void pass_grad_of_region_cross_entropy(struct pass_step *s)
     ir_val hit = binary(s, IR_eq, classes, repeat(s, ir_cast(g, b, index, loc), a, axis));
     ir_val target = ir_select(g, hit, ir_number(g, logits.dtype, 1, loc),
                               ir_number(g, logits.dtype, 0, loc), loc);
-    ir_val rows = ir_size(g, logits.shape.dim[0], logits.dtype, loc);
+    ir_val rows;
 
+    for (int i = 0; i < axis; i++)
+        all = ir_dim_mul(g, all, logits.shape.dim[i]);
+    rows = ir_size(g, all, logits.dtype, loc);
     s->to[0] =
         binary(s, IR_mul, binary(s, IR_sub, share, target), binary(s, IR_div, s->grad, rows));
 }

@@ -171,7 +171,7 @@ Test(errors, of_running_name_the_program)
 
     cr_assert(p != NULL);
     cr_expect(!tp_rows(p, 65));
-    cr_expect(strcmp(tp_error(g), "tp_rows: 65 rows for the program \"eval\"; expected 1 to 64") ==
+    cr_expect(strcmp(tp_error(g), "tp_rows: batch 65 for the program \"eval\"; expected 1 to 64") ==
                   0,
               "%s", tp_error(g));
 }

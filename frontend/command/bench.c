@@ -290,6 +290,8 @@ int command_bench(int argc, char **argv, struct ir_error *error)
         { "--kernels", 'b', &kernels, NULL, "the fused program kernel by kernel" },
         { "--unfused", 'b', &set.unfused, NULL,
           "with --kernels: the one of a kernel an operation" },
+        { "--data", 's', &set.data, "PATH|NAME", "what they train on: a text, for some of them" },
+        COMMAND_SIZES(set),
         { "--batch", 'i', &set.batch, "N", "rows a step" },
         { "--threads", 'i', &set.threads, "N", "0: as many as the machine has" },
         { "--json", 'b', &json, NULL, "a JSON object a line" },
@@ -298,18 +300,19 @@ int command_bench(int argc, char **argv, struct ir_error *error)
     const struct usage usage = {
         "taper bench [MODEL...] [options]",
         "Times the training step of models: fused, on one thread, with a kernel an operation, and\n"
-        "eager; the median over many steps, all in turns.",
+        "eager; the median over many steps, all in turns. Without a name: mlp and lenet.",
         "taper bench mlp lenet", options
     };
     int words = command_options(argc, argv, &usage, error);
 
     if (words < 0)
         return words == -2 ? 0 : error->status;
+    if (words == 0) {
+        argv = (char *[]){ "mlp", "lenet" };
+        words = 2;
+    }
     for (int i = 0; i < words; i++)
         if (!(kernels ? bench_kernels : bench)(argv[i], &set, seconds, json, error))
-            break;
-    for (const struct model *m = tp_models; words == 0 && m->name; m++)
-        if (!(kernels ? bench_kernels : bench)(m->name, &set, seconds, json, error))
             break;
     return error->status;
 }
