@@ -134,6 +134,11 @@ ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype 
 ir_val tp_counter(struct ir_graph *g, struct ir_loc at); /* the state that counts steps, i64 */
 ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at); /* new u32 bits a run */
 
+/* initial.c: of kinds 8 and above; what such a parameter must be, or NULL; the numbers it starts
+ * with */
+const char *tp_initial_wants(tp_init init, enum ir_dtype dtype, tp_shape shape);
+bool tp_initial_fill(tp_graph *g, struct state *s, tp_init init);
+
 /* formula.c: a row of formulas.def */
 struct tp_formula_row {
     const char *name, *numbers, *inner, *text;
@@ -298,6 +303,10 @@ ir_val tp_schedule_value(const struct update *u, enum ir_dtype dtype);
 const char *tp_opt_name(int kind); /* NULL: there is none */
 bool tp_opt_frozen(const tp_opt *opt, const char *name);
 void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient);
+
+/* params.c: tp_save with notes, which tp_safetensors_open shows as pairs */
+struct file_pair;
+bool tp_save_noted(tp_graph *g, const char *path, int notes, const struct file_pair *note);
 
 /* program.c: what has been compiled, and the engine that runs it. */
 struct engine { /* the first member of each engine's own struct */

@@ -135,6 +135,19 @@ tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at)
     return x;
 }
 
+tp_tensor tp_embedding_padded_at(tp_tensor weight, tp_tensor index, int64_t padding, tp_loc at)
+{
+    tp_tensor y = tp_take_at(weight, 0, index, at), own;
+
+    if (!y.id)
+        return y;
+    own = tp_binary_at("eq", index, tp_as_number((double)padding), at);
+    for (int i = tp_rank(index); i < tp_rank(y); i++)
+        own = tp_unsqueeze_at(own, -1, at);
+    return tp_where_at(tp_expand_at(own, tp_shape_of(y), at), tp_unary_at("stop_gradient", y, at),
+                       y, at);
+}
+
 tp_tensor tp_embed_at(tp_tensor index, const char *name, int64_t rows, int64_t width, tp_loc at)
 {
     char path[256];

@@ -117,6 +117,68 @@ tp_tensor tp_pool_at(const char *op, int axes, tp_tensor x, tp_pool_args a, tp_l
     return tp_maths1("select(a > 0, pow(select(a > 0, a, 1), p), 0)", y, at, 1 / a.p);
 }
 
+/* --- where the greatest stood --------------------------------------------------------------------
+ */
+
+/* i64, as max_pool: the flat index, over the pooled axes, of each window's greatest */
+tp_tensor tp_max_pool_places_at(int axes, tp_tensor x, tp_pool_args a, tp_loc at)
+{
+    struct window v;
+    tp_tensor tap, flat = { 0 };
+
+    if (!tp_ready(x.g, at, "tp_max_pool_places", 1, &x) ||
+        !read("tp_max_pool_places", x, &a, axes, &v, at))
+        return POISON(x.g);
+    tap = tp_cast_at(windowed(IR_window_argmax, &v, x, at), TP_I64, at);
+    for (int i = 0; i < axes && tap.id; i++) {
+        const int axis = tp_rank(x) - axes + i;
+        double taps = 1;
+        tp_tensor part[2] = { tap };
+        for (int j = i + 1; j < axes; j++)
+            taps *= (double)v.window[j];
+        part[1] = tp_index_along(x.g, tp_shape_of(tap), axis, at);
+        part[0] = tp_maths("mod(a / p, q) * r + b * s - t", 2, part, 5,
+                           (double[]){ taps, (double)v.window[i], (double)v.dilation[i],
+                                       (double)v.stride[i], (double)v.pad[2 * i] },
+                           at);
+        flat = i ? tp_binary_at(
+                       "add", tp_binary_at("mul", flat, tp_as_number((double)tp_dim(x, axis)), at),
+                       part[0], at)
+                 : part[0];
+    }
+    return flat;
+}
+
+/* x back at its places in zeros of these extents; where two windows name one place, their mean */
+tp_tensor tp_max_unpool_at(tp_tensor x, tp_tensor places, tp_shape size, tp_loc at)
+{
+    const tp_tensor both[] = { x, places };
+    tp_shape wide = tp_shape_of(x), flat = { 0 };
+    tp_tensor part[2], zeros;
+
+    if (!tp_ready(x.g, at, "tp_max_unpool", 2, both) || !tp_floating(x, "tp_max_unpool", at))
+        return POISON(x.g);
+    if (size.rank < 1 || size.rank > tp_rank(x) || !places.g ||
+        !ir_same_shape(&tp_node(x)->shape, &tp_node(places)->shape))
+        return tp_fail(x.g, at, "tp_max_unpool",
+                       "%s, places %s, %d extents; expected equal shapes of as many axes or more",
+                       tp_describe(x), places.g ? tp_describe(places) : "a number", size.rank);
+    flat.rank = wide.rank - size.rank + 1;
+    memcpy(flat.dim, wide.dim, (size_t)flat.rank * sizeof *flat.dim);
+    flat.dim[flat.rank - 1] = 1;
+    for (int i = 0; i < size.rank; i++) {
+        wide.dim[wide.rank - size.rank + i] = size.dim[i];
+        flat.dim[flat.rank - 1] = ir_dim_mul(x.g->ir, flat.dim[flat.rank - 1], size.dim[i]);
+    }
+    zeros = tp_full_at(x.g, tp_dtype_of(x), flat, 0, at);
+    flat.dim[flat.rank - 1] = -1;
+    places = tp_reshape_at(places, flat, at);
+    part[0] = tp_scatter_add_at(zeros, -1, places, tp_reshape_at(x, flat, at), at);
+    part[1] = tp_scatter_add_at(zeros, -1, places,
+                                tp_full_at(x.g, tp_dtype_of(x), tp_shape_of(places), 1, at), at);
+    return tp_reshape_at(tp_maths("a / max(b, 1)", 2, part, 0, NULL, at), wide, at);
+}
+
 /* --- pools of a given size ----------------------------------------------------------------------
  */
 

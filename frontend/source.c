@@ -96,15 +96,20 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
                        "\"%.60s\" has %d axes; expected two or more, whose fans say how "
                        "it starts",
                        name, shape.rank);
-    if (args.init.kind < 0 || args.init.kind > 3)
+    if (args.init.kind < 0 || args.init.kind > 11)
         return tp_fail(g, at, what, "\"%.60s\": %d is not a kind of initial values", name,
                        args.init.kind);
+    const char *wants = args.init.kind > 7 ? tp_initial_wants(args.init, dtype, shape) : NULL;
+    if (wants)
+        return tp_fail(g, at, what, "\"%.60s\" of %s with %d axes; expected %s to start so", name,
+                       ir_dtypes[dtype].name, shape.rank, wants);
     if (s && !((args.shared || s->tape < g->tape) && s->value.id))
         return tp_fail(g, at, what,
                        "the name \"%.100s\" is taken; .shared = true would use that one again",
                        name);
-    v = ir_state(g->ir, name, dtype, tp_ir_shape(shape), inits[args.init.kind], args.init.a,
-                 args.init.b, loc);
+    v = ir_state(g->ir, name, dtype, tp_ir_shape(shape),
+                 args.init.kind > 7 ? IR_INIT_ZERO : inits[args.init.kind],
+                 args.init.kind > 7 ? 0 : args.init.a, args.init.kind > 7 ? 0 : args.init.b, loc);
     if (v.id == 0)
         return tp_give(g, v);
     if (s) {
@@ -117,6 +122,8 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
     s->value = v;
     s->tape = g->tape;
     s->frozen = args.frozen;
+    if (args.init.kind > 7 && !tp_initial_fill(g, s, args.init))
+        tp_tell(g);
     return tp_give(g, v);
 }
 

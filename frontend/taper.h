@@ -160,6 +160,13 @@ typedef struct tp_init { /* how a parameter starts */
 #define TP_KAIMING_NORMAL       ((tp_init){ 7, 1.41421356237309504880, 0 })
 #define TP_LECUN_UNIFORM        ((tp_init){ 6, 1, 0 })
 #define TP_LECUN_NORMAL         ((tp_init){ 7, 1, 0 })
+/* Normal within two deviations; rows (or columns) at right angles times a gain (arXiv:1312.6120);
+ * ones on the diagonal, of a convolution's weight in the middle (eye, dirac); normal numbers with a
+ * part of zeros in each column. */
+#define TP_TRUNC_NORMAL(sigma)  ((tp_init){ 8, 0, (sigma) })
+#define TP_ORTHOGONAL(gain)     ((tp_init){ 9, (gain), 0 })
+#define TP_IDENTITY             ((tp_init){ 10, 1, 0 })
+#define TP_SPARSE(zeros, sigma) ((tp_init){ 11, (zeros), (sigma) })
 
 typedef struct tp_param_args {
     tp_init init;
@@ -224,15 +231,16 @@ typedef struct tp_param_args {
  * replacement no class twice */
 #define tp_multinomial(p, count, replacement) \
     tp_multinomial_at((p), (count), (replacement), TP_HERE)
-/* The same from logits / .temperature (1; TP_ZERO: the greatest), of the .top_k most likely (0:
+/* The same from logits / temperature (TP_ZERO: the greatest), of the .top_k most likely (0:
  * all) and of these the fewest whose probabilities reach .top_p (0: all; arXiv:1904.09751):
- * tp_sample(logits, .temperature = 0.8, .top_k = 40, .top_p = 0.95) */
+ * tp_sample(logits, 0.8, .top_k = 40, .top_p = 0.95) */
 typedef struct tp_sample_args {
     double temperature;
     int64_t top_k;
     double top_p;
 } tp_sample_args;
-#define tp_sample(logits, ...) tp_sample_at((logits), (tp_sample_args){ __VA_ARGS__ }, TP_HERE)
+#define tp_sample(logits, ...) \
+    tp_sample_at((logits), (tp_sample_args){ .temperature = __VA_ARGS__ }, TP_HERE)
 
 TP_API tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape shape,
                              tp_loc at);
@@ -573,7 +581,24 @@ typedef struct tp_flatten_args {
 #define tp_scatter_add(x, axis, index, source) \
     tp_scatter_add_at((x), (axis), (index), (source), TP_HERE)
 #define tp_masked_fill(x, mask, value) tp_masked_fill_at((x), (mask), (value), TP_HERE)
-#define tp_one_hot(index, classes)     tp_one_hot_at((index), (classes), TP_F32, TP_HERE)
+/* x with the elements of source (or a number) at the places of index, which has its rank; of those
+ * that name one place the last; or the greatest, least, of them and x */
+#define tp_scatter(x, axis, index, source) \
+    tp_scatter_at("set", (x), (axis), (index), TP_ARG(source), TP_HERE)
+#define tp_scatter_max(x, axis, index, source) \
+    tp_scatter_at("max", (x), (axis), (index), TP_ARG(source), TP_HERE)
+#define tp_scatter_min(x, axis, index, source) \
+    tp_scatter_at("min", (x), (axis), (index), TP_ARG(source), TP_HERE)
+/* Slices of source, or a number, at the places of the vector index */
+#define tp_index_copy(x, axis, index, source) \
+    tp_index_copy_at((x), (axis), (index), TP_ARG(source), TP_HERE)
+#define tp_index_fill(x, axis, index, value) tp_index_copy(x, axis, index, value)
+/* Slices from `start` on, an integer of the graph; moved back where they would not fit */
+#define tp_dynamic_slice(x, axis, start, length) \
+    tp_dynamic_slice_at((x), (axis), TP_ARG(start), (length), TP_HERE)
+#define tp_dynamic_update(x, axis, start, part) \
+    tp_dynamic_update_at((x), (axis), TP_ARG(start), (part), TP_HERE)
+#define tp_one_hot(index, classes) tp_one_hot_at((index), (classes), TP_F32, TP_HERE)
 
 TP_API tp_tensor tp_reshape_at(tp_tensor x, tp_shape shape, tp_loc at);
 TP_API tp_tensor tp_flatten_at(tp_tensor x, tp_flatten_args args, tp_loc at);
@@ -610,6 +635,14 @@ TP_API tp_tensor tp_index_add_at(tp_tensor x, int axis, tp_tensor index, tp_tens
 TP_API tp_tensor tp_scatter_add_at(tp_tensor x, int axis, tp_tensor index, tp_tensor source,
                                    tp_loc at);
 TP_API tp_tensor tp_masked_fill_at(tp_tensor x, tp_tensor mask, double value, tp_loc at);
+TP_API tp_tensor tp_scatter_at(const char *reduce, tp_tensor x, int axis, tp_tensor index,
+                               tp_tensor source, tp_loc at);
+TP_API tp_tensor tp_index_copy_at(tp_tensor x, int axis, tp_tensor index, tp_tensor source,
+                                  tp_loc at);
+TP_API tp_tensor tp_dynamic_slice_at(tp_tensor x, int axis, tp_tensor start, int64_t length,
+                                     tp_loc at);
+TP_API tp_tensor tp_dynamic_update_at(tp_tensor x, int axis, tp_tensor start, tp_tensor part,
+                                      tp_loc at);
 TP_API tp_tensor tp_concat_at(int axis, tp_list list, tp_loc at);
 TP_API tp_tensor tp_stack_at(int axis, tp_list list, tp_loc at);
 TP_API tp_tensor tp_take_at(tp_tensor x, int axis, tp_tensor index, tp_loc at);
@@ -764,6 +797,9 @@ typedef struct tp_lrn_args {
 #define tp_conv_transpose3d(x, name, ...)  tp_conv_n("tp_conv_transpose3d", 3, x, name, __VA_ARGS__)
 #define tp_embed(index, name, rows, width) tp_embed_at((index), (name), (rows), (width), TP_HERE)
 #define tp_embedding(weight, index)        tp_take_at((weight), 0, (index), TP_HERE)
+/* .. whose row `padding` learns nothing */
+#define tp_embedding_padded(weight, index, padding) \
+    tp_embedding_padded_at((weight), (index), (padding), TP_HERE)
 /* Bags of rows [n k]: their sum, or "mean", "max" */
 #define tp_embedding_bag(weight, index, mode) \
     tp_reduce_at((mode), tp_embedding(weight, index), (tp_reduce_args){ .dim = -2 }, TP_HERE)
@@ -785,6 +821,11 @@ typedef struct tp_lrn_args {
     tp_adaptive_pool_at("adaptive_avg_pool", (x), tp_dims(__VA_ARGS__), TP_HERE)
 #define tp_adaptive_max_pool(x, ...) \
     tp_adaptive_pool_at("adaptive_max_pool", (x), tp_dims(__VA_ARGS__), TP_HERE)
+/* i64: the flat index of each window's greatest over the pooled axes; and x put back there, 0
+ * elsewhere, in extents: tp_max_unpool(y, places, tp_dims(8, 8)) */
+#define tp_max_pool_places(axes, x, ...) \
+    tp_max_pool_places_at((axes), (x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
+#define tp_max_unpool(x, places, size) tp_max_unpool_at((x), (places), (size), TP_HERE)
 /* [n c ..] -> [n c 1 ..] */
 #define tp_global_avg_pool(x) tp_global_pool_at("global_avg_pool", (x), TP_HERE)
 #define tp_global_max_pool(x) tp_global_pool_at("global_max_pool", (x), TP_HERE)
@@ -793,6 +834,18 @@ typedef struct tp_lrn_args {
 #define tp_interpolate(x, mode, size)         tp_interpolate_at((x), (mode), (size), false, TP_HERE)
 #define tp_interpolate_corners(x, mode, size) tp_interpolate_at((x), (mode), (size), true, TP_HERE)
 #define tp_upsample(x, mode, scale)           tp_upsample_at((x), (mode), (scale), TP_HERE)
+/* x [n c h w] at the places grid [n h' w' 2] gives, x before y, -1 to 1 over the picture
+ * (arXiv:1506.02025); mode "bilinear", "nearest"; .padding "zeros", "border", "reflection";
+ * .corners: -1 and 1 are the middles of the outer pixels. tp_affine_grid: theta [n 2 3] times (x,
+ * y, 1). */
+typedef struct tp_grid_args {
+    const char *mode, *padding;
+    bool corners;
+} tp_grid_args;
+#define tp_grid_sample(x, grid, ...) \
+    tp_grid_sample_at((x), (grid), (tp_grid_args){ .mode = __VA_ARGS__ }, TP_HERE)
+#define tp_affine_grid(theta, height, width, corners) \
+    tp_affine_grid_at((theta), (height), (width), (corners), TP_HERE)
 /* [n c h w] -> [n c*k*k, windows] and its transpose, which adds up where windows lie over another:
  * tp_unfold(x, 3, .pad = 1), tp_fold(columns, tp_dims(h, w), 3, .pad = 1); stride 1 */
 #define tp_unfold(x, ...) tp_unfold_at((x), (tp_pool_args){ .kernel = __VA_ARGS__ }, TP_HERE)
@@ -907,6 +960,18 @@ typedef struct tp_attention_args {
 #define tp_attention(q, k, ...) \
     tp_attention_at((q), (k), (tp_attention_args){ .v = __VA_ARGS__ }, TP_HERE)
 
+/* Truth [queries keys]: query i, at place from + i, sees keys up to its place; from: a number or an
+ * integer of the graph. kv_cache: keys (or values) x [.. time width] go into a state of so many
+ * places from there on; all of them come back. */
+#define tp_causal_mask(g, queries, keys, from) \
+    tp_causal_mask_at((g), (queries), (keys), TP_ARG(from), TP_HERE)
+#define tp_kv_cache(x, name, places, from) \
+    tp_kv_cache_at((x), (name), (places), TP_ARG(from), TP_HERE)
+TP_API tp_tensor tp_causal_mask_at(tp_graph *g, int64_t queries, int64_t keys, tp_tensor from,
+                                   tp_loc at);
+TP_API tp_tensor tp_kv_cache_at(tp_tensor x, const char *name, int64_t places, tp_tensor from,
+                                tp_loc at);
+
 /* x [batch time width] to itself, or to .memory; parameters as nn.MultiheadAttention's, queries,
  * keys and values in one: tp_multi_head_attention(x, "attn", 8, .causal = true) */
 typedef struct tp_mha_args {
@@ -944,6 +1009,13 @@ TP_API tp_tensor tp_global_pool_at(const char *op, tp_tensor x, tp_loc at);
 TP_API tp_tensor tp_interpolate_at(tp_tensor x, const char *mode, tp_shape size, bool corners,
                                    tp_loc at);
 TP_API tp_tensor tp_upsample_at(tp_tensor x, const char *mode, int64_t scale, tp_loc at);
+TP_API tp_tensor tp_grid_sample_at(tp_tensor x, tp_tensor grid, tp_grid_args args, tp_loc at);
+TP_API tp_tensor tp_affine_grid_at(tp_tensor theta, int64_t height, int64_t width, bool corners,
+                                   tp_loc at);
+TP_API tp_tensor tp_max_pool_places_at(int axes, tp_tensor x, tp_pool_args args, tp_loc at);
+TP_API tp_tensor tp_max_unpool_at(tp_tensor x, tp_tensor places, tp_shape size, tp_loc at);
+TP_API tp_tensor tp_embedding_padded_at(tp_tensor weight, tp_tensor index, int64_t padding,
+                                        tp_loc at);
 TP_API tp_tensor tp_unfold_at(tp_tensor x, tp_pool_args args, tp_loc at);
 TP_API tp_tensor tp_fold_at(tp_tensor columns, tp_shape size, tp_pool_args args, tp_loc at);
 TP_API tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args args, tp_loc at);
@@ -1047,7 +1119,22 @@ typedef struct tp_class_args {
 #define tp_nll(logs, ...) \
     tp_class_loss_at("tp_nll", (logs), (tp_class_args){ .target = __VA_ARGS__ }, TP_HERE)
 
+/*
+ * Connectionist temporal classification (Graves et al., ICML 2006): log-probabilities [time n
+ * classes], target [n s], of row i the first lengths[i]; steps[i] of its times count. The mean is
+ * over rows, each divided by its length. Where the steps are too few the loss is infinite, or 0.
+ *     tp_ctc(logs, target, .steps = t, .lengths = l)
+ */
+typedef struct tp_ctc_args {
+    tp_tensor target, steps, lengths;
+    int64_t blank;
+    tp_reduction reduction;
+    bool zero_infinity;
+} tp_ctc_args;
+#define tp_ctc(logs, ...) tp_ctc_at((logs), (tp_ctc_args){ .target = __VA_ARGS__ }, TP_HERE)
+
 TP_API tp_tensor tp_loss_at(const char *name, tp_tensor x, tp_loss_args args, tp_loc at);
+TP_API tp_tensor tp_ctc_at(tp_tensor logs, tp_ctc_args args, tp_loc at);
 TP_API tp_tensor tp_class_loss_at(const char *what, tp_tensor x, tp_class_args args, tp_loc at);
 TP_API tp_tensor tp_dice_at(tp_tensor x, tp_loss_args args, tp_loc at);
 TP_API tp_tensor tp_cosine_embedding_at(tp_tensor a, tp_tensor b, tp_loss_args args, tp_loc at);
@@ -1056,6 +1143,30 @@ TP_API tp_tensor tp_triplet_margin_at(tp_tensor anchor, tp_tensor positive, tp_l
 TP_API tp_tensor tp_multi_margin_at(tp_tensor x, tp_loss_args args, tp_loc at);
 TP_API tp_tensor tp_cosine_similarity_at(tp_tensor a, tp_tensor b, int axis, double eps, tp_loc at);
 TP_API tp_tensor tp_pairwise_distance_at(tp_tensor a, tp_tensor b, double p, double eps, tp_loc at);
+
+/* ---- metrics --------------------------------------------------------------------------------- */
+/*
+ * x [.. classes], classes [..] of an integer type. accuracy: the share of rows whose greatest is
+ * their class; topk_accuracy: .. is among the k greatest. confusion_matrix: i64 [classes classes],
+ * rows what it is, columns what was said; by class of it: precision, recall, f1, 0 where there is
+ * none. perplexity: exp of the cross-entropy. r2: 1 - squared errors / squares off the mean.
+ */
+#define tp_accuracy(x, classes)         tp_accuracy_at((x), (classes), TP_HERE)
+#define tp_topk_accuracy(x, classes, k) tp_topk_accuracy_at((x), (classes), (k), TP_HERE)
+#define tp_confusion_matrix(said, classes, count) \
+    tp_confusion_matrix_at((said), (classes), (count), TP_HERE)
+#define tp_precision(matrix)       tp_class_score_at("tp_precision", (matrix), TP_HERE)
+#define tp_recall(matrix)          tp_class_score_at("tp_recall", (matrix), TP_HERE)
+#define tp_f1(matrix)              tp_class_score_at("tp_f1", (matrix), TP_HERE)
+#define tp_perplexity(logits, ids) tp_perplexity_at((logits), (ids), TP_HERE)
+#define tp_r2(x, target)           tp_r2_at((x), (target), TP_HERE)
+TP_API tp_tensor tp_accuracy_at(tp_tensor x, tp_tensor classes, tp_loc at);
+TP_API tp_tensor tp_topk_accuracy_at(tp_tensor x, tp_tensor classes, int64_t k, tp_loc at);
+TP_API tp_tensor tp_confusion_matrix_at(tp_tensor said, tp_tensor classes, int64_t count,
+                                        tp_loc at);
+TP_API tp_tensor tp_class_score_at(const char *what, tp_tensor matrix, tp_loc at);
+TP_API tp_tensor tp_perplexity_at(tp_tensor logits, tp_tensor ids, tp_loc at);
+TP_API tp_tensor tp_r2_at(tp_tensor x, tp_tensor target, tp_loc at);
 
 /* ---- derivatives and effects ----------------------------------------------------------------- */
 

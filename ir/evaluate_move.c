@@ -333,3 +333,22 @@ bool ir_value_of_scatter_add(struct ir_evaluation *e, const struct ir_node *n,
     free(index);
     return true;
 }
+
+bool ir_value_of_scatter_last(struct ir_evaluation *e, const struct ir_node *n,
+                              const struct ir_array *arg, struct ir_array *result)
+{
+    const int64_t axis = n->attr[0].at[0];
+    wide *index = indices(e, arg, result->shape.dim[axis]);
+    struct ir_walk w = along(result, arg, arg, axis);
+    int64_t stride[IR_RANK], *to = result->data;
+
+    if (!index)
+        return false;
+    ir_strides(&result->shape, stride);
+    for (int64_t i = 0; i < ir_count(&result->shape); i++)
+        to[i] = -1;
+    for (int64_t i = 0; !w.done; i++, ir_walk_next(&w))
+        to[w.offset[0] + (int64_t)index[i] * stride[axis]] = w.index[axis];
+    free(index);
+    return true;
+}

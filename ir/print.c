@@ -92,7 +92,7 @@ static void put_attributes(struct ir_text *t, const struct ir_graph *g, const st
     for (int i = 0; i < ir_attributes(n->op); i++) {
         int length;
         const char *name = ir_attribute(n->op, i, &length);
-        bool one = n->op == IR_put_add || n->op == IR_scatter_add;
+        bool one = n->op == IR_put_add || n->op == IR_scatter_add || n->op == IR_scatter_last;
         if (n->attr[i].count == 0)
             continue;
         for (size_t k = 0; k < sizeof single / sizeof *single; k++)

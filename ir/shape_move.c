@@ -285,3 +285,13 @@ bool ir_shape_of_scatter_add(struct ir_graph *g, struct ir_node *n)
                          ir_shown(g, n, 1));
     return replaced(g, n, &a->shape, n->attr[0].at[0], 1, &one);
 }
+
+bool ir_shape_of_scatter_last(struct ir_graph *g, struct ir_node *n)
+{
+    const struct ir_shape a = ir_arg(g, n, 0)->shape;
+    struct ir_shape one;
+
+    n->dtype = IR_I64;
+    return ir_rule_kind(g, n, 0, 'i') && ir_rule_axis(g, n, 0, a.rank) && new_extent(g, n, &one) &&
+           replaced(g, n, &a, n->attr[0].at[0], 1, &one);
+}

@@ -368,6 +368,7 @@ static void place(struct fuse *f, ir_val v)
         break;
     case IR_put_add:
     case IR_scatter_add:
+    case IR_scatter_last:
     case IR_cumsum:
     case IR_cumprod:
     case IR_cummax:

@@ -1,6 +1,7 @@
 /*
- * lower_scatter: kernels that store as they go: zeros first, then one update after the other,
- * ascending. The loops over axes that the indices do not touch stand outside and are independent.
+ * lower_scatter: kernels that store as they go: zeros first (or -1), then one update after the
+ * other, ascending. The loops over axes that the indices do not touch stand outside and are
+ * independent.
  */
 #include "lower.h"
 
@@ -16,7 +17,8 @@ uint32_t pass_lower_of_scatter(struct lower *l, const struct ir_node *n, const l
 void pass_lower_scatter(struct lower *l, ir_val v)
 {
     const struct ir_node *n = ir_at(l->g, v), *a = ir_at(l->g, n->args[0]),
-                         *b = ir_at(l->g, n->args[1]);
+                         *b = ir_at(l->g, n->args[n->arity - 1]);
+    const bool last = n->op == IR_scatter_last; /* its own index is what is stored */
     int axis = (int)n->attr[0].at[0], wide = n->op == IR_put_add ? b->shape.rank : 1;
     loop_ix to[IR_RANK], from[IR_RANK], at[IR_RANK];
     int outer[IR_RANK], outers = 0, inner[IR_RANK], inners = 0;
@@ -41,7 +43,7 @@ void pass_lower_scatter(struct lower *l, ir_val v)
     int zeros = pass_lower_axis(l, "z", n->shape.dim[axis]);
     pass_lower_open(l, zeros);
     to[axis] = loop_axis_ix(l->k, zeros);
-    put.args[0] = pass_lower_number(l, n->dtype, 0);
+    put.args[0] = pass_lower_number(l, n->dtype, last ? -1 : 0);
     put.ix = pass_address(l->k, &l->c->storage[v.id], to);
     pass_lower_emit(l, put);
     pass_lower_close(l, zeros, 0, NULL);
@@ -51,7 +53,7 @@ void pass_lower_scatter(struct lower *l, ir_val v)
         memcpy(at, from + axis, (size_t)wide * sizeof *at);
     else
         memcpy(at, from, (size_t)b->shape.rank * sizeof *at);
-    uint32_t index = pass_lower_value(l, n->args[1], at);
+    uint32_t index = pass_lower_value(l, n->args[n->arity - 1], at);
     if (l->failed)
         return;
     if (b->dtype != IR_I64)
@@ -64,13 +66,17 @@ void pass_lower_scatter(struct lower *l, ir_val v)
                            0);
     to[axis] = loop_value_ix(l->k, index);
     put.ix = pass_address(l->k, &l->c->storage[v.id], to);
-    uint32_t x = pass_lower_value(l, n->args[0], from);
-    if (l->failed)
-        return;
-    uint32_t old = pass_lower_emit(
-        l, (struct loop_statement){
-               .kind = LOOP_LOAD, .dtype = n->dtype, .buffer = put.buffer, .ix = put.ix });
-    put.args[0] = pass_lower_let(l, IR_add, n->dtype, old, x, 0);
+    if (last) {
+        put.args[0] = pass_lower_index(l, IR_I64, from[axis]);
+    } else {
+        uint32_t x = pass_lower_value(l, n->args[0], from);
+        if (l->failed)
+            return;
+        uint32_t old = pass_lower_emit(
+            l, (struct loop_statement){
+                   .kind = LOOP_LOAD, .dtype = n->dtype, .buffer = put.buffer, .ix = put.ix });
+        put.args[0] = pass_lower_let(l, IR_add, n->dtype, old, x, 0);
+    }
     pass_lower_emit(l, put);
     for (int i = inners; i-- > 0;)
         pass_lower_close(l, inner[i], 0, NULL);

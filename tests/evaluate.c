@@ -537,6 +537,9 @@ Test(movement, indices)
     expect(&b, ROW2(gather, x, i, LIST(1)), SHAPE(2, 2), NUMBERS(3, 1, 6, 5));
     expect(&b, ROW2(scatter_add, x, j, LIST(0), LIST(3)), SHAPE(3, 3),
            NUMBERS(4, 7, 0, 1, 0, 9, 0, 0, 0));
+    expect(&b, ROW1(scatter_last, i, LIST(1), LIST(4)), SHAPE(2, 4),
+           NUMBERS(1, -1, 0, -1, -1, 1, 0, -1));
+    expect(&b, ROW1(scatter_last, j, LIST(0), LIST(2)), SHAPE(2, 3), NUMBERS(1, 1, -1, 0, -1, 1));
     end(&b);
 }
 

@@ -93,6 +93,7 @@ static const struct sample {
     { IR_take, "take w, i axis=0 : f32[n 6 4]" },
     { IR_put_add, "put_add x, i axis=0 size=9 : f32[9]" },
     { IR_gather, "gather x, i axis=1 : f32[n 6]" },
+    { IR_scatter_last, "scatter_last i axis=1 size=n : i64[n n]" },
     { IR_cumsum, "cumsum x axis=1 : f32[n 6]" },
     { IR_cumprod, "cumprod x axis=0 : f32[n 6]" },
     { IR_cummax, "cummax x axis=1 : f32[n 6]" },

@@ -292,6 +292,7 @@ static bool attempt(struct random_maker *m, enum ir_op op)
         return random_pick_rows(m, op);
     case IR_gather:
     case IR_scatter_add:
+    case IR_scatter_last:
         return random_pick_elements(m, op);
     case IR_cumsum:
     case IR_cumprod:

@@ -178,6 +178,15 @@ bool random_pick_elements(struct random_maker *m, enum ir_op op)
 
     if (s.rank == 0 || ir_dim_min(m->g, extent) < 1)
         return false;
+    if (op == IR_scatter_last) {
+        const ir_val places = indices(m, s, size);
+        return random_keep(
+            m,
+            ir_op_attr(m->g, op, 1, &places,
+                       (struct ir_list[]){ random_list(m, 1, &axis), random_list(m, 1, &size) },
+                       random_here(m)),
+            (double)ir_dim_max(m->g, extent), true);
+    }
     if (op == IR_gather) {
         if (random_chance(m, 50))
             s.dim[axis] = size;

@@ -82,6 +82,14 @@ static tp_tensor rows_of_rows(tp_tensor x, tp_tensor y)
     return tp_concat(0, y, tp_flatten(all, 0));
 }
 
+static tp_tensor ctc_numbers(tp_graph *g, int a, int b, int c)
+{
+    tp_tensor n[] = { tp_full(g, TP_I32, tp_dims(1), a), tp_full(g, TP_I32, tp_dims(1), b),
+                      tp_full(g, TP_I32, tp_dims(1), c) };
+
+    return tp_concat_at(0, (tp_list){ 3, n }, TP_HERE);
+}
+
 static tp_tensor top_places(tp_tensor x)
 {
     tp_tensor where;

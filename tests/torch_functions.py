@@ -66,3 +66,12 @@ def recurrence(a, x):
         y = a[:, t] * y + x[:, t]
         rows.append(y)
     return torch.stack(rows, 1)
+
+
+def put(x, index, source, axis):
+    """torch.scatter, the last of several at one place winning."""
+    x = x.clone()
+    for k in range(index.shape[axis]):
+        at = index.narrow(axis, k, 1)
+        x = x.scatter(axis, at, source.narrow(axis, k, 1))
+    return x
