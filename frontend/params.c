@@ -61,10 +61,16 @@ static bool saved(const struct state *s)
     return s->kind != STATE_HIDDEN;
 }
 
-static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int count)
+enum { NOTES = 8 };
+
+static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int count, int notes,
+                 const struct file_pair *note)
 {
-    static const struct file_pair format = { (char *)"format", (char *)"pt" };
-    bool ok = true;
+    struct file_pair pair[1 + NOTES] = { { "format", "pt" } };
+    bool ok = notes <= NOTES;
+
+    for (int i = 0; i < notes && ok; i++)
+        pair[1 + i] = note[i];
 
     for (int i = 0, n = 0; ok && i < g->state_count; i++) {
         struct state *s = &g->states[i];
@@ -84,10 +90,15 @@ static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int 
         n++;
         ok = tp_state_read(g, s, values);
     }
-    return ok && tp_safetensors_write(path, count, tensor, 1, &format, &g->error);
+    return ok && tp_safetensors_write(path, count, tensor, 1 + notes, pair, &g->error);
 }
 
 bool tp_save(tp_graph *g, const char *path)
+{
+    return tp_save_noted(g, path, 0, NULL);
+}
+
+bool tp_save_noted(tp_graph *g, const char *path, int notes, const struct file_pair *note)
 {
     struct file_tensor *tensor;
     int count = 0;
@@ -98,7 +109,7 @@ bool tp_save(tp_graph *g, const char *path)
     for (int i = 0; i < g->state_count; i++)
         count += saved(&g->states[i]);
     tensor = calloc((size_t)count + 1, sizeof *tensor);
-    ok = tensor ? save(g, path, tensor, count)
+    ok = tensor ? save(g, path, tensor, count, notes, note)
                 : ir_error(&g->error, IR_FAILED, "%.100s: not enough memory to save", path);
     for (int i = 0; tensor && i < count; i++)
         free((void *)tensor[i].data);

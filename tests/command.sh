@@ -40,7 +40,7 @@ prints() {
 # --- help ----------------------------------------------------------------------------------------
 prints 'taper train' help
 prints 'lenet' train
-for command in train show check explain verify bench ops cache; do
+for command in train sample show check explain verify bench ops cache; do
     prints "Example: taper $command" "$command" --help
 done
 
@@ -60,6 +60,12 @@ refuses 2 'stage' show moons --stage everything
 refuses 2 'no operation "fly"' ops fly
 refuses 2 'there is no such file' verify "$work/nothing"
 refuses 2 'cache "burn"' cache burn
+refuses 2 'expected one, as taper sample gpt' sample
+refuses 2 'no model "fly"' sample fly
+refuses 2 'says no text' sample lenet
+refuses 2 'expected --weights F' sample gpt
+refuses 2 'cannot be read' sample gpt --weights "$work/nothing"
+refuses 2 '--top-k "-1"' sample gpt --weights "$work/nothing" --top-k -1
 refuses 2 '--memory "much": expected bytes' train mlp --memory much
 refuses 2 '; a batch of ' train mlp --memory 100K
 refuses 2 'a memory of 1000 bytes is too small: ' show lenet --stage plan --memory 1K
@@ -163,6 +169,22 @@ for way in fused one_thread unfused eager; do
     prints "\"way\":\"$way\"" bench moons --seconds 0.1 --json
 done
 prints 'GFLOP/s' bench moons --kernels --seconds 0.1
+
+# --- text ---------------------------------------------------------------------------------------
+# What a model says is a function of its weights and the seed, on any number of threads.
+"$taper" train names --epochs 1 --hidden 16 --batch 512 --threads 1 --save "$work/names.safetensors" >/dev/null ||
+    fault "names does not train"
+says() { "$taper" sample names --weights "$work/names.safetensors" --length 5 --top-k 20 --top-p 0.95 "$@"; }
+says --threads 1 >"$work/one"
+[ "$(wc -l <"$work/one")" = 5 ] || fault "five names are $(wc -l <"$work/one")"
+says --threads 2 | cmp -s - "$work/one" || fault "two threads say something else"
+says --data syllables | cmp -s - "$work/one" || fault "the data know other letters than the weights"
+says --seed 2 | cmp -s - "$work/one" && fault "two seeds say the same"
+says --temperature 0 --seed 2 >"$work/two"
+says --temperature 0 | cmp -s - "$work/two" || fault "the likeliest hangs on the seed"
+says --prompt a | grep -v '^a' && fault "a prompt is not what it begins with"
+refuses 2 'it is of the model names; expected gpt' sample gpt --weights "$work/names.safetensors"
+refuses 2 'expected characters that' sample names --weights "$work/names.safetensors" --prompt '%'
 
 # --- files -------------------------------------------------------------------------------------------
 # A stage's text is a model: it is sound, trains, and has the same losses bit by bit.

@@ -285,6 +285,7 @@ int command_bench(int argc, char **argv, struct ir_error *error)
     struct settings set = command_unset;
     double seconds = 3;
     bool json = false, kernels = false;
+    const char *const usual[] = { "mlp", "lenet" };
     const struct option options[] = {
         { "--seconds", 'f', &seconds, "X", "for each model; 3" },
         { "--kernels", 'b', &kernels, NULL, "the fused program kernel by kernel" },
@@ -307,12 +308,9 @@ int command_bench(int argc, char **argv, struct ir_error *error)
 
     if (words < 0)
         return words == -2 ? 0 : error->status;
-    if (words == 0) {
-        argv = (char *[]){ "mlp", "lenet" };
-        words = 2;
-    }
-    for (int i = 0; i < words; i++)
-        if (!(kernels ? bench_kernels : bench)(argv[i], &set, seconds, json, error))
+    for (int i = 0; i < (words ? words : 2); i++)
+        if (!(kernels ? bench_kernels : bench)(words ? argv[i] : usual[i], &set, seconds, json,
+                                               error))
             break;
     return error->status;
 }

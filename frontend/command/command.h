@@ -15,7 +15,8 @@
 
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
-    command_bench, command_golden, command_build, command_explain, command_check;
+    command_bench, command_golden, command_build, command_explain, command_check,
+    command_sample;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {
@@ -75,6 +76,7 @@ extern const struct settings command_unset;
         { "--precision", 's', &(set).precision, "T", "f32; bf16 or f16 with f32 parameters" },    \
         { "--warmup", 'f', &(set).warmup, "X", "the part of all steps in which the rate rises" }, \
         { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },            \
+        { "--context", 'i', &(set).context, "N", "tokens a row, of a text" },                     \
         { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },               \
         { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" }
 
@@ -129,6 +131,9 @@ struct stage {
 extern const struct stage command_stages[]; /* ended by one without a name */
 bool command_stage_text(struct session *s, const char *stage, const char *of, const char *kernel,
                         const char *format, struct ir_text *out, struct ir_error *error);
+
+/* sample.c: in the weights' file, tokens stand one behind the other with this between them */
+#define TOKENS_APART '\x1f'
 
 double command_seconds(void); /* of a clock that only goes forward */
 

@@ -12,6 +12,7 @@ static const struct command {
     command_function *run;
 } commands[] = {
     { "train", "train a model", command_train },
+    { "sample", "print text from a model of text", command_sample },
     { "build", "make a trainer: a program and its one C file", command_build },
     { "show", "print what a stage of the compiler made of a model", command_show },
     { "check", "compare a model's gradients with differences, and ways of computing it",
