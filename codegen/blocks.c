@@ -4,6 +4,7 @@
  */
 #include "codegen/blocks.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -44,6 +45,95 @@ void gen_put_part(struct ir_text *out, const char *text)
     }
     if (!blank)
         ir_put(out, "\n");
+}
+
+struct span { /* of a text */
+    size_t from, to;
+};
+
+static bool letter(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* The next function of a part from `at` on, its comment with it: from PART to a brace alone, or to
+ * the end of a prototype. */
+static bool next_function(const char *text, size_t at, struct span *all, struct span *name)
+{
+    const char *part =
+        strncmp(text + at, "PART ", 5) == 0 ? text + at - 1 : strstr(text + at, "\nPART ");
+    const char *end, *call;
+
+    if (!part)
+        return false;
+    all->from = (size_t)(++part - text);
+    call = part + strcspn(part, "(");
+    end = call + strcspn(call, ";{");
+    end = *end == '{' ? strstr(end, "\n}\n") : end;
+    if (!*call || !end || !*end)
+        return false;
+    all->to = (size_t)(end - text) + (*end == ';' ? 2 : 3);
+    name->to = (size_t)(call - text);
+    for (name->from = name->to; letter(text[name->from - 1]);)
+        name->from--;
+    if (all->from > 3 && strncmp(text + all->from - 3, "*/\n", 3) == 0) {
+        size_t open = all->from - 3;
+        while (open > at && strncmp(text + open, "/*", 2) != 0)
+            open--;
+        if (open > at && text[open - 1] == '\n')
+            all->from = open;
+    }
+    return true;
+}
+
+/* Is the name said anywhere but in its own functions, the prototype and the body? */
+static bool is_used(const char *text, const char *name, size_t length)
+{
+    struct span own = { 0, 0 }, of;
+    size_t at = 0;
+
+    for (const char *found = text; (found = strstr(found, name)); found += length) {
+        const size_t where = (size_t)(found - text);
+
+        if (letter(found[length]) || (found > text && letter(found[-1])))
+            continue;
+        while (own.to <= where && next_function(text, at, &own, &of))
+            at = own.to;
+        if (where < own.from || where >= own.to || of.to - of.from != length ||
+            strncmp(text + of.from, name, length) != 0)
+            return true;
+    }
+    return false;
+}
+
+void gen_drop_parts(struct ir_text *text)
+{
+    struct span all, of;
+    bool again = true;
+
+    while (again) {
+        again = false;
+        for (size_t at = 0; next_function(text->data, at, &all, &of);) {
+            char name[64];
+            const size_t length = of.to - of.from;
+            bool used = length >= sizeof name;
+
+            if (!used) {
+                memcpy(name, text->data + of.from, length);
+                name[length] = 0;
+                used = is_used(text->data, name, length);
+            }
+            at = all.to;
+            if (used)
+                continue;
+            while (text->data[all.to] == '\n')
+                all.to++;
+            memmove(text->data + all.from, text->data + all.to, text->size - all.to + 1);
+            text->size -= all.to - all.from;
+            at = all.from;
+            again = true;
+        }
+    }
 }
 
 /* ---- blocks -------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@
 
 /* A part without the guard that a header needs: its #ifndef, #define and last #endif. */
 void gen_put_part(struct ir_text *out, const char *text);
+/* Takes out the parts' functions that nothing calls. */
+void gen_drop_parts(struct ir_text *text);
 
 /* Blocks of a text: a line `/// WORDS` begins one, which is printed where all of its words hold
  * (any: where one does); a word after `!` where it does not, `always` always. */

@@ -382,9 +382,9 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
                t->data.vocabulary);
     ir_put(
         out,
-        "\nenum {\n    STATES = %d,\n    INPUTS = %d,\n    DIMS = %d,     /* sizes that a run may "
+        "\nenum {\n    STATES = %d,\n    INPUTS = %d,\n    DIMS = %d, /* sizes that a run may "
         "choose: the rows of a batch */\n    THREADS = %d, /* most that the arena has room for */\n"
-        "    CLASSES = %d,  /* of the labels; 0: they are none */\n    SHUFFLE = %d,\n    "
+        "    CLASSES = %d, /* of the labels; 0: they are none */\n    SHUFFLE = %d,\n    "
         "DROP_LAST = %d\n};\n",
         t->states, t->inputs, g->symbols ? g->symbols : 1, threads, t->data.classes,
         t->data.shuffle, t->data.drop_last);
@@ -465,5 +465,6 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
     if (!gen_programs(out, unit, t->eval ? 2 : 1, error))
         return false;
     gen_put_blocks(out, gen_text_trainer_main, false, holds, t);
+    gen_drop_parts(out);
     return true;
 }

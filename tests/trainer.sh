@@ -123,9 +123,10 @@ compile "${compiler:-cc}" "$work/own_trainer.c" "$work/own_trainer" -O2 -march=n
 cmp -s "$work/own.safetensors" "$work/got.safetensors" || fault "a program's own trainer differs: $(cat "$work/err")"
 
 # --- the long tier ------------------------------------------------------------------------------------
+shared=${TAPER_SHARED:-../shared}/data
 # LeNet on MNIST by the emitted file alone: in a folder that holds it, its data and the C library
 mnist() {
-    local data=${TAPER_SHARED:-../shared}/data/mnist room=$work/room file accuracy
+    local data=$shared/mnist room=$work/room file accuracy
     [ -e "$data/train-images-idx3-ubyte.gz" ] || { echo "no $data: not tried"; return; }
     mkdir -p "$room/data"
     for file in "$data"/*.gz; do gunzip -c "$file" >"$room/data/$(basename "$file" .gz)"; done
@@ -142,7 +143,7 @@ mnist() {
 if [ -n "${TAPER_LONG:-}" ]; then
     for i in 1 2 3 4 5 6; do tr '\n' ' ' <"$work/names.txt"; done >"$work/text.txt"
     same "$both" gpt --data "$work/text.txt" --batch 8 --epochs 1
-    same clang-19 resnet20 --data "$TAPER_SHARED/data/cifar10" --epochs 1
+    [ ! -d "$shared/cifar10" ] || same clang-19 resnet20 --data "$shared/cifar10" --epochs 1
     same gcc lenet --epochs 1
     mnist
     "$taper" build planar --set xor --epochs 30 --target armv8 --emit-c "$work/arm.c" >/dev/null
