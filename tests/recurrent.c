@@ -192,7 +192,7 @@ static struct learner learner(const char *name, int batch, int time)
 
     l.x = tp_input(l.g, "x", TP_I32, tp_dims(B, T));
     l.y = tp_input(l.g, "y", TP_I32, tp_dims(B, T));
-    l.loss = m->build(l.x, l.y, &(struct model_sizes){ 32, 7, 7 }).loss;
+    l.loss = m->build(l.x, l.y, &(struct model_sizes){ 32, 7, 7, 4, 4 }).loss;
     l.p = tp_compile_train(l.loss, .opt = tp_adam(), .lr = tp_const(5e-3));
     cr_assert(l.p, "%s: %s", name, tp_error(l.g));
     return l;
@@ -288,7 +288,7 @@ static struct size size_of(const char *name, int time)
     tp_program *p;
 
     g->no_engine = true;
-    p = tp_compile_train(m->build(x, y, &(struct model_sizes){ 256, 65, 65 }).loss,
+    p = tp_compile_train(m->build(x, y, &(struct model_sizes){ 256, 65, 65, 0, 0 }).loss,
                          .opt = tp_adamw(), .lr = tp_const(1e-3), .clip_norm = 1);
     cr_assert(p, "%s", tp_error(g));
     c = pass_pipeline(&(struct ir_program){ .graph = p->graph }, &options, arena, &g->error);
