@@ -409,6 +409,11 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
     put_value(out, "STEP_LOSS", &t->step_loss);
     put_value(out, "EVAL_LOSS", &t->eval_loss);
     put_value(out, "EVAL_HITS", &t->eval_hits);
+    ir_put(out, "static const struct safetensors_pair notes[] = { /* in the weights' file */\n"
+                "    { (char *)\"format\", (char *)\"pt\" },\n");
+    for (int i = 0; i < t->notes; i++)
+        ir_put(out, "    { (char *)\"%s\", (char *)\"%s\" },\n", t->note[i].key, t->note[i].value);
+    ir_put(out, "};\nenum { NOTES = sizeof notes / sizeof *notes };\n");
     ir_put(out, "static const long dims_most[DIMS] = {");
     for (int i = 0; i < g->symbols; i++)
         ir_put(out, "%s %" PRId64, i ? "," : "", g->symbol[i].hi);

@@ -76,6 +76,10 @@ struct gen_trainer {
     const struct gen_input *input;
     struct gen_value step_loss, eval_loss, eval_hits;
     struct gen_data data;
+    int notes; /* that stand in the weights' file, of a text's model */
+    const struct gen_note {
+        const char *key, *value;
+    } *note;
     int probes;
     const struct gen_probe *probe;
     int64_t parameters;           /* numbers that training changes */

@@ -19,6 +19,7 @@ struct trainer {
     struct part_error error;
     char *base[2];        /* arena, states: what the kernels' pointers count from */
     char *plain;          /* room for states as files have them */
+    char *tokens;         /* of a text: what they stand for, saved with the weights */
     long dims[DIMS];      /* dims[0] is the rows of the batch at hand */
     struct columns rows;  /* the data */
     struct batches order; /* how training goes through them */
@@ -159,7 +160,7 @@ static bool load_weights(struct trainer *t)
 
 static bool save_weights(struct trainer *t)
 {
-    struct safetensors_pair format = { (char *)"format", (char *)"pt" };
+    struct safetensors_pair note[NOTES + 1];
     struct safetensor tensor[STATES];
     char *plain = t->plain;
     int count = 0;
@@ -180,7 +181,9 @@ static bool save_weights(struct trainer *t)
         plain += (to->bytes + 7) / 8 * 8;
         count++;
     }
-    return safetensors_write(t->save, count, tensor, 1, &format, &t->error);
+    memcpy(note, notes, sizeof notes);
+    note[NOTES] = (struct safetensors_pair){ (char *)"taper.tokens", t->tokens };
+    return safetensors_write(t->save, count, tensor, t->tokens ? NOTES + 1 : 1, note, &t->error);
 }
 
 /* ---- checkpoints: everything that a run goes on from ---------------------------------------- */
@@ -285,7 +288,8 @@ static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 {
     struct text_vocabulary v;
-    const bool done = text_windows(t->data, DATA_CONTEXT, DATA_STEP, part, to, &v, &t->error);
+    const bool done = text_windows(t->data, DATA_CONTEXT, DATA_STEP, part, to, &v, &t->error) &&
+                      (t->tokens || text_tokens(&v, &t->tokens, &t->error));
 
     text_vocabulary_free(&v);
     return done;
@@ -297,7 +301,8 @@ static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 {
     struct text_vocabulary v;
-    const bool done = text_names(t->data, DATA_CONTEXT, part, to, &v, &t->error);
+    const bool done = text_names(t->data, DATA_CONTEXT, part, to, &v, &t->error) &&
+                      (t->tokens || text_tokens(&v, &t->tokens, &t->error));
 
     text_vocabulary_free(&v);
     return done;
@@ -310,7 +315,8 @@ static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 {
     struct text_vocabulary v;
     const bool done =
-        text_sentences(t->data, DATA_CONTEXT, DATA_VOCABULARY, part, to, &v, &t->error);
+        text_sentences(t->data, DATA_CONTEXT, DATA_VOCABULARY, part, to, &v, &t->error) &&
+        (t->tokens || text_tokens(&v, &t->tokens, &t->error));
 
     text_vocabulary_free(&v);
     return done;
@@ -789,6 +795,7 @@ int main(int argc, char **argv)
     /// probe
     events_close(&t.events);
     /// always
+    free(t.tokens);
     columns_free(&t.rows);
     columns_free(&t.test);
     free(t.base[1]);

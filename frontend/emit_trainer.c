@@ -104,6 +104,15 @@ static void describe_data(const struct plan *p, struct gen_trainer *t)
         t->tests = tp_loader_most(test);
 }
 
+static void describe_notes(const struct plan *p, struct gen_trainer *t)
+{
+    struct gen_note *note = ir_alloc(p->emit.arena, ((size_t)p->args->notes + 1) * sizeof *note);
+
+    for (int i = 0; i < p->args->notes; i++)
+        note[t->notes++] = (struct gen_note){ p->args->note[i].key, p->args->note[i].value };
+    t->note = note;
+}
+
 static void describe_probes(const struct plan *p, struct gen_trainer *t)
 {
     const struct loop_program *loops = p->emit.made[0]->loops;
@@ -157,6 +166,7 @@ static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error
     if (!describe_inputs(p, &t, error))
         return false;
     describe_data(p, &t);
+    describe_notes(p, &t);
     if (t.eval && !t.data.test.part && !a->test)
         return ir_error(error, IR_REFUSED,
                         "trainer: the data has no parts; expected .test = a loader of rows to "

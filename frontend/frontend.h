@@ -421,6 +421,8 @@ struct trainer_args {
     tp_program *step, *eval;
     const tp_loader *train, *test; /* test may be NULL: the other part of the same */
     int64_t epochs, threads;
+    int notes; /* of a model of text, as in tp_save_noted */
+    const struct file_pair *note;
 };
 bool tp_trainer_text(const struct trainer_args *args, struct ir_text *out, const char **flags,
                      struct ir_error *error);

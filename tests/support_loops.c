@@ -15,6 +15,12 @@ void support_nests(const struct ir_program *program, struct support_nests *n)
     struct pass_compiled c = { .arena = n->arena };
     const struct ir_graph *g = program->graph;
 
+    if (!program->kernel_count) {
+        const struct ir_graph *wide = pass_widen(g);
+        if (wide != g)
+            ir_arena_adopt(n->arena, wide->arena);
+        g = wide;
+    }
     c.program =
         program->kernel_count ? (struct ir_program *)program : pass_fuse(g, &options, n->arena);
     c.kernel_of = ir_alloc(n->arena, g->count * sizeof *c.kernel_of);

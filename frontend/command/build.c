@@ -43,9 +43,14 @@ static bool write_trainer(const struct build *b, struct session *s, const char *
                                  .epochs = s->settings.epochs,
                                  .threads = s->settings.threads };
     struct ir_text text = { 0 };
+    struct notes notes = { 0 };
     const char *flags;
     bool ok;
 
+    if (!command_notes(s, &notes))
+        return false;
+    args.notes = notes.sizes;
+    args.note = notes.pair;
     if (!s->values && strcmp(s->settings.schedule, "constant") != 0) /* a file does not say it */
         s->step->rate_steps = (double)(s->settings.epochs * tp_loader_batches(s->train));
     ok = tp_trainer_text(&args, &text, &flags, &s->error) &&
@@ -55,6 +60,7 @@ static bool write_trainer(const struct build *b, struct session *s, const char *
         ok = run_program_write(text.data, &options, b->output, &s->error);
     }
     ir_text_free(&text);
+    free(notes.tokens);
     return ok;
 }
 

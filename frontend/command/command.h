@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "frontend/data.h"
 #include "frontend/frontend.h"
 
 typedef int command_function(int argc, char **argv, struct ir_error *error);
@@ -75,7 +76,6 @@ extern const struct settings command_unset;
         { "--precision", 's', &(set).precision, "T", "f32; bf16 or f16 with f32 parameters" },    \
         { "--warmup", 'f', &(set).warmup, "X", "the part of all steps in which the rate rises" }, \
         { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },            \
-        { "--context", 'i', &(set).context, "N", "tokens a row, of a text" },                     \
         { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },               \
         { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" }
 
@@ -131,8 +131,15 @@ extern const struct stage command_stages[]; /* ended by one without a name */
 bool command_stage_text(struct session *s, const char *stage, const char *of, const char *kernel,
                         const char *format, struct ir_text *out, struct ir_error *error);
 
-/* sample.c: in the weights' file, tokens stand one behind the other with this between them */
-#define TOKENS_APART '\x1f'
+/* notes.c: what `taper sample` needs to know of a model of text, for the weights' file;
+ * free(tokens). None where the data has no vocabulary. */
+struct notes {
+    int sizes; /* pairs before the one of the tokens, which is there if they are */
+    struct file_pair pair[7];
+    char number[5][24];
+    char *tokens;
+};
+bool command_notes(struct session *s, struct notes *n);
 
 double command_seconds(void); /* of a clock that only goes forward */
 

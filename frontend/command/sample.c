@@ -7,15 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frontend/parts.h"
+#include "runtime/parts/file.h"
+#include "runtime/parts/shuffle.h"
+
+#include "runtime/parts/columns.h"
+#include "runtime/parts/sentences.h"
+#include "runtime/parts/text.h"
+
 #include "command.h"
-#include "frontend/data.h"
 #include "frontend/models.h"
 
 enum { NAME_MOST = 100 }; /* letters of a name that finds no end */
 
 struct sample {
     const char *weights, *prompt, *data;
-    int64_t length, top_k, hidden, context, seed, threads;
+    int64_t length, top_k, hidden, context, layers, heads, vocabulary, seed, threads;
     double temperature, top_p;
 
     const struct model *model;
@@ -45,14 +52,14 @@ static bool split_tokens(struct sample *s, const char *text)
 {
     s->tokens = 1;
     for (const char *c = text; *c; c++)
-        s->tokens += *c == TOKENS_APART;
+        s->tokens += *c == TEXT_APART;
     s->memory = strdup(text);
     s->token = calloc((size_t)s->tokens, sizeof *s->token);
     if (!s->memory || !s->token)
         return false;
     s->tokens = 0;
     for (char *c = s->memory, *end; c; c = end) {
-        end = strchr(c, TOKENS_APART);
+        end = strchr(c, TEXT_APART);
         if (end)
             *end++ = 0;
         s->token[s->tokens++] = c;
@@ -100,7 +107,10 @@ static bool read_notes(struct sample *s, struct ir_error *error)
         ok = ir_error(error, IR_REFUSED, "%.200s: it is of the model %.40s; expected %s",
                       s->weights, model, s->model->name);
     ok = ok && settle(file, "taper.hidden", &s->hidden, 1 << 20, s->model->hidden, error) &&
-         settle(file, "taper.context", &s->context, 1 << 20, s->model->context, error);
+         settle(file, "taper.context", &s->context, 1 << 20, s->model->context, error) &&
+         settle(file, "taper.layers", &s->layers, 1 << 12, s->model->layers, error) &&
+         settle(file, "taper.heads", &s->heads, 1 << 12, s->model->heads, error) &&
+         settle(file, "taper.vocabulary", &s->vocabulary, 1 << 24, s->model->vocabulary, error);
     if (ok && s->data)
         ok = tokens_of_data(s, error);
     else if (ok && !tokens)
@@ -128,7 +138,10 @@ static bool make(struct sample *s, struct ir_error *error)
 {
     const struct model_sizes sizes = { .hidden = s->hidden,
                                        .classes = s->tokens,
-                                       .vocabulary = s->tokens };
+                                       .vocabulary =
+                                           s->vocabulary > s->tokens ? s->vocabulary : s->tokens,
+                                       .layers = s->layers,
+                                       .heads = s->heads };
     tp_graph *g = s->graph = tp_graph_new((uint64_t)s->seed);
     const bool names = strcmp(s->model->format, "names") == 0;
     tp_tensor x, y, last, row;
@@ -141,7 +154,7 @@ static bool make(struct sample *s, struct ir_error *error)
     row = s->model->build(x, y, &sizes).output;
     if (tp_rank(row) == 3) /* scores at each place: those of the last token */
         row = tp_dynamic_slice(row, 1, last, 1);
-    row = tp_reshape(row, -1);
+    row = tp_slice(tp_reshape(row, -1), 0, 0, s->tokens); /* tables may have room for more */
     s->next = tp_sample(row, s->temperature > 0 ? s->temperature : TP_ZERO, .top_k = s->top_k,
                         .top_p = s->top_p);
     if (!fine(s, error))
@@ -276,9 +289,15 @@ static bool work(struct sample *s, struct ir_error *error)
 
 int command_sample(int argc, char **argv, struct ir_error *error)
 {
-    struct sample s = {
-        .prompt = "", .length = -1, .hidden = -1, .context = -1, .seed = 1, .temperature = 1
-    };
+    struct sample s = { .prompt = "",
+                        .length = -1,
+                        .hidden = -1,
+                        .context = -1,
+                        .layers = -1,
+                        .heads = -1,
+                        .vocabulary = -1,
+                        .seed = 1,
+                        .temperature = 1 };
     const struct option options[] = {
         { "--weights", 's', &s.weights, "F", "what taper train --save has written (safetensors)" },
         { "--prompt", 's', &s.prompt, "TEXT", "what it begins with" },
@@ -290,6 +309,8 @@ int command_sample(int argc, char **argv, struct ir_error *error)
         { "--data", 's', &s.data, "F", "what it has learnt from, where the weights do not say" },
         { "--hidden", 'i', &s.hidden, "N", "where the weights do not say" },
         { "--context", 'i', &s.context, "N", "where the weights do not say" },
+        { "--layers", 'i', &s.layers, "N", "where the weights do not say" },
+        { "--heads", 'i', &s.heads, "N", "where the weights do not say" },
         { "--threads", 'i', &s.threads, "N", "0: as many as the machine has" },
         { NULL, 0, NULL, NULL, NULL }
     };
@@ -320,7 +341,8 @@ int command_sample(int argc, char **argv, struct ir_error *error)
         ir_error(error, IR_REFUSED,
                  "sample: expected --weights F, from taper train %s --data TEXT --save F",
                  s.model->name);
-    else if (s.context == 0 || s.context > 1 << 20 || s.length > 1 << 28 || s.hidden == 0)
+    else if (s.context == 0 || s.context > 1 << 20 || s.length > 1 << 28 || s.hidden == 0 ||
+             (s.layers > 0 && s.heads == 0))
         ir_error(error, IR_REFUSED, "sample: a --context, --hidden or --length out of all bounds");
     else
         work(&s, error);

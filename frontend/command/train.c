@@ -259,27 +259,17 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
     return true;
 }
 
-/* What `taper sample` needs to know stands in the file, where the model is one of text. */
 static bool save_weights(struct train *t)
 {
     struct session *s = &t->session;
-    const struct data_set *set = tp_loader_set(s->train);
-    struct ir_text tokens = { 0 };
-    char hidden[24], context[24];
-    bool apart = s->values && set->vocabulary_count > 0, ok;
+    struct notes notes;
+    bool ok;
 
-    for (int64_t i = 0; apart && i < set->vocabulary_count; i++) {
-        apart = strchr(set->vocabulary[i], TOKENS_APART) == NULL;
-        ir_put(&tokens, "%s%s", i ? (char[]){ TOKENS_APART, 0 } : "", set->vocabulary[i]);
-    }
-    snprintf(hidden, sizeof hidden, "%lld", (long long)s->settings.hidden);
-    snprintf(context, sizeof context, "%lld", (long long)s->settings.context);
-    const struct file_pair notes[] = { { "taper.context", context },
-                                       { "taper.hidden", hidden },
-                                       { "taper.model", s->model },
-                                       { "taper.tokens", tokens.data } };
-    ok = tp_save_noted(s->graph, t->save, apart ? 4 : 0, notes) || fine(s);
-    ir_text_free(&tokens);
+    if (!command_notes(s, &notes))
+        return false;
+    ok = tp_save_noted(s->graph, t->save, notes.sizes + (notes.tokens != NULL), notes.pair) ||
+         fine(s);
+    free(notes.tokens);
     return ok;
 }
 

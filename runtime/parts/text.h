@@ -22,6 +22,32 @@ PART void text_vocabulary_free(struct text_vocabulary *v)
     *v = (struct text_vocabulary){ 0 };
 }
 
+/*
+ * What the tokens stand for in one text, for the weights that know them by number: one behind the
+ * other with TEXT_APART between them. NULL where a token has that in it.
+ */
+#define TEXT_APART '\x1f'
+PART bool text_tokens(const struct text_vocabulary *v, char **tokens, struct part_error *error)
+{
+    size_t size = 0;
+
+    *tokens = NULL;
+    for (int64_t i = 0; i < v->count; i++) {
+        if (strchr(v->entry[i], TEXT_APART))
+            return true;
+        size += strlen(v->entry[i]) + 1;
+    }
+    if (size && !(*tokens = malloc(size)))
+        return part_fail(error, PART_FAILED, "not enough memory for a vocabulary");
+    for (int64_t i = 0, at = 0; i < v->count; i++) {
+        const size_t length = strlen(v->entry[i]);
+        memcpy(*tokens + at, v->entry[i], length);
+        at += (int64_t)length;
+        (*tokens)[at++] = i + 1 < v->count ? TEXT_APART : 0;
+    }
+    return true;
+}
+
 /* A character of UTF-8 and its length; 0 when it is none. No zero is a character of a text. */
 PART int text_character(const char *at, const char *end, uint32_t *code)
 {
