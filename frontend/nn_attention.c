@@ -40,6 +40,19 @@ static tp_tensor weights(tp_tensor score, int64_t queries, const tp_attention_ar
     return a->dropout > 0 ? tp_dropout_at("tp_attention", score, a->dropout, 0, at) : score;
 }
 
+/* Is the mask broadcast to [.. l s]? */
+static bool masks(tp_tensor mask, tp_tensor q, tp_tensor k)
+{
+    const int rank = tp_rank(q), less = rank - tp_rank(mask);
+    bool good = less >= 0;
+
+    for (int i = 0; good && i < tp_rank(mask); i++) {
+        const int64_t n = i + less == rank - 1 ? tp_dim(k, -2) : tp_dim(q, i + less);
+        good = tp_dim(mask, i) == n || tp_dim(mask, i) == 1;
+    }
+    return good;
+}
+
 static bool fit(tp_tensor q, tp_tensor k, tp_tensor v, const tp_attention_args *a, tp_loc at)
 {
     const int rank = tp_rank(q);
@@ -62,6 +75,10 @@ static bool fit(tp_tensor q, tp_tensor k, tp_tensor v, const tp_attention_args *
             "queries %s, keys %s, values %s; expected [.. l d], [.. s d] and [.. s e], heads of "
             "queries in groups on axis 1",
             tp_describe(q), k.g ? tp_describe(k) : "a number", v.g ? tp_describe(v) : "a number");
+    else if (a->mask.g && !masks(a->mask, q, k))
+        tp_fail(q.g, at, "tp_attention",
+                "a mask %s for queries %s and keys %s; expected one that is broadcast to [.. l s]",
+                tp_describe(a->mask), tp_describe(q), tp_describe(k));
     else if (!(a->dropout >= 0 && a->dropout < 1) || a->window < 0)
         tp_fail(q.g, at, "tp_attention", "dropout %g, window %lld; expected 0 <= dropout < 1",
                 a->dropout, (long long)a->window);
@@ -76,6 +93,7 @@ tp_tensor tp_attention_at(tp_tensor q, tp_tensor k, tp_attention_args a, tp_loc 
     uint32_t region;
     tp_tensor y;
     tp_shape wide;
+    bool tiled;
 
     if (!tp_ready(q.g, at, "tp_attention", a.mask.g ? 4 : 3, all) ||
         !tp_floating(q, "tp_attention", at) || !fit(q, k, v, &a, at))
@@ -84,12 +102,24 @@ tp_tensor tp_attention_at(tp_tensor q, tp_tensor k, tp_attention_args a, tp_loc 
     attr[0] = a.causal;
     memcpy(&attr[1], &scale, sizeof scale);
     attr[2] = a.window;
-    region = ir_region_open(q.g->ir, "attention", NULL, a.mask.g ? 4 : 3,
-                            (ir_val[]){ tp_val(q), tp_val(k), tp_val(v), tp_val(a.mask) },
-                            (struct ir_list){ 3, attr }, tp_place(q.g, at));
+    tiled = a.dropout == 0 && pass_attention_tiles(q.g->ir, tp_val(k));
+    region =
+        ir_region_open(q.g->ir, tiled ? "tiled_attention" : "attention", NULL, a.mask.g ? 4 : 3,
+                       (ir_val[]){ tp_val(q), tp_val(k), tp_val(v), tp_val(a.mask) },
+                       (struct ir_list){ 3, attr }, tp_place(q.g, at));
     if (tp_rank(q) == 4 && tp_dim(q, 1) != tp_dim(k, 1))
         groups = tp_dim(q, 1) / tp_dim(k, 1);
-    if (groups == 1) {
+    if (tiled) {
+        y = tp_give(q.g,
+                    pass_attention(q.g->ir, &(struct pass_attention){ .q = tp_val(q),
+                                                                      .k = tp_val(k),
+                                                                      .v = tp_val(v),
+                                                                      .mask = tp_val(a.mask),
+                                                                      .causal = a.causal,
+                                                                      .scale = scale,
+                                                                      .window = a.window,
+                                                                      .loc = tp_place(q.g, at) }));
+    } else if (groups == 1) {
         y = tp_binary_at("mul", tp_matmul_nt_at(q, k, at), tp_as_number(scale), at);
         y = tp_matmul_at(weights(y, tp_dim(q, -2), &a, at), v, at);
     } else { /* [b h l d] as [b keys' heads, group, l d]: a group shares keys and values */

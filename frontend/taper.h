@@ -948,7 +948,9 @@ TP_API bool tp_scan_at(tp_graph *g, tp_body *body, void *user, int carries, tp_t
  * Attention (arXiv:1706.03762): softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e];
  * with [b h l d] against [b h/g s d], g heads of queries share keys (arXiv:2305.13245). causal:
  * query i sees keys 0 to i; window: of these the last so many; mask: added, or truth values (false:
- * not seen), broadcast to [.. l s]; scale: 1 / sqrt(d). tp_attention(q, k, v, .causal = true)
+ * not seen), broadcast to [.. l s]; scale: 1 / sqrt(d). Of more than 256 keys, and without dropout,
+ * nothing is queries x keys, forward and backward (arXiv:2205.14135): memory grows with the keys.
+ *     tp_attention(q, k, v, .causal = true)
  */
 typedef struct tp_attention_args {
     tp_tensor v;

@@ -55,6 +55,7 @@ void pass_grad_of_region_cross_entropy(struct pass_step *);
 void pass_grad_of_region_sigmoid(struct pass_step *);
 void pass_grad_of_region_standardise(struct pass_step *);
 void pass_grad_of_region_rms(struct pass_step *);
+void pass_grad_of_region_tiled_attention(struct pass_step *);
 
 /* gradients_scan.c, forward: a scan that carries tangents too, and which of its results is the
  * tangent of result i of the scan (poison: it has none) */

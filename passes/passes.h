@@ -110,6 +110,21 @@ bool pass_view(struct loop_kernel *, const struct ir_graph *, const struct ir_no
 void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const struct ir_shape *of,
                     const loop_ix *index, loop_ix *inner);
 
+/*
+ * attention.c: softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e]; of rank 4, heads
+ * of q may share those of k. Of many keys, no value is queries x keys. The frontend records it in a
+ * region tiled_attention of q, k, v (and mask), attributes causal, bits of scale, window.
+ */
+struct pass_attention {
+    ir_val q, k, v, mask; /* mask: added, or truth values; broadcast to [.. l s]; or none */
+    bool causal;
+    double scale;
+    int64_t window; /* keys back from a query's own place; 0: all */
+    struct ir_loc loc;
+};
+bool pass_attention_tiles(const struct ir_graph *, ir_val k); /* are its keys many? */
+ir_val pass_attention(struct ir_graph *, const struct pass_attention *);
+
 /* widen.c: arithmetic in the wide types alone; the graph itself where it has no other */
 const struct ir_graph *pass_widen(const struct ir_graph *);
 /* fuse.c: which nodes are computed together */

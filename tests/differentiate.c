@@ -689,6 +689,25 @@ static ir_val build_rms(struct program *p)
     return build_norm(p, "rms", false);
 }
 
+/* two tiles of keys, the second one not full; two heads of queries to one of keys; a mask */
+static ir_val build_tiled_attention(struct program *p)
+{
+    struct pass_attention a = { .q = real(p, S(1, 2, 3, 2), -2, 2),
+                                .k = real(p, S(1, 1, 66, 2), -2, 2),
+                                .v = real(p, S(1, 1, 66, 1), -2, 2),
+                                .mask = real(p, S(3, 66), -2, 2),
+                                .window = 65,
+                                .scale = 0.7,
+                                .loc = here };
+    int64_t attr[3] = { 0, 0, a.window };
+    uint32_t r;
+
+    memcpy(&attr[1], &a.scale, sizeof a.scale);
+    r = ir_region_open(p->g, "tiled_attention", NULL, 4, (ir_val[]){ a.q, a.k, a.v, a.mask },
+                       (struct ir_list){ 3, attr }, here);
+    return ir_region_close(p->g, r, pass_attention(p->g, &a));
+}
+
 static const struct {
     const char *name;
     build *make;
@@ -699,6 +718,7 @@ static const struct {
     { "sigmoid", build_sigmoid },
     { "standardise", build_standardise },
     { "rms", build_rms },
+    { "tiled_attention", build_tiled_attention },
 };
 
 Test(regions, gradients_are_finite_differences)
