@@ -38,6 +38,35 @@ bool tp_vjp_at(tp_tensor y, tp_tensor cotangent, int n, const tp_tensor wrt[], t
     return g->error.status == IR_OK;
 }
 
+bool tp_jvp_at(tp_tensor y, int n, const tp_tensor x[], const tp_tensor along[], tp_tensor *out,
+               tp_loc at)
+{
+    tp_graph *g = y.g;
+    ir_val *from, *tangent, result, of = tp_val(y);
+
+    *out = POISON(g);
+    if (!tp_ready(g, at, "tp_jvp", 1, &y) || !tp_ready(g, at, "tp_jvp", n, x) ||
+        !tp_ready(g, at, "tp_jvp", n, along))
+        return false;
+    from = ir_alloc(g->ir->arena, ((size_t)n + 1) * sizeof *from);
+    tangent = ir_alloc(g->ir->arena, ((size_t)n + 1) * sizeof *tangent);
+    for (int i = 0; i < n; i++) {
+        if (!x[i].g || !along[i].g ||
+            !ir_same_shape(&tp_node(x[i])->shape, &tp_node(along[i])->shape) ||
+            tp_node(x[i])->dtype != tp_node(along[i])->dtype) {
+            tp_fail(g, at, "tp_jvp", "argument %d is %s and moves along %s; expected the same type",
+                    i + 1, x[i].g ? tp_describe(x[i]) : "a bare number",
+                    along[i].g ? tp_describe(along[i]) : "a bare number");
+            return false;
+        }
+        from[i] = tp_val(x[i]);
+        tangent[i] = tp_val(along[i]);
+    }
+    if (pass_jvp(g->ir, n, from, tangent, 1, &of, &result))
+        *out = tp_give(g, result);
+    return tp_tell(g);
+}
+
 tp_tensor tp_grad_of_at(tp_tensor y, tp_tensor x, tp_loc at)
 {
     tp_tensor out;

@@ -133,6 +133,7 @@ ir_val tp_number_as(tp_graph *g, const char *what, double number, enum ir_dtype 
 /* source.c */
 ir_val tp_counter(struct ir_graph *g, struct ir_loc at); /* the state that counts steps, i64 */
 ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at); /* new u32 bits a run */
+ir_val tp_stream(tp_graph *g, int64_t *stream, struct ir_loc at); /* for own bits: their counter */
 
 /* initial.c: of kinds 8 and above; what such a parameter must be, or NULL; the numbers it starts
  * with */

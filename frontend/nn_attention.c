@@ -85,53 +85,88 @@ static bool fit(tp_tensor q, tp_tensor k, tp_tensor v, const tp_attention_args *
     return q.g->error.status == IR_OK;
 }
 
+/* All scores at once. */
+static tp_tensor whole(tp_tensor q, tp_tensor k, double scale, const tp_attention_args *a,
+                       tp_loc at)
+{
+    const tp_tensor v = a->v, factor = tp_as_number(scale);
+    const int64_t groups =
+        tp_rank(q) == 4 && tp_dim(q, 1) != tp_dim(k, 1) ? tp_dim(q, 1) / tp_dim(k, 1) : 1;
+    tp_tensor y;
+    tp_shape wide;
+
+    if (groups == 1) {
+        y = tp_binary_at("mul", tp_matmul_nt_at(q, k, at), factor, at);
+        return tp_matmul_at(weights(y, tp_dim(q, -2), a, at), v, at);
+    }
+    /* [b h l d] as [b keys' heads, group, l d]: a group shares keys and values */
+    wide = tp_dims(tp_dim(q, 0), tp_dim(k, 1), groups, tp_dim(q, 2), tp_dim(q, 3));
+    y = tp_dot_at("bhgld,bhsd->bhgls", tp_reshape_at(q, wide, at), k, at);
+    y = tp_binary_at("mul", y, factor, at);
+    wide = tp_dims(tp_dim(q, 0), tp_dim(q, 1), tp_dim(q, 2), tp_dim(k, 2));
+    y = weights(tp_reshape_at(y, wide, at), tp_dim(q, -2), a, at);
+    wide = tp_dims(tp_dim(q, 0), tp_dim(k, 1), groups, tp_dim(q, 2), tp_dim(k, 2));
+    y = tp_dot_at("bhgls,bhse->bhgle", tp_reshape_at(y, wide, at), v, at);
+    return tp_reshape_at(y, tp_dims(tp_dim(q, 0), tp_dim(q, 1), tp_dim(q, 2), tp_dim(v, 3)), at);
+}
+
+/* By tiles of keys, with `dropout` of their weights or without. */
+static tp_tensor by_tiles(tp_tensor q, tp_tensor k, double scale, double dropout,
+                          const tp_attention_args *a, tp_loc at)
+{
+    struct ir_graph *g = q.g->ir;
+    struct pass_attention t = { .q = tp_val(q),
+                                .k = tp_val(k),
+                                .v = tp_val(a->v),
+                                .mask = tp_val(a->mask),
+                                .causal = a->causal,
+                                .scale = scale,
+                                .window = a->window,
+                                .dropout = dropout,
+                                .loc = tp_place(q.g, at) };
+    ir_val arg[5] = { t.q, t.k, t.v, t.mask };
+    int args = t.mask.id ? 4 : 3;
+    int64_t attr[5] = { t.causal, 0, t.window };
+    uint32_t region;
+
+    memcpy(&attr[1], &scale, sizeof scale);
+    if (dropout > 0) {
+        arg[args++] = t.counter = tp_stream(q.g, &t.stream, t.loc);
+        memcpy(&attr[3], &dropout, sizeof dropout);
+        attr[4] = t.stream;
+    }
+    region = ir_region_open(g, "tiled_attention", NULL, args, arg,
+                            (struct ir_list){ dropout > 0 ? 5 : 3, attr }, t.loc);
+    return tp_give(q.g, ir_region_close(g, region, pass_attention(g, &t)));
+}
+
 tp_tensor tp_attention_at(tp_tensor q, tp_tensor k, tp_attention_args a, tp_loc at)
 {
     const tp_tensor v = a.v, all[] = { q, k, v, a.mask };
-    int64_t attr[3], groups = 1;
+    int64_t attr[3] = { a.causal, 0, a.window };
     double scale;
     uint32_t region;
     tp_tensor y;
-    tp_shape wide;
-    bool tiled;
+    ir_val sure;
 
     if (!tp_ready(q.g, at, "tp_attention", a.mask.g ? 4 : 3, all) ||
         !tp_floating(q, "tp_attention", at) || !fit(q, k, v, &a, at))
         return POISON(q.g);
     scale = a.scale != 0 ? a.scale : 1 / sqrt((double)tp_dim(q, -1));
-    attr[0] = a.causal;
-    memcpy(&attr[1], &scale, sizeof scale);
-    attr[2] = a.window;
-    tiled = a.dropout == 0 && pass_attention_tiles(q.g->ir, tp_val(k));
-    region =
-        ir_region_open(q.g->ir, tiled ? "tiled_attention" : "attention", NULL, a.mask.g ? 4 : 3,
-                       (ir_val[]){ tp_val(q), tp_val(k), tp_val(v), tp_val(a.mask) },
-                       (struct ir_list){ 3, attr }, tp_place(q.g, at));
-    if (tp_rank(q) == 4 && tp_dim(q, 1) != tp_dim(k, 1))
-        groups = tp_dim(q, 1) / tp_dim(k, 1);
-    if (tiled) {
-        y = tp_give(q.g,
-                    pass_attention(q.g->ir, &(struct pass_attention){ .q = tp_val(q),
-                                                                      .k = tp_val(k),
-                                                                      .v = tp_val(v),
-                                                                      .mask = tp_val(a.mask),
-                                                                      .causal = a.causal,
-                                                                      .scale = scale,
-                                                                      .window = a.window,
-                                                                      .loc = tp_place(q.g, at) }));
-    } else if (groups == 1) {
-        y = tp_binary_at("mul", tp_matmul_nt_at(q, k, at), tp_as_number(scale), at);
-        y = tp_matmul_at(weights(y, tp_dim(q, -2), &a, at), v, at);
-    } else { /* [b h l d] as [b keys' heads, group, l d]: a group shares keys and values */
-        wide = tp_dims(tp_dim(q, 0), tp_dim(k, 1), groups, tp_dim(q, 2), tp_dim(q, 3));
-        y = tp_dot_at("bhgld,bhsd->bhgls", tp_reshape_at(q, wide, at), k, at);
-        y = tp_binary_at("mul", y, tp_as_number(scale), at);
-        wide = tp_dims(tp_dim(q, 0), tp_dim(q, 1), tp_dim(q, 2), tp_dim(k, 2));
-        y = weights(tp_reshape_at(y, wide, at), tp_dim(q, -2), &a, at);
-        wide = tp_dims(tp_dim(q, 0), tp_dim(k, 1), groups, tp_dim(q, 2), tp_dim(k, 2));
-        y = tp_dot_at("bhgls,bhse->bhgle", tp_reshape_at(y, wide, at), v, at);
-        wide = tp_dims(tp_dim(q, 0), tp_dim(q, 1), tp_dim(q, 2), tp_dim(v, 3));
-        y = tp_reshape_at(y, wide, at);
+    if (pass_attention_tiles(q.g->ir, tp_val(k))) {
+        y = by_tiles(q, k, scale, 0, &a, at);
+        if (a.dropout == 0 || !tp_tell(q.g))
+            return y;
+        sure = tp_val(y); /* what evaluation takes */
+        region = ir_region_open(q.g->ir, "dropout", NULL, 1, &sure, (struct ir_list){ 0 },
+                                tp_place(q.g, at));
+        y = by_tiles(q, k, scale, a.dropout, &a, at);
+    } else {
+        memcpy(&attr[1], &scale, sizeof scale);
+        region = ir_region_open(q.g->ir, "attention", NULL, a.mask.g ? 4 : 3,
+                                (ir_val[]){ tp_val(q), tp_val(k), tp_val(v), tp_val(a.mask) },
+                                (struct ir_list){ 3, attr }, tp_place(q.g, at));
+        y = whole(q, k, scale, &a, at);
     }
     if (!tp_tell(q.g))
         return POISON(q.g);

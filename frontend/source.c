@@ -212,17 +212,27 @@ tp_tensor tp_arange_at(tp_graph *g, tp_dtype dtype, int64_t count, tp_loc at)
  * Random bits are a function of (seed, step, stream, index): the stream is a number that the trace
  * gives out once, the step a state that training counts up.
  */
-ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at)
+ir_val tp_stream(tp_graph *g, int64_t *stream, struct ir_loc at)
 {
-    const int64_t stream = (int64_t)g->streams++;
     ir_val counter = tp_counter(g->ir, at);
-    ir_val args[2] = { ir_integer(g->ir, IR_I64, (int64_t)g->ir->seed, at), counter };
     struct state *s = tp_state_of(g, ir_at(g->ir, counter), STATE_HIDDEN);
 
+    *stream = (int64_t)g->streams++;
     if (!s)
         return (ir_val){ 0 };
     s->value = counter;
     s->frozen = true;
+    return counter;
+}
+
+ir_val tp_chance(tp_graph *g, struct ir_shape shape, struct ir_loc at)
+{
+    int64_t stream;
+    ir_val counter = tp_stream(g, &stream, at);
+    ir_val args[2] = { ir_integer(g->ir, IR_I64, (int64_t)g->ir->seed, at), counter };
+
+    if (!counter.id)
+        return counter;
     return ir_add(g->ir, &(struct ir_node){ .op = IR_bits,
                                             .dtype = IR_U32,
                                             .shape = shape,

@@ -948,8 +948,8 @@ TP_API bool tp_scan_at(tp_graph *g, tp_body *body, void *user, int carries, tp_t
  * Attention (arXiv:1706.03762): softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e];
  * with [b h l d] against [b h/g s d], g heads of queries share keys (arXiv:2305.13245). causal:
  * query i sees keys 0 to i; window: of these the last so many; mask: added, or truth values (false:
- * not seen), broadcast to [.. l s]; scale: 1 / sqrt(d). Of more than 256 keys, and without dropout,
- * nothing is queries x keys, forward and backward (arXiv:2205.14135): memory grows with the keys.
+ * not seen), broadcast to [.. l s]; scale: 1 / sqrt(d). Of more than 256 keys nothing is queries x
+ * keys, forward and backward (arXiv:2205.14135): memory grows with the keys.
  *     tp_attention(q, k, v, .causal = true)
  */
 typedef struct tp_attention_args {
@@ -1178,11 +1178,15 @@ TP_API tp_tensor tp_r2_at(tp_tensor x, tp_tensor target, tp_loc at);
 #define tp_vjp(y, cotangent, n, wrt, out) \
     tp_vjp_at((y), TP_ARG(cotangent), (n), (wrt), (out), TP_HERE)
 #define tp_grad_of(y, x) tp_grad_of_at((y), (x), TP_HERE)
+/* Forward mode: how y moves where each x[i] moves by along[i], of its shape; out has y's shape. */
+#define tp_jvp(y, n, x, along, out) tp_jvp_at((y), (n), (x), (along), (out), TP_HERE)
 /* After the run the state has the value; reads in the same run see the old one. In an eager graph
  * it has the value at once, and what is recorded afterwards sees the new one. */
 #define tp_assign(state, value) tp_assign_at((state), TP_ARG(value), TP_HERE)
 TP_API bool tp_vjp_at(tp_tensor y, tp_tensor cotangent, int n, const tp_tensor wrt[],
                       tp_tensor out[], tp_loc at);
+TP_API bool tp_jvp_at(tp_tensor y, int n, const tp_tensor x[], const tp_tensor along[],
+                      tp_tensor *out, tp_loc at);
 TP_API tp_tensor tp_grad_of_at(tp_tensor y, tp_tensor x, tp_loc at);
 TP_API void tp_assign_at(tp_tensor state, tp_tensor value, tp_loc at);
 

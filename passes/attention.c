@@ -19,13 +19,13 @@ struct tiles {
     bool group;          /* of query heads that share a head of keys */
     int64_t keys, count; /* count tiles, the last one perhaps with less */
     ir_val q, mask;      /* [lead (group) queries width]; [.. queries keys] or none */
-    ir_val slice[4];     /* keys, values, first key's number, mask: [count ..] */
+    ir_val slice[5];     /* keys, values, first key's number (, mask) (, counter): [count ..] */
     int slices;
     bool cut; /* the mask has a column a key */
     ir_val arg[16];
     int args;
     /* in the body */
-    ir_val in_q, in_slice[4], in_mask;
+    ir_val in_q, in_slice[5], in_mask;
 };
 
 /* "Ld,Lse->Ls": L and G stand for the letters of the leading axes and the group */
@@ -145,6 +145,14 @@ static void prepare(struct tiles *t, struct ir_graph *g, const struct pass_atten
         if (t->cut)
             t->slice[t->slices++] = stacked(t, t->mask, ir_at(g, t->mask)->shape.rank - 1);
     }
+    if (a->dropout > 0) { /* each tile has a counter of its own */
+        const struct ir_shape all = { 1, { t->count } };
+        t->slice[t->slices++] =
+            ir_op2(g, IR_add, ir_expand(g, a->counter, all, a->loc),
+                   ir_op2(g, IR_mul, ir_iota(g, IR_I64, all, 0, a->loc),
+                          ir_integer(g, IR_I64, INT64_C(1) << 40, a->loc), a->loc),
+                   a->loc);
+    }
 }
 
 /* --- a body
@@ -166,7 +174,7 @@ static ir_val input(struct tiles *t, const char *name, ir_val v, bool slice)
 
 static void take_slices(struct tiles *t)
 {
-    static const char *const names[] = { "k", "v", "first", "mask" };
+    const char *const names[] = { "k", "v", "first", t->cut ? "mask" : "counter", "counter" };
 
     for (int i = 0; i < t->slices; i++)
         t->in_slice[i] = input(t, names[i], t->slice[i], true);
@@ -220,6 +228,39 @@ static ir_val scores(const struct tiles *t)
             s = ir_op2(b, IR_add, s, ir_cast(b, mask, dtype, loc), loc);
     }
     return seen.id ? ir_select(b, seen, s, never, loc) : s;
+}
+
+/* Which of a tile's weights are kept; none where all are. */
+static ir_val chosen(const struct tiles *t, ir_val like)
+{
+    struct ir_graph *b = t->body;
+    const struct ir_loc loc = t->a->loc;
+    const ir_val args[] = { ir_integer(b, IR_I64, (int64_t)t->g->seed, loc),
+                            t->in_slice[t->slices - 1] };
+
+    if (!(t->a->dropout > 0))
+        return (ir_val){ 0 };
+    return ir_op2(b, IR_le, ir_integer(b, IR_U32, (int64_t)(t->a->dropout * 4294967296.0), loc),
+                  ir_add(b, &(struct ir_node){ .op = IR_bits,
+                                               .dtype = IR_U32,
+                                               .shape = ir_at(b, like)->shape,
+                                               .arity = 2,
+                                               .args = args,
+                                               .attr = { { .count = 1, .at = &t->a->stream } },
+                                               .loc = loc }),
+                  loc);
+}
+
+/* v / (1 - dropout) where it is kept, else 0 */
+static ir_val kept(const struct tiles *t, ir_val which, ir_val v)
+{
+    const enum ir_dtype dtype = ir_at(t->body, v)->dtype;
+    const struct ir_loc loc = t->a->loc;
+
+    if (!which.id)
+        return v;
+    v = ir_op2(t->body, IR_mul, v, ir_number(t->body, dtype, 1 / (1 - t->a->dropout), loc), loc);
+    return ir_select(t->body, which, v, ir_number(t->body, dtype, 0, loc), loc);
 }
 
 static ir_val scan(struct tiles *t, int carries)
@@ -281,7 +322,8 @@ static void forward(struct tiles *t, ir_val result[CARRIES])
                      ir_reduce(b, IR_sum, power, 1, &last, loc), loc));
     ir_output(b, NULL,
               ir_op2(b, IR_add, ir_op2(b, IR_mul, in[VALUES], row(b, old, in[VALUES], loc), loc),
-                     dot(b, t, power, t->in_slice[1], "LGls,Lse->LGle"), loc));
+                     dot(b, t, kept(t, chosen(t, power), power), t->in_slice[1], "LGls,Lse->LGle"),
+                     loc));
     made = scan(t, CARRIES);
     for (int i = 0; i < CARRIES; i++)
         result[i] = ir_make_result(t->g, made, i, loc);
@@ -325,14 +367,20 @@ void pass_grad_of_region_tiled_attention(struct pass_step *step)
                                 .loc = step->node->loc };
     const struct ir_loc loc = a.loc;
     const int keys_axis = ir_at(g, a.k)->shape.rank - 2;
-    ir_val result[CARRIES], dy, share, norm, in_norm, in_share, in_dy, dq, score, p, ds, made;
+    ir_val result[CARRIES], dy, share, norm, in_norm, in_share, in_dy, dq, score, p, ds, which,
+        made;
     bool masked;
     int64_t last;
     struct tiles t;
     struct ir_graph *b;
 
     memcpy(&a.scale, &r->attr.at[1], sizeof a.scale);
-    if (r->arity > 3)
+    if (r->attr.count > 3) {
+        memcpy(&a.dropout, &r->attr.at[3], sizeof a.dropout);
+        a.stream = r->attr.at[4];
+        a.counter = r->args[r->arity - 1];
+    }
+    if (r->arity - (a.dropout > 0) > 3)
         a.mask = r->args[3];
     prepare(&t, g, &a);
     forward(&t, result);
@@ -354,10 +402,12 @@ void pass_grad_of_region_tiled_attention(struct pass_step *step)
     score = scores(&t);
     p = ir_op1(b, IR_exp, ir_op2(b, IR_sub, score, row(b, in_norm, score, loc), loc), loc);
     ds = dot(b, &t, in_dy, t.in_slice[1], "LGle,Lse->LGls");
-    ds = ir_op2(b, IR_mul, p, ir_op2(b, IR_sub, ds, row(b, in_share, ds, loc), loc), loc);
+    which = chosen(&t, p);
+    ds = ir_op2(b, IR_sub, kept(&t, which, ds), row(b, in_share, ds, loc), loc);
+    ds = ir_op2(b, IR_mul, p, ds, loc);
     ir_output(b, NULL, ir_op2(b, IR_add, dq, dot(b, &t, ds, t.in_slice[0], "LGls,Lsd->LGld"), loc));
     ir_output(b, NULL, dot(b, &t, ds, t.in_q, "LGls,LGld->Lsd"));
-    ir_output(b, NULL, dot(b, &t, p, in_dy, "LGls,LGle->Lse"));
+    ir_output(b, NULL, dot(b, &t, kept(&t, which, p), in_dy, "LGls,LGle->Lse"));
     if (masked)
         ir_output(b, NULL, ir_sum_to(b, ds, ir_at(b, t.in_mask)->shape, loc));
     made = scan(&t, 1);

@@ -113,13 +113,17 @@ void pass_broadcast(struct loop_kernel *, const struct ir_shape *result, const s
 /*
  * attention.c: softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e]; of rank 4, heads
  * of q may share those of k. Of many keys, no value is queries x keys. The frontend records it in a
- * region tiled_attention of q, k, v (and mask), attributes causal, bits of scale, window.
+ * region tiled_attention of q, k, v (, mask) (, counter); attributes: causal, bits of scale, window
+ * (, bits of dropout, stream).
  */
 struct pass_attention {
     ir_val q, k, v, mask; /* mask: added, or truth values; broadcast to [.. l s]; or none */
     bool causal;
     double scale;
     int64_t window; /* keys back from a query's own place; 0: all */
+    double dropout; /* of the weights; by counter (i64) and stream, as in bits */
+    ir_val counter;
+    int64_t stream;
     struct ir_loc loc;
 };
 bool pass_attention_tiles(const struct ir_graph *, ir_val k); /* are its keys many? */

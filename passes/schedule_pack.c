@@ -128,6 +128,12 @@ void pass_write_packed(struct contraction *c, const struct packing *p,
         loop_ix kx = loop_plus(k, k0, loop_axis_ix(k, ki)),
                 nx = loop_plus(k, n, loop_axis_ix(k, lane));
         struct loop_guard deep = { kx, p->rows };
+        /* blocks of 16 may lie far from each other, and none behind the last */
+        struct loop_guard there = {
+            loop_div(k, n, LOOP_LANES),
+            loop_div(k, loop_plus(k, p->lanes.to, loop_const(k, LOOP_LANES - 1)), LOOP_LANES)
+        };
+        b = once(k, b, there);
         b = once(k, &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = ki })->body,
                  deep);
         b = &loop_add(k, b, (struct loop_statement){ .kind = LOOP_FOR, .axis = lane })->body;

@@ -131,6 +131,9 @@ static void guard_overrun(struct loop_statement *s, void *with)
                            (struct loop_guard){ loop_div(k, o->whole, LOOP_LANES),
                                                 loop_div(k, past, LOOP_LANES) });
         }
+    } else if (s->kind == LOOP_LOAD) {
+        /* what counts down from a symbol falls below the first element where the symbol is small */
+        exact = pass_lane_step(k, s->ix, o->axis, &linear) < 0;
     } else if (s->kind == LOOP_SET) {
         /* a variable that lives outside the axis takes in only what is there */
         exact = !(k->value[s->args[0]].depends >> o->axis & 1);

@@ -188,3 +188,61 @@ Test(attention, derivatives_of_derivatives)
     }
     tp_graph_free(g);
 }
+
+/* Weights of equal scores, read off by values that are an identity; the same function forward and
+ * backward; none of it in evaluation. */
+Test(attention, dropout)
+{
+    tp_graph *g = tp_graph_new(3);
+    tp_tensor q = tp_input(g, "q", TP_F64, tp_dims(QUERIES, 2)),
+              k = tp_input(g, "k", TP_F64, tp_dims(KEYS, 2)),
+              u = tp_input(g, "u", TP_F64, tp_dims(QUERIES, 2)), y, loss, grad, tangent, out[3];
+    tp_program *p, *eval;
+    size_t bytes;
+    double *at, weight[QUERIES][KEYS], total = 0;
+    int kept = 0, same = 0;
+
+    y = tp_attention(q, k, tp_eye(g, TP_F64, KEYS, KEYS), .dropout = 0.25);
+    loss = tp_sum(tp_square(y));
+    cr_assert(tp_grad(loss, 1, &q, &grad), "%s", tp_error(g));
+    cr_assert(tp_jvp(loss, 1, &q, &u, &tangent), "%s", tp_error(g));
+    out[0] = y;
+    out[1] = tp_sum(tp_mul(grad, u));
+    out[2] = tangent;
+    p = tp_compile_at(g, (tp_list){ 3, out }, (tp_compile_args){ .mode = TP_TRAIN }, TP_HERE);
+    eval = tp_compile_at(g, (tp_list){ 1, &y }, (tp_compile_args){ .mode = TP_EVAL }, TP_HERE);
+    cr_assert(p && eval, "%s", tp_error(g));
+
+    cr_assert(tp_run(p) && tp_read(p, y, weight, sizeof weight), "%s", tp_error(g));
+    for (int i = 0; i < QUERIES; i++)
+        for (int j = 0; j < KEYS; j++) {
+            kept += weight[i][j] != 0;
+            same += j >= 64 && (weight[i][j] != 0) == (weight[i][j - 64] != 0);
+            cr_expect(weight[i][j] == 0 || fabs(weight[i][j] * KEYS * 0.75 - 1) < 1e-12);
+        }
+    cr_expect(fabs(kept / (double)(QUERIES * KEYS) - 0.75) < 0.03, "%d are kept", kept);
+    cr_expect(fabs(same / (double)(QUERIES * (KEYS - 64)) - 0.625) < 0.04, "tiles are alike");
+
+    for (int i = 0; i < 3; i++) {
+        tp_program *to = i < 2 ? p : eval;
+        at = tp_buffer(to, q, &bytes);
+        for (size_t n = 0; at && n < bytes / 8; n++)
+            at[n] = sin((double)n + i);
+        at = tp_buffer(to, k, &bytes);
+        for (size_t n = 0; n < bytes / 8; n++)
+            at[n] = cos((double)n);
+        at = i < 2 ? tp_buffer(to, u, &bytes) : NULL;
+        for (size_t n = 0; at && n < bytes / 8; n++)
+            at[n] = cos((double)n * 3);
+        cr_assert(tp_run(to), "%s", tp_error(g));
+        if (i < 2)
+            cr_expect(fabs(tp_get(p, out[1]) - tp_get(p, out[2])) <
+                          1e-12 * fabs(tp_get(p, out[2])) + 1e-15,
+                      "%.12g forward, %.12g backward", tp_get(p, out[2]), tp_get(p, out[1]));
+    }
+    cr_assert(tp_read(eval, y, weight, sizeof weight));
+    for (int j = 0; j < KEYS; j++)
+        total += weight[7][j];
+    cr_expect(fabs(total - 1) < 1e-12);
+    tp_graph_free(g);
+}
