@@ -375,8 +375,9 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
         ir_put(out, "#define DATA_CONTEXT %" PRId64 "\n", t->data.context);
     if (needs(" text ", t->data.reader))
         ir_put(out,
-               "#define DATA_STEP %" PRId64 " /* from a window to the next; 0: side by side */\n",
-               t->data.step);
+               "#define TRAIN_STEP %" PRId64 " /* from a window to the next; 0: side by side */\n"
+               "#define TEST_STEP %" PRId64 "\n",
+               t->data.train.step, t->data.test.step);
     if (needs(" words ", t->data.reader))
         ir_put(out, "#define DATA_VOCABULARY %" PRId64 " /* words that are told apart; 0: all */\n",
                t->data.vocabulary);

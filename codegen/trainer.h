@@ -53,13 +53,14 @@ struct gen_data {       /* where rows come from */
     const char *set;    /* digits, or which planar set */
     int64_t rows;       /* of a set that is made; 0: its own number */
     double noise;
-    const char *label;                 /* of a table, or NULL */
-    int64_t context, step, vocabulary; /* of a text */
-    int classes;                       /* 0: not a classification */
+    const char *label;           /* of a table, or NULL */
+    int64_t context, vocabulary; /* of a text */
+    int classes;                 /* 0: not a classification */
     bool shuffle, drop_last;
     struct gen_rows { /* of a part, "train" say, empty: of all; count 0: all from `first` on */
         const char *part;
         int64_t first, count;
+        int64_t step; /* of a text: from a window to the next; 0: side by side */
     } train, test;
 };
 

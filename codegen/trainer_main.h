@@ -288,7 +288,8 @@ static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 static bool read_rows(struct trainer *t, const char *part, struct columns *to)
 {
     struct text_vocabulary v;
-    const bool done = text_windows(t->data, DATA_CONTEXT, DATA_STEP, part, to, &v, &t->error) &&
+    const int64_t step = to == &t->test ? TEST_STEP : TRAIN_STEP;
+    const bool done = text_windows(t->data, DATA_CONTEXT, step, part, to, &v, &t->error) &&
                       (t->tokens || text_tokens(&v, &t->tokens, &t->error));
 
     text_vocabulary_free(&v);

@@ -90,8 +90,8 @@ struct gen_value tp_emit_value(const struct emit_plan *p, int which, const char 
             const struct loop_place *place = tp_emit_place(loops, g->outputs[i].value);
             const bool named = g->outputs[i].name && strcmp(g->outputs[i].name, name) == 0;
 
-            if (place && n->shape.rank == 0 && (ir_dtypes[n->dtype].kind == 'f') == floating &&
-                (named || pass))
+            if (place && n->shape.rank == 0 &&
+                (named || (pass && (ir_dtypes[n->dtype].kind == 'f') == floating)))
                 return (struct gen_value){ true, n->dtype, place->base, place->offset };
         }
     return (struct gen_value){ .there = false };

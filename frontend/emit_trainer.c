@@ -66,7 +66,7 @@ static bool describe_inputs(struct plan *p, struct gen_trainer *t, struct ir_err
 static struct gen_rows rows_of(const tp_loader *l)
 {
     const struct loader_source *s = tp_loader_source(l);
-    struct gen_rows rows = { s->part[0] ? s->part : NULL, 0, 0 };
+    struct gen_rows rows = { s->part[0] ? s->part : NULL, 0, 0, s->args.step };
 
     if (s->args.rows) {
         rows.first = s->first_row;
@@ -88,13 +88,12 @@ static void describe_data(const struct plan *p, struct gen_trainer *t)
                            .noise = s->args.noise,
                            .label = s->args.label,
                            .context = set->column[0].dim[0],
-                           .step = s->args.step,
                            .vocabulary = s->args.vocabulary,
                            .classes = set->classes,
                            .shuffle = s->args.shuffle,
                            .drop_last = s->args.drop_last,
                            .train = rows_of(train),
-                           .test = { s->part[0] ? "test" : NULL, 0, 0 } };
+                           .test = { s->part[0] ? "test" : NULL, 0, 0, s->args.step } };
     if (test)
         t->data.test = rows_of(test);
     t->order_seed = (int64_t)s->args.seed;

@@ -113,7 +113,7 @@ bad_input "$work/idx"
 
 # --- the long tier ------------------------------------------------------------------------------------
 if [ -n "${TAPER_LONG:-}" ]; then
-    compile "$compiler" "$work/idx.c" "$work/checked" -O1 -g -march=native \
+    compile gcc "$work/idx.c" "$work/checked" -O1 -g -march=native \
         -fsanitize=address,undefined -fno-sanitize-recover=all
     bad_input "$work/checked"
 fi

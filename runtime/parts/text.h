@@ -168,7 +168,7 @@ PART bool text_windows(const char *path, int64_t context, int64_t step, const ch
     int32_t *token_of = NULL, *token = NULL;
     int64_t count = 0, first = 0;
     struct column *x, *y;
-    uint64_t size;
+    uint64_t size = 0;
     uint32_t code;
     bool test;
     char *text;
@@ -229,7 +229,7 @@ PART bool text_names(const char *path, int64_t context, const char *part, struct
     int32_t *token_of = NULL, *x = NULL, *y = NULL;
     struct column *cx = NULL, *cy = NULL;
     struct shuffle order;
-    uint64_t size;
+    uint64_t size = 0;
     uint32_t code;
     bool test;
     char *text;
@@ -379,7 +379,7 @@ PART bool text_words_of(const char *path, int64_t most, struct text_vocabulary *
     int64_t count = 0, room = 0, kinds = 0, line = 0;
     const char *at, *end;
     size_t bytes = 16;
-    uint64_t size;
+    uint64_t size = 0;
     int32_t label;
     char *text = text_whole(path, &size, error), *to = NULL;
 
@@ -452,7 +452,7 @@ PART bool text_lines(const char *path, int64_t context, const struct text_vocabu
     struct text_word words, w;
     const char *at, *end;
     int32_t label, *x = NULL, *y = NULL;
-    uint64_t size;
+    uint64_t size = 0;
     char *text = text_whole(path, &size, error);
 
     if (text && !place)
