@@ -10,41 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontend/frontend.h"
+#include "frontend/eager.h"
 
 enum { DEEPEST = 8 }; /* views of views; the next one is computed */
-
-struct value {
-    void *data;  /* NULL: not computed, or a state's, which lives in the store */
-    size_t room; /* as tp_array_room says */
-};
-
-struct spare { /* an array that was given back, in its own first bytes */
-    struct spare *next;
-};
-struct shelf { /* of arrays of one size */
-    size_t room;
-    struct spare *first;
-};
-
-struct eager {
-    struct kernels *kernels;
-    struct value *values; /* by node */
-    bool *through;        /* by node: a view or indices, read through */
-    unsigned char *depth; /* by node: of views */
-    uint32_t room, seen;  /* nodes */
-    struct shelf *shelves;
-    int shelf_count, shelf_room;
-    ir_val *stack, *leaf; /* of one call of demand */
-    void **data;
-    size_t stack_room, leaf_room;
-    int leaves;
-    bool busy;
-    int held;         /* functions around that only record */
-    int64_t arrays;   /* that were entered, for their names */
-    ir_val *gradient; /* by state, from the last backward; NULL: none */
-    int gradients;
-};
 
 tp_graph *tp_eager_new(uint64_t seed)
 {
@@ -113,7 +81,7 @@ static void *take(tp_graph *g, size_t bytes)
     return array;
 }
 
-static void give_back(struct eager *e, void *array, size_t room)
+void tp_eager_give_back(struct eager *e, void *array, size_t room)
 {
     struct shelf *shelf = array ? shelf_for(e, room) : NULL;
 
@@ -128,7 +96,7 @@ static void give_back(struct eager *e, void *array, size_t room)
 static void drop_values(struct eager *e)
 {
     for (uint32_t v = 0; v < e->room; v++) {
-        give_back(e, e->values[v].data, e->values[v].room);
+        tp_eager_give_back(e, e->values[v].data, e->values[v].room);
         e->values[v] = (struct value){ 0 };
     }
     free(e->gradient);
@@ -159,7 +127,7 @@ void tp_eager_free(tp_graph *g)
     free(e);
 }
 
-static bool make_room(tp_graph *g, uint32_t count)
+bool tp_eager_room(tp_graph *g, uint32_t count)
 {
     struct eager *e = g->eager;
     uint32_t room = e->room ? e->room : 256;
@@ -270,7 +238,7 @@ static bool compute(tp_graph *g, ir_val v)
 }
 
 /* Computes v, after what it needs; a stack instead of calls, for a tape may be long. */
-static bool demand(tp_graph *g, ir_val v)
+bool tp_eager_demand(tp_graph *g, ir_val v)
 {
     struct eager *e = g->eager;
     size_t count = 0;
@@ -308,7 +276,7 @@ static bool demand(tp_graph *g, ir_val v)
 /* --- what was recorded since the last look -------------------------------------------------------
  */
 
-static void look_at(tp_graph *g, uint32_t v)
+void tp_eager_look(tp_graph *g, uint32_t v)
 {
     struct eager *e = g->eager;
     const struct ir_node *n = &g->ir->nodes[v];
@@ -339,14 +307,14 @@ static bool changes(tp_graph *g, struct state *s, uint32_t at)
         state++;
     if (state == g->ir->count) /* nobody has read it */
         return true;
-    if (!make_room(g, g->ir->count))
+    if (!tp_eager_room(g, g->ir->count))
         return false;
     for (uint32_t v = e->seen; v < at; v++)
-        look_at(g, v);
+        tp_eager_look(g, v);
     for (uint32_t v = 1; v < at; v++)
         if (g->ir->nodes[v].op != IR_state && g->ir->nodes[v].op != IR_POISON &&
             g->ir->nodes[v].op != IR_assign && !ir_has_results(g->ir->nodes[v].op) &&
-            (!e->through[v] || views(g, v, state)) && !demand(g, (ir_val){ v }))
+            (!e->through[v] || views(g, v, state)) && !tp_eager_demand(g, (ir_val){ v }))
             return false;
     s->changed = at;
     ir_renew(g->ir);
@@ -363,7 +331,7 @@ static bool assign(tp_graph *g, uint32_t at)
     const struct ir_node *n = &g->ir->nodes[at];
     struct state *s = tp_state_of(g, ir_at(g->ir, n->args[0]), STATE_HIDDEN);
 
-    return s && demand(g, n->args[1]) && changes(g, s, at) &&
+    return s && tp_eager_demand(g, n->args[1]) && changes(g, s, at) &&
            tp_state_write(g, s, numbers(g, n->args[1]));
 }
 
@@ -377,16 +345,16 @@ void tp_eager_compute(tp_graph *g, ir_val v)
 {
     struct eager *e = g->eager;
 
-    if (!e || e->busy || e->held || g->error.status != IR_OK || !make_room(g, g->ir->count))
+    if (!e || e->busy || e->held || g->error.status != IR_OK || !tp_eager_room(g, g->ir->count))
         return;
     e->busy = true;
     while (e->seen < g->ir->count && g->error.status == IR_OK) {
-        look_at(g, e->seen);
+        tp_eager_look(g, e->seen);
         if (g->ir->nodes[e->seen++].op == IR_assign)
             assign(g, e->seen - 1);
     }
     if (g->error.status == IR_OK && !e->through[v.id] && ir_at(g->ir, v)->op != IR_assign)
-        demand(g, v);
+        tp_eager_demand(g, v);
     e->busy = false;
     tp_tell(g);
 }
@@ -399,7 +367,7 @@ ir_val tp_eager_array(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, c
 
     snprintf(name, sizeof name, "array.%lld", (long long)g->eager->arrays++);
     v = ir_input(g->ir, name, dtype, shape, at);
-    if (v.id && make_room(g, g->ir->count))
+    if (v.id && tp_eager_room(g, g->ir->count))
         keep(g, v, data);
     return v;
 }
@@ -415,7 +383,7 @@ const void *tp_values(tp_tensor x, size_t *bytes)
         return NULL;
     if (bytes)
         *bytes = bytes_of(x.g, tp_val(x));
-    return demand(x.g, tp_val(x)) ? numbers(x.g, tp_val(x)) : NULL;
+    return tp_eager_demand(x.g, tp_val(x)) ? numbers(x.g, tp_val(x)) : NULL;
 }
 
 double tp_item(tp_tensor x)
@@ -518,7 +486,7 @@ bool tp_backward_at(tp_tensor loss, tp_loc at)
     for (int i = 0, j = 0; i < g->state_count && g->error.status == IR_OK; i++)
         if (g->states[i].kind == STATE_PARAMETER && !g->states[i].frozen) {
             g->eager->gradient[i] = grads[j++];
-            demand(g, g->eager->gradient[i]);
+            tp_eager_demand(g, g->eager->gradient[i]);
         }
     return g->error.status == IR_OK || tp_tell(g);
 }
@@ -558,13 +526,13 @@ static bool assign_all(tp_graph *g, int first)
     bool ok = array || no_memory(g, (size_t)count);
 
     for (int i = 0; i < count && ok; i++)
-        ok = demand(g, ir_at(g->ir, g->ir->effects[first + i])->args[1]);
+        ok = tp_eager_demand(g, ir_at(g->ir, g->ir->effects[first + i])->args[1]);
     for (int i = 0; i < count && ok; i++)
         ok = (array[i] = detached(g, ir_at(g->ir, g->ir->effects[first + i])->args[1])) != NULL;
     for (int i = 0; i < count && ok; i++) {
         const struct ir_node *n = ir_at(g->ir, g->ir->effects[first + i]);
         struct state *s = tp_state_of(g, ir_at(g->ir, n->args[0]), STATE_HIDDEN);
-        give_back(g->eager, s->start, tp_array_room(s->bytes));
+        tp_eager_give_back(g->eager, s->start, tp_array_room(s->bytes));
         s->start = array[i];
         array[i] = NULL;
     }
@@ -601,9 +569,9 @@ bool tp_update_at(tp_graph *g, tp_opt opt, tp_schedule rate, tp_loc at)
     }
     ir_assign(g->ir, u.steps,
               ir_op2(g->ir, IR_add, u.steps, ir_integer(g->ir, IR_I64, 1, u.at), u.at), u.at);
-    if (make_room(g, g->ir->count)) {
+    if (tp_eager_room(g, g->ir->count)) {
         for (; e->seen < g->ir->count; e->seen++)
-            look_at(g, e->seen);
+            tp_eager_look(g, e->seen);
         assign_all(g, first);
     }
     tp_tell(g);

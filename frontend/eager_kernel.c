@@ -322,7 +322,8 @@ bool tp_kernel_run(struct kernels *k, const struct kernel_job *job, struct ir_er
     struct kernel *kernel;
     uint64_t hash;
 
-    if (k->interpreted)
+    /* each call of chance has a stream of its own in its form: code would serve it once */
+    if (k->interpreted || ir_at(job->graph, job->value)->op == IR_bits)
         return interpret(job, error);
     k->form_size = 0;
     put_form(k, job, job->value);

@@ -200,6 +200,9 @@ tp_init tp_usual_init(tp_init given, int64_t fan_in);
 void tp_layer_open(struct layer *l, const char *region, int n, const ir_val *args);
 tp_tensor tp_layer_close(struct layer *l, ir_val result);
 
+/* As a layer's beginning, for one of given weights; `what` names it. */
+bool tp_layer_of(struct layer *l, const char *what, tp_tensor x, tp_tensor weight, tp_loc at);
+
 /* nn_conv.c: by axis */
 struct tp_conv {
     int axes;

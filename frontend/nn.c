@@ -32,6 +32,19 @@ bool tp_layer_begin(struct layer *l, const char *what, const char *name, tp_tens
     return true;
 }
 
+bool tp_layer_of(struct layer *l, const char *what, tp_tensor x, tp_tensor weight, tp_loc at)
+{
+    const char *name =
+        weight.g && weight.id && tp_node(weight)->op == IR_state ? tp_name(weight) : NULL;
+
+    if (!tp_layer_begin(l, what, name ? name : what, x, at) || !tp_ready(x.g, at, what, 1, &weight))
+        return false;
+    if (weight.g && tp_node(weight)->dtype != l->dtype)
+        tp_fail(x.g, at, what, "input %s, weight %s; expected one type", tp_describe(x),
+                tp_describe(weight));
+    return x.g->error.status == IR_OK;
+}
+
 /* A parameter under the layer's name, of the input's type; poison with an error. */
 tp_tensor tp_layer_param(struct layer *l, const char *leaf, enum ir_dtype dtype, tp_shape shape,
                          tp_init init, bool shared, bool frozen)
@@ -75,14 +88,43 @@ tp_init tp_usual_init(tp_init given, int64_t fan_in)
 /* --- linear ------------------------------------------------------------------------------------
  */
 
+/* bias: its g is NULL where there is none */
+static tp_tensor linear(struct layer *l, tp_tensor x, tp_tensor weight, tp_tensor bias)
+{
+    const ir_val v[3] = { tp_val(x), tp_val(weight), tp_val(bias) };
+    char lead[IR_RANK + 1] = "", letters[40];
+    ir_val y;
+
+    for (int i = 0; i < tp_rank(x) - 1; i++)
+        lead[i] = tp_rank(x) == 2 ? 'm' : (char)('a' + i);
+    snprintf(letters, sizeof letters, "%sk,nk->%sn", lead, lead);
+    tp_layer_open(l, "linear", bias.g ? 3 : 2, v);
+    y = ir_dot(x.g->ir, v[0], v[1], letters, l->loc);
+    if (bias.g)
+        y = ir_op2(x.g->ir, IR_add, y, v[2], l->loc);
+    return tp_layer_close(l, y);
+}
+
+tp_tensor tp_linear_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, tp_loc at)
+{
+    struct layer l;
+
+    if (!tp_layer_of(&l, "linear", x, weight, at) || !tp_ready(x.g, at, "linear", 1, &bias))
+        return POISON(x.g);
+    if (tp_rank(x) < 1 || tp_rank(weight) != 2 || tp_dim(weight, 1) != tp_dim(x, -1) ||
+        (bias.g && (tp_rank(bias) != 1 || tp_dim(bias, 0) != tp_dim(weight, 0))))
+        return tp_fail(x.g, at, l.what,
+                       "input %s, weight %s, bias %s; expected [.. in], [out in], [out]",
+                       tp_describe(x), tp_describe(weight), bias.g ? tp_describe(bias) : "none");
+    return linear(&l, x, weight, bias);
+}
+
 tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_loc at)
 {
     struct layer l;
     tp_tensor weight, bias = { 0 };
     enum ir_dtype dtype;
-    char lead[IR_RANK + 1] = "", letters[40];
     int64_t in;
-    ir_val v[3], y;
 
     if (!tp_layer_begin(&l, "tp_linear", name, x, at))
         return POISON(x.g);
@@ -109,17 +151,7 @@ tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_lo
                               tp_usual_init((tp_init){ 0 }, in), args.shared, args.frozen);
     if (!weight.id || (!args.no_bias && !bias.id))
         return POISON(x.g);
-    v[0] = tp_val(x);
-    v[1] = tp_val(weight);
-    v[2] = tp_val(bias);
-    for (int i = 0; i < tp_rank(x) - 1; i++)
-        lead[i] = tp_rank(x) == 2 ? 'm' : (char)('a' + i);
-    snprintf(letters, sizeof letters, "%sk,nk->%sn", lead, lead);
-    tp_layer_open(&l, "linear", args.no_bias ? 2 : 3, v);
-    y = ir_dot(x.g->ir, v[0], v[1], letters, l.loc);
-    if (!args.no_bias)
-        y = ir_op2(x.g->ir, IR_add, y, v[2], l.loc);
-    return tp_layer_close(&l, y);
+    return linear(&l, x, weight, bias);
 }
 
 tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at)

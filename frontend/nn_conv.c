@@ -119,26 +119,86 @@ static tp_tensor padded(tp_tensor x, const char *mode, struct tp_conv *c, tp_loc
     return tp_pad_mode_at(x, lo, hi, mode, at);
 }
 
-tp_tensor tp_conv_at(const char *what, int spatial, tp_tensor x, const char *name, tp_conv_args a,
-                     tp_loc at)
+static bool good_input(const struct layer *l, tp_tensor x, int spatial)
+{
+    if (spatial >= 1 && spatial <= 3 && tp_rank(x) == 2 + spatial && ir_dim_fixed(tp_dim(x, 1)))
+        return true;
+    tp_fail(x.g, l->at, l->what, "\"%.60s\": input %s; expected [n channels %s]", l->name,
+            tp_describe(x),
+            spatial == 1   ? "length"
+            : spatial == 2 ? "height width"
+                           : "depth height width");
+    return false;
+}
+
+/* bias: its g is NULL where there is none */
+static tp_tensor convolve(struct layer *l, tp_tensor x, tp_tensor weight, tp_tensor bias,
+                          struct tp_conv *c, const tp_conv_args *a)
 {
     static const char *const regions[] = { "conv1d", "conv2d", "conv3d" };
+    const bool transposed = strstr(l->what, "transpose") != NULL;
+    const ir_val v[3] = { tp_val(x), tp_val(weight), tp_val(bias) };
+    int64_t more[3] = { 0 };
+    tp_tensor y;
+
+    tp_layer_open(l, transposed ? "conv_transpose" : regions[c->axes - 1], bias.g ? 3 : 2, v);
+    for (int i = 0; i < c->axes; i++)
+        more[i] = of_axis(a->out_pads, i, a->out_pad, 0);
+    if (a->pad_mode && strcmp(a->pad_mode, "zeros") != 0)
+        x = padded(x, a->pad_mode, c, l->at);
+    y = transposed ? tp_conv_transposed(l->what, c, more, x, weight, l->at)
+                   : tp_convolved(IR_conv, c, x, weight, l->at);
+    if (bias.g && y.id)
+        y = tp_give(x.g, ir_op2(x.g->ir, IR_add, tp_val(y),
+                                ir_reshape(x.g->ir, v[2],
+                                           (struct ir_shape){ .rank = 1 + c->axes,
+                                                              .dim = { a->out, 1, 1, 1 } },
+                                           l->loc),
+                                l->loc));
+    return tp_layer_close(l, tp_val(y));
+}
+
+tp_tensor tp_conv_of_at(const char *what, int spatial, tp_tensor x, tp_tensor weight,
+                        tp_tensor bias, tp_conv_args a, tp_loc at)
+{
     const bool transposed = strstr(what, "transpose") != NULL;
     struct layer l;
     struct tp_conv c;
     tp_shape shape;
-    tp_tensor weight, bias = { 0 }, y;
-    int64_t fan_in = 1, more[3] = { 0 };
-    ir_val v[3];
 
-    if (!tp_layer_begin(&l, what, name, x, at))
+    if (!tp_layer_of(&l, what, x, weight, at) || !tp_ready(x.g, at, what, 1, &bias) ||
+        !good_input(&l, x, spatial))
         return POISON(x.g);
-    if (tp_rank(x) != 2 + spatial || !ir_dim_fixed(tp_dim(x, 1)))
-        return tp_fail(x.g, at, what, "\"%.60s\": input %s; expected [n channels %s]", name,
-                       tp_describe(x),
-                       spatial == 1   ? "length"
-                       : spatial == 2 ? "height width"
-                                      : "depth height width");
+    a.kernels = (tp_shape){ .rank = spatial };
+    for (int i = 0; i < spatial; i++)
+        a.kernels.dim[i] = tp_dim(weight, 2 + i);
+    a.out = tp_dim(weight, transposed) * (transposed && a.groups ? a.groups : 1);
+    if (!weight.g || tp_rank(weight) != 2 + spatial)
+        return tp_fail(x.g, at, what, "input %s, weight %s; expected [out in/groups kernel..]",
+                       tp_describe(x), weight.g ? tp_describe(weight) : "none");
+    if (!read(&l, x, &a, spatial, transposed, &c, &shape))
+        return POISON(x.g);
+    if (tp_dim(weight, 0) != shape.dim[0] || tp_dim(weight, 1) != shape.dim[1] ||
+        (bias.g && (tp_rank(bias) != 1 || tp_dim(bias, 0) != a.out)))
+        return tp_fail(x.g, at, what,
+                       "input %s, weight %s, bias %s, %lld groups; expected weight [%lld %lld ..]",
+                       tp_describe(x), tp_describe(weight), bias.g ? tp_describe(bias) : "none",
+                       (long long)c.groups, (long long)shape.dim[0], (long long)shape.dim[1]);
+    return convolve(&l, x, weight, bias, &c, &a);
+}
+
+tp_tensor tp_conv_at(const char *what, int spatial, tp_tensor x, const char *name, tp_conv_args a,
+                     tp_loc at)
+{
+    const bool transposed = strstr(what, "transpose") != NULL;
+    struct layer l;
+    struct tp_conv c;
+    tp_shape shape;
+    tp_tensor weight, bias = { 0 };
+    int64_t fan_in = 1;
+
+    if (!tp_layer_begin(&l, what, name, x, at) || !good_input(&l, x, spatial))
+        return POISON(x.g);
     if (!read(&l, x, &a, spatial, transposed, &c, &shape))
         return POISON(x.g);
     for (int i = 1; i < shape.rank; i++) /* PyTorch counts axis 1 in both layouts */
@@ -150,22 +210,5 @@ tp_tensor tp_conv_at(const char *what, int spatial, tp_tensor x, const char *nam
                               tp_usual_init((tp_init){ 0 }, fan_in), a.shared, a.frozen);
     if (!weight.id || (!a.no_bias && !bias.id))
         return POISON(x.g);
-    v[0] = tp_val(x);
-    v[1] = tp_val(weight);
-    v[2] = tp_val(bias);
-    tp_layer_open(&l, transposed ? "conv_transpose" : regions[spatial - 1], a.no_bias ? 2 : 3, v);
-    for (int i = 0; i < spatial; i++)
-        more[i] = of_axis(a.out_pads, i, a.out_pad, 0);
-    if (a.pad_mode && strcmp(a.pad_mode, "zeros") != 0)
-        x = padded(x, a.pad_mode, &c, at);
-    y = transposed ? tp_conv_transposed(what, &c, more, x, weight, at)
-                   : tp_convolved(IR_conv, &c, x, weight, at);
-    if (!a.no_bias && y.id)
-        y = tp_give(x.g, ir_op2(x.g->ir, IR_add, tp_val(y),
-                                ir_reshape(x.g->ir, v[2],
-                                           (struct ir_shape){ .rank = 1 + spatial,
-                                                              .dim = { a.out, 1, 1, 1 } },
-                                           l.loc),
-                                l.loc));
-    return tp_layer_close(&l, tp_val(y));
+    return convolve(&l, x, weight, bias, &c, &a);
 }

@@ -98,6 +98,40 @@ static tp_tensor over_last(const char *what, tp_tensor x, const tp_norm_args *a,
     return tp_layer_close(&l, tp_val(tp_scaled(y, pair, at)));
 }
 
+tp_tensor tp_layer_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, int count, double eps,
+                              bool centred, tp_loc at)
+{
+    const char *what = centred ? "layer_norm" : "rms_norm";
+    const tp_tensor pair[2] = { weight, bias };
+    struct layer l;
+    int64_t axes[IR_RANK];
+    ir_val v = tp_val(x);
+
+    if (!tp_layer_of(&l, what, x, weight, at) || !tp_ready(x.g, at, what, 1, &bias))
+        return POISON(x.g);
+    if (count < 1 || count > tp_rank(x))
+        return tp_fail(x.g, at, what, "the last %d axes of %s; expected 1 to %d of them", count,
+                       tp_describe(x), tp_rank(x));
+    for (int i = 0; i < count; i++)
+        axes[i] = tp_rank(x) - count + i;
+    tp_layer_open(&l, what, 1, &v);
+    return tp_layer_close(
+        &l, tp_val(tp_scaled(tp_standardised(x, count, axes, eps, centred, at), pair, at)));
+}
+
+tp_tensor tp_group_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, int64_t groups,
+                              double eps, tp_loc at)
+{
+    const tp_tensor pair[2] = { weight, bias };
+    struct layer l;
+    ir_val v = tp_val(x);
+
+    if (!tp_layer_of(&l, "group_norm", x, weight, at) || !tp_ready(x.g, at, "group_norm", 1, &bias))
+        return POISON(x.g);
+    tp_layer_open(&l, "group_norm", 1, &v);
+    return tp_layer_close(&l, tp_val(tp_grouped_norm("group_norm", x, groups, eps, pair, at)));
+}
+
 tp_tensor tp_layer_norm_at(tp_tensor x, tp_norm_args a, tp_loc at)
 {
     return over_last("tp_layer_norm", x, &a, true, at);

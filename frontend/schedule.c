@@ -22,7 +22,8 @@ enum {
     RESTARTS,
     ONE_CYCLE,
     INVERSE_SQRT,
-    STABLE_DECAY
+    STABLE_DECAY,
+    GIVEN
 };
 
 tp_schedule tp_const(double rate)
@@ -82,6 +83,22 @@ tp_schedule tp_wsd(double from, double to, double steps, double decay)
     return (tp_schedule){
         .kind = STABLE_DECAY, .from = from, .to = to, .steps = steps, .factor = decay
     };
+}
+
+tp_schedule tp_given(double rate)
+{
+    return (tp_schedule){ .kind = GIVEN, .from = rate };
+}
+
+bool tp_set_rate(tp_graph *g, double rate)
+{
+    const tp_tensor state = tp_find(g, "taper.rate");
+
+    if (state.id)
+        return tp_set_values(state, &rate, sizeof rate);
+    ir_error(&g->error, IR_REFUSED,
+             "tp_set_rate: no program has a rate that is given; expected .lr = tp_given(rate)");
+    return tp_tell(g);
 }
 
 tp_schedule tp_warmup(double steps, tp_schedule then)
@@ -207,6 +224,11 @@ static ir_val decayed(struct letters *l, const tp_schedule *s)
         let(l, 'n', s->factor > 1 ? s->factor : 1);
         let(l, 'q', s->steps - (s->factor > 1 ? s->factor : 1));
         return tp_spelled(l, "b + (c - b) * min(max(t - q, 0) / n, 1)");
+    case GIVEN:
+        return ir_cast(l->g,
+                       ir_state(l->g, "taper.rate", IR_F64, (struct ir_shape){ 0 },
+                                IR_INIT_CONSTANT, s->from, 0, l->at),
+                       l->dtype, l->at);
     default:
         return l->name['b' - 'a'];
     }

@@ -126,6 +126,8 @@ TP_API tp_shape tp_shape_of(tp_tensor x);
 TP_API const char *tp_error(const tp_graph *g);
 /* 0: none; 1: failed; 2: refused, the user's mistake; 3: not supported */
 TP_API int tp_status(const tp_graph *g);
+/* The graph goes on as before the error: for languages that hand errors on as exceptions. */
+TP_API void tp_clear_error(tp_graph *g);
 /* tell is called at once, inside the operation that went wrong */
 TP_API void tp_on_error(tp_graph *g, void (*tell)(const char *text, void *user), void *user);
 
@@ -1037,6 +1039,20 @@ TP_API tp_tensor tp_positions_at(tp_graph *g, tp_dtype dtype, int64_t time, int6
                                  tp_loc at);
 TP_API tp_tensor tp_alibi_at(tp_graph *g, tp_dtype dtype, int64_t heads, int64_t queries,
                              int64_t keys, tp_loc at);
+/* Layers of given weights, under no name; a bias (or scale, or running statistics) whose g is NULL
+ * is left out. Convolutions take channels and kernel from the weight. layer_norm over the last
+ * `count` axes, without `centred` rms_norm. batch_norm in training replaces running[0..1] by the
+ * next running mean and variance. */
+TP_API tp_tensor tp_linear_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, tp_loc at);
+TP_API tp_tensor tp_conv_of_at(const char *what, int axes, tp_tensor x, tp_tensor weight,
+                               tp_tensor bias, tp_conv_args args, tp_loc at);
+TP_API tp_tensor tp_layer_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, int count,
+                                     double eps, bool centred, tp_loc at);
+TP_API tp_tensor tp_group_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, int64_t groups,
+                                     double eps, tp_loc at);
+TP_API tp_tensor tp_batch_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias,
+                                     tp_tensor running[2], bool training, double momentum,
+                                     double eps, tp_loc at);
 TP_API tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at);
 
 /* ---- losses ---------------------------------------------------------------------------------- */
@@ -1273,6 +1289,10 @@ TP_API tp_schedule tp_one_cycle(double most, double steps);
 TP_API tp_schedule tp_inverse_sqrt(double most, double warmup);
 /* Warm up (tp_warmup), stay, and fall in the last `decay` of the steps (arXiv:2404.06395). */
 TP_API tp_schedule tp_wsd(double from, double to, double steps, double decay);
+/* What tp_set_rate says, at first this: for rates that a program outside decides. The state
+ * taper.rate holds it. */
+TP_API tp_schedule tp_given(double rate);
+TP_API bool tp_set_rate(tp_graph *g, double rate);
 /* From 0 up; these steps are the schedule's first. */
 TP_API tp_schedule tp_warmup(double steps, tp_schedule then);
 
@@ -1605,6 +1625,13 @@ TP_API double tp_item(tp_tensor x); /* of one element */
 /* Row-major; valid until the next tp_update. */
 TP_API const void *tp_values(tp_tensor x, size_t *bytes);
 TP_API void tp_print(tp_tensor x);
+/* For languages in which values come and go: of the tape only what is held stays, what is .derived
+ * with all that it was made of, the others as numbers alone; held[i] is renumbered. tp_gradient
+ * knows nothing afterwards. tp_tape: how many nodes there are, and the bytes of their numbers.
+ * tp_depends: which of x does y depend on? */
+TP_API bool tp_keep(tp_graph *g, int n, tp_tensor held[], const bool derived[]);
+TP_API uint32_t tp_tape(const tp_graph *g, size_t *bytes);
+TP_API void tp_depends(tp_tensor y, int n, const tp_tensor x[], bool out[]);
 #define tp_backward(loss)       tp_backward_at((loss), TP_HERE) /* then tp_gradient(parameter) */
 #define tp_update(g, opt, rate) tp_update_at((g), (opt), (rate), TP_HERE)
 TP_API bool tp_backward_at(tp_tensor loss, tp_loc at);

@@ -83,6 +83,14 @@ const char *tp_error(const tp_graph *g)
     return !g ? "no memory for a graph" : g->error.status == IR_OK ? NULL : g->error.text;
 }
 
+/* Operations that failed have left no node; a region that one of them was in is left. */
+void tp_clear_error(tp_graph *g)
+{
+    g->error = (struct ir_error){ 0 };
+    g->told = false;
+    g->ir->region_now = 0;
+}
+
 int tp_status(const tp_graph *g)
 {
     return g ? g->error.status : IR_FAILED;
