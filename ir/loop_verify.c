@@ -350,9 +350,12 @@ void loop_assert(const struct loop_kernel *k, const char *pass)
 {
     const char *wish = getenv("TAPER_VERIFY");
     struct ir_error error = { 0 };
+    struct ir_text nest = { 0 };
 
-    if (wish && !strcmp(wish, "1") && !loop_verify(k, &error))
-        ir_bug("%s has made a nest that is not sound: %s", pass, error.text);
+    if (!wish || strcmp(wish, "1") != 0 || loop_verify(k, &error))
+        return;
+    loop_print(&nest, k);
+    ir_bug("%s has made a nest that is not sound: %s\n%s", pass, error.text, nest.data);
 }
 
 bool loop_verify(const struct loop_kernel *k, struct ir_error *error)

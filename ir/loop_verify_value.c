@@ -172,7 +172,8 @@ bool loop_store_holds(struct loop_check *c, const struct loop_statement *s)
         int axis = c->around[i]->axis;
         const struct loop_axis *a = &c->k->axis[axis];
         bool differs = c->shadow->value[s->args[0]].depends >> axis & 1;
-        if (!(side >> axis & 1) || where >> axis & 1 || a->hi - a->lo <= 1 || b->scratch)
+        if (c->never || !(side >> axis & 1) || where >> axis & 1 || a->hi - a->lo <= 1 ||
+            b->scratch)
             continue;
         if ((c->parallel >> axis & 1) || (differs && !a->ordered))
             return loop_wrong(c, "all iterations along %.40s write the same element",

@@ -313,7 +313,7 @@ static bool flatten_with(struct loop_kernel *k, struct loop_statement *outer, in
 
 struct pitch {
     struct loop_kernel *k;
-    int outer;
+    int outer, inner;
     int64_t pitch;
     bool padded;
 };
@@ -323,6 +323,9 @@ static void find_pitch(struct loop_statement *s, void *with)
     struct pitch *p = with;
     bool linear;
 
+    /* what is read from the last element down has nothing behind the first */
+    if (s->kind == LOOP_LOAD && loop_coefficient(p->k, s->ix, p->inner, &linear) < 0)
+        p->padded = false;
     if (s->kind != LOOP_STORE)
         return;
     p->pitch = loop_coefficient(p->k, s->ix, p->outer, &linear);
@@ -334,11 +337,12 @@ bool pass_flatten(struct loop_kernel *k, int outer, bool overrun)
     struct nest n = pass_nest(k);
     struct loop_statement *o = n.loop[outer];
     int64_t extent;
-    struct pitch p = { k, o->axis, 0, true };
+    struct pitch p = { .k = k, .outer = o->axis, .padded = true };
 
     if (outer + 1 >= n.count || o->body.count != 1 ||
         !loop_is_const(k, k->axis[n.loop[outer + 1]->axis].to, &extent) || extent < 1)
         return false;
+    p.inner = n.loop[outer + 1]->axis;
     pass_each(&o->body, find_pitch, &p);
     if (overrun && p.padded && p.pitch > extent && p.pitch <= 2 * extent &&
         flatten_with(k, o, p.pitch))

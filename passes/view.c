@@ -73,7 +73,7 @@ bool pass_view(struct loop_kernel *k, const struct ir_graph *g, const struct ir_
         return true;
     case IR_slice:
         for (int i = 0; i < n->shape.rank; i++)
-            inner[i] = loop_plus(k, loop_const(k, n->attr[0].at[i]),
+            inner[i] = loop_plus(k, loop_dim_ix(k, n->attr[0].at[i]),
                                  loop_scale(k, index[i], n->attr[2].at[i]));
         return true;
     case IR_flip:

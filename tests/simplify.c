@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/evaluate.h"
 #include "passes/passes.h"
 #include "random.h"
 #include "support.h"
@@ -34,13 +35,13 @@ static bool same_bits(const struct ir_array *a, const struct ir_array *b, struct
     for (int64_t i = 0; i < count(&a->shape); i++) {
         const char *x = (const char *)a->data + (size_t)i * bytes;
         const char *y = (const char *)b->data + (size_t)i * bytes;
-        double u = a->dtype == IR_F32   ? (double)*(const float *)x
-                   : a->dtype == IR_F64 ? *(const double *)x
-                                        : 0;
-        double v = a->dtype == IR_F32   ? (double)*(const float *)y
-                   : a->dtype == IR_F64 ? *(const double *)y
-                                        : 0;
+        const bool real = ir_dtypes[a->dtype].kind == 'f';
+        double u = 0, v = 0;
 
+        if (real) {
+            ir_load_real(&u, a, NULL, i, 1);
+            ir_load_real(&v, b, NULL, i, 1);
+        }
         if (memcmp(x, y, bytes) != 0 && !(isnan(u) && isnan(v))) {
             ir_put(why, "element %ld is %.17g, and %.17g when simplified", (long)i, u, v);
             return false;

@@ -79,7 +79,7 @@ bad_input() {
     for file in train-images-idx3-ubyte t10k-labels-idx1-ubyte; do # each byte of the header, and short
         for bytes in 2 3 4 7 8 9; do
             { head -c $bytes "$work/pictures/$file" && printf '\377' && tail -c +$((bytes + 2)) "$work/pictures/$file"; } >"$work/bad/$file"
-            refuses 2 'idx' "$program" --data "$work/bad"
+            refuses 2 "$work/bad" "$program" --data "$work/bad"
         done
         head -c 9 "$work/pictures/$file" >"$work/bad/$file"
         refuses 2 "$file" "$program" --data "$work/bad"
