@@ -7,7 +7,8 @@
 
 #include "ir.h"
 
-__extension__ typedef __int128 wide; /* holds every sum, product and shift of two 64-bit integers */
+__extension__ typedef __int128
+    wide; /* holds every sum and shift of two 64-bit integers; products wrap */
 __extension__ typedef unsigned __int128 unsigned_wide;
 
 struct ir_evaluation {
