@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # How much code a step becomes, and how long a start takes with an empty cache and with a full one.
-#   bash bench/code.sh [--check | --keep] [BUILD]
+#   bash bench/code.sh [--check | --keep | --growth] [BUILD]
 #
 # Prints a line a model: kernels, functions that compute them, bytes of C, bytes of machine code,
 # and seconds from the start of the process to the end of the first step. Equal layers are one
-# function and a loop, so a GPT of 48 layers is little more than one of 4. --check compiles nothing:
-# it fails where a text has half as much again as bench/code.txt says; --keep writes that file.
+# function and a loop, so a GPT of 48 layers is little more than one of 4; a sequence is a loop, so
+# an LSTM over 512 characters is one over 8. --growth prints just that: seconds of compiling with
+# an empty cache (training and evaluation; the least of five in turns) and bytes of machine code.
+# --check compiles nothing: it fails where a text has half as much again as bench/code.txt says;
+# --keep writes that file.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 mode=print
-case ${1:-} in --check | --keep)
+case ${1:-} in --check | --keep | --growth)
     mode=${1#--}
     shift
     ;;
@@ -77,11 +80,53 @@ measure() {
     return $((faults > 0))
 }
 
+# Seconds that the compiling of a model takes, and bytes of instructions: two numbers.
+compiled() {
+    local seconds bytes
+    seconds=$(XDG_CACHE_HOME=$work/cache "$taper" train $1 --epochs 0 --json |
+        sed -n 's/.*"compile_seconds":\([0-9.e-]*\).*/\1/p')
+    bytes=$(find "$work/cache" -name '*.so' -exec size -A {} + |
+        awk '$1 == ".text" { bytes += $2 } END { print bytes }')
+    rm -rf "$work/cache"
+    echo "$seconds $bytes"
+}
+
+growth() {
+    local models=('lstm --context 8' 'lstm --context 512' 'gpt' 'gpt --layers 48') round model
+    for round in 1 2 3 4 5; do
+        for model in "${models[@]}"; do
+            echo "$model|$(compiled "$model")"
+        done
+    done | awk -F '[| ]' '
+        {
+            bytes = $NF
+            seconds = $(NF - 1)
+            model = $0
+            sub(/[|].*/, "", model)
+            if (!(model in least))
+                name[count++] = model
+            if (!(model in least) || seconds < least[model])
+                least[model] = seconds
+            size[model] = bytes
+        }
+        END {
+            printf "%-18s %9s %6s %13s %6s\n", "model", "compile s", "ratio", "machine code", "ratio"
+            for (i = 0; i < count; i++) {
+                few = name[i - i % 2] # of a pair, the short one
+                printf "%-18s %9.3f %6.2f %13d %6.3f\n", name[i], least[name[i]],
+                    least[name[i]] / least[few], size[name[i]], size[name[i]] / size[few]
+            }
+        }'
+}
+
 case $mode in
+growth) growth ;;
 keep) measure | tee $kept ;;
 check) measure ;;
 print)
     printf "$line  cold s  warm s .so bytes\n" model kernels functions 'C bytes'
     measure
+    echo
+    growth
     ;;
 esac

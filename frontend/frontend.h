@@ -58,8 +58,10 @@ struct tp_graph {
     int scopes, scope_start[SCOPES]; /* lengths: a scope's name may hold dots */
     struct state *states;
     int state_count, state_room;
-    struct run_memory memory; /* the states' */
+    int *state_slot, state_slots; /* their numbers plus one by name, hashed; a power of two */
+    struct run_memory memory;     /* the states' */
     size_t memory_used;
+    double memory_seconds; /* that making memory and its first numbers took, for all programs */
     struct tp_program *programs;
     uint64_t serials;               /* of programs */
     uint64_t streams;               /* of random bits that were handed out */

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "codegen/codegen.h"
 #include "frontend/frontend.h"
@@ -34,6 +35,14 @@ int tp_thread_count(int most)
 
     there = there < 1 ? 1 : there;
     return most > 0 && most < there ? most : there;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static void *place(struct engine *e, ir_val v)
@@ -222,6 +231,21 @@ void tp_run_kernel(tp_program *p, int kernel)
     n->entry[kernel](n->base, dims, n->threads);
 }
 
+/* The program's memory: states that nobody has placed yet, and its arena. */
+static bool make_memory(struct native *n, tp_graph *g, const struct pass_compiled *c)
+{
+    const double start = seconds();
+
+    if (!settle(g, c))
+        return false;
+    n->engine.bytes = (size_t)c->loops->arena_bytes;
+    n->mapped = n->engine.bytes + SLACK;
+    n->base[0] = run_memory_map(n->mapped, &g->error);
+    n->base[1] = (char *)g->memory.base;
+    g->memory_seconds += seconds() - start;
+    return n->base[0] != NULL;
+}
+
 static bool assemble(struct native *n, tp_graph *g, const struct ir_graph *graph,
                      const struct ir_program *simple, struct making making, struct ir_arena *arena)
 {
@@ -230,19 +254,14 @@ static bool assemble(struct native *n, tp_graph *g, const struct ir_graph *graph
     if (!c)
         return false;
     n->code = tp_machine_code(c->loops, g->profiled, &n->step, &g->error);
-    if (!n->code || !settle(g, c))
+    if (!n->code || !make_memory(n, g, c))
         return false;
     n->threads = tp_useful_threads(c->loops, n->threads);
     n->symbols = graph->symbols;
-    n->engine.bytes = (size_t)c->loops->arena_bytes;
-    n->mapped = n->engine.bytes + SLACK;
-    n->base[0] = run_memory_map(n->mapped, &g->error);
-    n->base[1] = (char *)g->memory.base;
-    if (n->base[0])
-        find_ports(n, graph, c->loops);
-    if (n->base[0] && g->profiled)
+    find_ports(n, graph, c->loops);
+    if (g->profiled)
         list_kernels(n, graph->arena, c->loops);
-    return n->base[0] != NULL;
+    return true;
 }
 
 struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, struct making making,

@@ -10,12 +10,39 @@
 
 #include "frontend/frontend.h"
 
+/* The slot of the name: the state's, or the free one where it would be. */
+static int *slot_of(const tp_graph *g, const char *name)
+{
+    uint32_t hash = 2166136261;
+
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619;
+    for (uint32_t at = hash ^ hash >> 15;; at++) {
+        int *slot = &g->state_slot[at & (uint32_t)(g->state_slots - 1)];
+        if (!*slot || strcmp(g->states[*slot - 1].name, name) == 0)
+            return slot;
+    }
+}
+
 struct state *tp_state_find(const tp_graph *g, const char *name)
 {
-    for (int i = 0; i < g->state_count; i++)
-        if (strcmp(g->states[i].name, name) == 0)
-            return &g->states[i];
-    return NULL;
+    const int number = g->state_slots ? *slot_of(g, name) : 0;
+
+    return number ? &g->states[number - 1] : NULL;
+}
+
+/* The newest state is found by its name from here on; half of the slots stay free. */
+static void list_state(tp_graph *g)
+{
+    int from = g->state_count;
+
+    if (2 * g->state_count > g->state_slots) {
+        g->state_slots = g->state_slots ? 4 * g->state_slots : 64;
+        g->state_slot = ir_alloc(g->ir->arena, (size_t)g->state_slots * sizeof *g->state_slot);
+        from = 1;
+    }
+    for (int i = from; i <= g->state_count; i++)
+        *slot_of(g, g->states[i - 1].name) = i;
 }
 
 static double number_of_bits(int64_t bits)
@@ -62,6 +89,7 @@ struct state *tp_state_of(tp_graph *g, const struct ir_node *node, enum state_ki
                          .shape = node->shape,
                          .offset = -1,
                          .bytes = bytes };
+    list_state(g);
     if (node->attr[0].count == 3) {
         s->init = (enum ir_init)node->attr[0].at[0];
         s->a = number_of_bits(node->attr[0].at[1]);

@@ -104,6 +104,29 @@ static bool is_full(const struct fuse_group *g, int count, int depth)
     return g->count + count > GROUP_MOST || g->depth + depth > DEPTH_MOST;
 }
 
+/* Does v, a whole row, read anything of the row that kernel k makes or reads? */
+static bool shares_row(struct fuse *f, int k, ir_val v)
+{
+    const struct fuse_group *g = &f->group[k];
+    ir_val *base;
+    int bases;
+
+    pass_fuse_bases(f, v);
+    bases = f->bases;
+    base = ir_enlarge(f->scratch, f->base, (size_t)bases, (size_t)bases, sizeof *base);
+    for (int b = 0; b < bases; b++)
+        if (f->group_of[base[b].id] == k && ir_same_shape(&ir_at(f->g, base[b])->shape, &g->domain))
+            return true;
+    for (int i = 0; i < g->count; i++) {
+        pass_fuse_bases(f, g->nodes[i]);
+        for (int j = 0; j < f->bases; j++)
+            for (int b = 0; b < bases; b++)
+                if (f->base[j].id == base[b].id && f->group_of[base[b].id] != k)
+                    return true;
+    }
+    return false;
+}
+
 /* NULL: it fits; else why not */
 static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
 {
@@ -123,6 +146,10 @@ static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
         return "it has another shape than what it reads";
     if (is_full(g, 1, 1 + f->depth[v.id]))
         return "the kernel of what it reads is full";
+    /* the norm of all gradients scales each of them: what takes that number alone is no part of it
+     */
+    if (full && g->class == FUSE_ROW && g->prefix == 0 && g->domain.rank && !shares_row(f, k, v))
+        return "it takes a number from there and nothing else";
     /* what is computed along a row must be of the row; a column reduction's result has the domain's
      * shape */
     if (!pass_fuse_in_place(f, k, n, &n->shape))

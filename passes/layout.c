@@ -265,12 +265,27 @@ static void follow(const struct pass_compiled *c, int *lanes)
     }
 }
 
+const struct pass_known_state *pass_settled(const struct pass_options *options, const char *name,
+                                            int *next)
+{
+    for (int i = 0; i < options->known_count; i++) {
+        const int at = (*next + i) % options->known_count;
+        if (strcmp(options->known[at].name, name) == 0) {
+            *next = at + 1;
+            return &options->known[at];
+        }
+    }
+    return NULL;
+}
+
 void pass_layout(struct pass_compiled *c, const struct pass_options *options)
 {
     const struct ir_graph *g = c->program->graph;
     bool *stored = ir_alloc(c->arena, g->count * sizeof *stored);
     int *seen = ir_alloc(c->arena, g->count * sizeof *seen);
     bool *dense = ir_alloc(c->arena, g->count * sizeof *dense);
+    const struct pass_known_state *settled;
+    int next = 0;
 
     for (int k = 0; k < c->program->kernel_count; k++)
         for (int i = 0; i < c->program->kernels[k].count; i++)
@@ -315,8 +330,9 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
             c->storage[v] = long_rows(g, &g->nodes[v]);
         else
             c->storage[v] = rows(g, &g->nodes[v], dense[v]);
-        for (int i = 0; i < options->known_count; i++)
-            if (g->nodes[v].op == IR_state && !strcmp(options->known[i].name, g->nodes[v].text))
-                c->storage[v] = options->known[i].storage;
+        settled =
+            g->nodes[v].op == IR_state ? pass_settled(options, g->nodes[v].text, &next) : NULL;
+        if (settled)
+            c->storage[v] = settled->storage;
     }
 }

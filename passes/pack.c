@@ -135,7 +135,7 @@ static void promote_highest(const struct pass_life *life, int *order, int count)
 int64_t pass_pack(struct pass_life *life, int count, int kernels, struct ir_arena *arena,
                   int64_t *least)
 {
-    const int tries = count > 2000 ? 1 : count > 200 ? 8 : 40;
+    const int tries = count > 1000 ? 1 : count > 200 ? 8 : 40;
     int *order = ir_alloc(arena, (size_t)(count + 1) * sizeof *order);
     int *placed = ir_alloc(arena, (size_t)(count + 1) * sizeof *placed);
     struct weighed *list = ir_alloc(arena, (size_t)(count + 1) * sizeof *list);

@@ -136,6 +136,10 @@ struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options
                              struct ir_arena *);
 /* layout.c: storage of every stored value */
 void pass_layout(struct pass_compiled *, const struct pass_options *);
+/* What is settled of a state; NULL: nothing. Programs have their states in the same order: the
+ * search begins at *next, 0 at first, and leaves it behind what it found. */
+const struct pass_known_state *pass_settled(const struct pass_options *, const char *name,
+                                            int *next);
 const struct ir_graph *
 pass_relayout(const struct ir_graph *in,
               bool all); /* copies where convolutions meet dense arrays; all: eager */

@@ -80,11 +80,18 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
                                        .name = c->program->graph->name };
     c->loops->kernel = ir_alloc(c->arena, (kernels + 1) * sizeof(struct loop_kernel *));
     for (size_t k = 0; k < kernels; k++) {
-        struct loop_kernel *kernel = pass_lower(c, (int)k, error), *like;
-        if (!kernel)
-            return false;
-        like = pass_outline_find(seen, kernel);
-        if (!like && !pass_schedule(kernel, options, error))
+        struct ir_arena *own = ir_arena_new(), *all = c->arena;
+        struct loop_kernel *kernel, *like = NULL;
+        c->arena = own;
+        kernel = pass_lower(c, (int)k, error);
+        c->arena = all;
+        if (kernel)
+            like = pass_outline_find(seen, kernel);
+        if (like) /* most of a deep network: what was lowered is not kept */
+            ir_arena_free(own);
+        else
+            ir_arena_adopt(all, own);
+        if (!kernel || (!like && !pass_schedule(kernel, options, error)))
             return false;
         c->loops->kernel[c->loops->kernels++] = like ? like : kernel;
     }

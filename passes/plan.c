@@ -55,19 +55,18 @@ static void add_place(struct plan *p, ir_val v, int base, int64_t offset, const 
 static void place_states(struct plan *p)
 {
     int64_t at = p->options->state_bytes;
+    int next = 0;
 
     for (uint32_t v = 1; v < p->g->count; v++) {
         const struct ir_node *n = &p->g->nodes[v];
-        int64_t offset = -1;
+        const struct pass_known_state *settled;
+        int64_t offset;
         if (n->op != IR_state)
             continue;
-        for (int i = 0; i < p->options->known_count; i++)
-            if (!strcmp(p->options->known[i].name, n->text))
-                offset = p->options->known[i].offset;
-        if (offset < 0) {
-            offset = at;
+        settled = pass_settled(p->options, n->text, &next);
+        offset = settled ? settled->offset : at;
+        if (!settled)
             at += bytes_of(p, (ir_val){ v });
-        }
         add_place(p, (ir_val){ v }, 1, offset, n->text);
     }
     p->p->state_bytes = at;

@@ -133,7 +133,7 @@ events = [line["event"] for line in lines]
 assert events[0] == "start" and events[-1] == "done" and set(events[1:-1]) == {"step", "epoch"}
 start = lines[0]
 assert start["model"] == "planar" and start["parameters"] == 151 and start["arena_bytes"] > 0
-assert start["compile_seconds"] >= 0 and start["cached"] in (True, False)
+assert start["compile_seconds"] >= 0 and start["memory_seconds"] >= 0 and start["cached"] in (True, False)
 steps = [line for line in lines if line["event"] == "step"]
 assert [s["step"] for s in steps] == [10, 20, 30] and all(s["loss"] > 0 for s in steps)
 epochs = [line for line in lines if line["event"] == "epoch"]

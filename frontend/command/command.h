@@ -87,9 +87,9 @@ struct session {
     tp_graph *graph;
     struct model_values *values; /* of a built-in model */
     tp_loader *train, *test;
-    tp_program *step, *eval; /* eval may lack, with a file */
-    double compile_seconds;
-    int64_t memory; /* bytes that settings.memory came to; 0: no limit */
+    tp_program *step, *eval;                /* eval may lack, with a file */
+    double compile_seconds, memory_seconds; /* the rest of its start: memory and first numbers */
+    int64_t memory;                         /* bytes that settings.memory came to; 0: no limit */
 };
 /* False with an error in the session; `run` false: the programs are made to be looked at. */
 bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run);

@@ -377,7 +377,8 @@ bool command_session(struct session *s, const char *model, const struct settings
     } else {
         ok = command_from_file(s, run);
     }
-    s->compile_seconds = command_seconds() - start;
+    s->memory_seconds = s->graph ? s->graph->memory_seconds : 0;
+    s->compile_seconds = command_seconds() - start - s->memory_seconds;
     if (ok && run &&
         !(tp_loader_bind(s->train, s->step) && (!s->eval || tp_loader_bind(s->test, s->eval))))
         ok = ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));

@@ -39,6 +39,7 @@ static void tell_start(const struct train *t)
         printf(",\"parameters\":%lld,\"arena_bytes\":%zu", (long long)parameters,
                tp_program_bytes(s->step));
         report_number("compile_seconds", s->compile_seconds);
+        report_number("memory_seconds", s->memory_seconds);
         printf(",\"cached\":%s", s->step->cached ? "true" : "false");
         if (t->resume)
             printf(",\"resumed_step\":%lld", (long long)t->at.step);
