@@ -56,38 +56,3 @@ tp_tensor tp_alpha_dropout_at(tp_tensor x, double p, tp_loc at)
         return POISON(x.g);
     return drop("tp_alpha_dropout", x, p, tp_shape_of(x), a, b, b - alpha * a, at);
 }
-
-/* Each row of x, an image of a batch, is mirrored along an axis or not. */
-tp_tensor tp_random_flip_at(tp_tensor x, int axis, double p, tp_loc at)
-{
-    struct ir_graph *g;
-    struct ir_loc loc;
-    ir_val v, kept;
-    tp_shape mask;
-    uint32_t region;
-
-    if (!tp_ready(x.g, at, "tp_random_flip", 1, &x))
-        return POISON(x.g);
-    mask = tp_shape_of(x);
-    if (mask.rank < 2 || axis >= mask.rank || axis < -mask.rank || axis % mask.rank == 0 ||
-        !(p >= 0 && p <= 1))
-        return tp_fail(x.g, at, "tp_random_flip",
-                       "%s along axis %d with probability %g; expected an axis after the first, "
-                       "and 0 <= p <= 1",
-                       tp_describe(x), axis, p);
-    for (int i = 1; i < mask.rank; i++)
-        mask.dim[i] = 1;
-    g = x.g->ir;
-    loc = tp_place(x.g, at);
-    v = tp_val(x);
-    region = ir_region_open(g, "dropout", NULL, 1, &v, (struct ir_list){ 0 }, loc);
-    kept = ir_op2(g, IR_le, ir_integer(g, IR_U32, (int64_t)(p * 4294967295.0), loc),
-                  tp_chance(x.g, tp_ir_shape(mask), loc), loc);
-    return tp_give(
-        x.g, ir_region_close(
-                 g, region,
-                 ir_select(g, kept, v,
-                           tp_val(tp_flip_at(
-                               x, (tp_shape){ 1, { axis < 0 ? axis + mask.rank : axis } }, at)),
-                           loc)));
-}

@@ -887,7 +887,16 @@ typedef struct tp_grid_args {
 /* In training, each row of x mirrored along an axis after the first with probability p: of images
  * [batch channels height width], axis -1 swaps left and right */
 #define tp_random_flip(x, axis, p) tp_random_flip_at((x), (axis), (p), TP_HERE)
-#define tp_alpha_dropout(x, p)     tp_alpha_dropout_at((x), (p), TP_HERE)
+/* In training, each row of x moved along an axis after the first by so many steps at most, either
+ * way and each as likely; zeros come in. Along both axes of images, one after the other. */
+#define tp_random_shift(x, axis, most) tp_random_shift_at((x), (axis), (most), TP_HERE)
+/* `length` elements along an axis after the first: in training of each row at a place of its own,
+ * else the middle ones. After tp_pad() it is the crop of He et al. 2015, section 4.2. */
+#define tp_random_crop(x, axis, length) tp_random_crop_at((x), (axis), (length), TP_HERE)
+/* x [batch channels ..] of a floating type: (x - mean) / deviation, a float of each for each
+ * channel, copied */
+#define tp_standardise(x, mean, deviation) tp_standardise_at((x), (mean), (deviation), TP_HERE)
+#define tp_alpha_dropout(x, p)             tp_alpha_dropout_at((x), (p), TP_HERE)
 /*
  * Recurrent layers: x [time batch in] (batch_first: [batch time in]) -> y [time batch hidden], of
  * both directions 2 * hidden, and the last h and c, [layers * directions batch hidden]. Parameters
@@ -1029,6 +1038,10 @@ TP_API tp_tensor tp_group_norm_at(const char *what, tp_tensor x, tp_norm_args ar
 TP_API tp_tensor tp_local_response_norm_at(tp_tensor x, tp_lrn_args args, tp_loc at);
 TP_API tp_tensor tp_weight_norm_at(tp_tensor v, tp_tensor g, int axis, tp_loc at);
 TP_API tp_tensor tp_random_flip_at(tp_tensor x, int axis, double p, tp_loc at);
+TP_API tp_tensor tp_random_shift_at(tp_tensor x, int axis, int64_t most, tp_loc at);
+TP_API tp_tensor tp_random_crop_at(tp_tensor x, int axis, int64_t length, tp_loc at);
+TP_API tp_tensor tp_standardise_at(tp_tensor x, const float *mean, const float *deviation,
+                                   tp_loc at);
 TP_API tp_tensor tp_dropout_at(const char *what, tp_tensor x, double p, int axes, tp_loc at);
 TP_API tp_tensor tp_alpha_dropout_at(tp_tensor x, double p, tp_loc at);
 TP_API tp_tensor tp_attention_at(tp_tensor q, tp_tensor k, tp_attention_args args, tp_loc at);

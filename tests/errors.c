@@ -117,6 +117,12 @@ WRONG(gradient_of_a_matrix, "model.c:31: tp_grad: x f32[batch 784]; expected a s
 #line 31 "model.c"
 WRONG(flip_of_the_batch, "model.c:31: tp_random_flip: x f32[batch 784] along axis 0 with probability 0.5; expected an axis after the first, and 0 <= p <= 1", tp_random_flip(x, 0, 0.5))
 #line 31 "model.c"
+WRONG(shift_beyond_the_end, "model.c:31: tp_random_shift: x f32[batch 784] along axis 1 by 784; expected an axis after the first, of a known extent, and fewer steps than that", tp_random_shift(x, 1, 784))
+#line 31 "model.c"
+WRONG(crop_to_more, "model.c:31: tp_random_crop: x f32[batch 784] along axis -1 to 785; expected an axis after the first, of a known extent, and 1 to so many elements of it", tp_random_crop(x, -1, 785))
+#line 31 "model.c"
+WRONG(deviation_of_zero, "model.c:31: tp_standardise: deviation 0 of channel 1; expected numbers above 0", tp_standardise(x, ((const float[784]){ 0 }), ((const float[784]){ 1 })))
+#line 31 "model.c"
 WRONG(dropout_of_everything, "model.c:31: tp_dropout: x f32[batch 784] with probability 1; expected a floating type and 0 <= p < 1", tp_dropout(x, 1))
 #line 31 "model.c"
 WRONG(assignment_to_an_input, "model.c:31: assign: a = x f32[batch 784] is no state; expected a parameter or other state", tp_assign(x, x))

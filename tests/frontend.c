@@ -422,6 +422,75 @@ Test(programs, rows_are_mirrored_by_chance_in_training_alone)
     tp_graph_free(g);
 }
 
+Test(programs, rows_are_moved_by_chance_in_training_alone)
+{
+    enum { ROWS = 500, N = 5, MOST = 2 };
+    tp_graph *g = tp_graph_new(5);
+    tp_tensor x = tp_add(tp_zeros(g, TP_F32, tp_dims(ROWS, N, 2)),
+                         tp_reshape(tp_add(tp_arange(g, TP_F32, N), 1), N, 1));
+    tp_tensor y = tp_random_shift(x, 1, MOST);
+    tp_program *train = tp_compile(g, tp_list(y), TP_TRAIN), *eval = tp_compile_eval(g, y);
+    static float row[ROWS][N][2];
+    int found[2 * MOST + 1] = { 0 };
+
+    fine(g);
+    cr_assert(tp_run(train) && tp_read(train, y, row, sizeof row));
+    for (int i = 0; i < ROWS; i++) {
+        const int by = MOST - (int)row[i][MOST][0] + 1; /* the middle is never out of sight */
+        cr_assert(by >= -MOST && by <= MOST);
+        found[by + MOST]++;
+        for (int j = 0; j < N; j++)
+            for (int k = 0; k < 2; k++)
+                cr_expect_eq(row[i][j][k], j - by < 0 || j - by >= N ? 0 : j - by + 1);
+    }
+    for (int i = 0; i < 2 * MOST + 1; i++)
+        cr_expect(found[i] > 60 && found[i] < 140, "%d of %d by %d", found[i], ROWS, i - MOST);
+    cr_assert(tp_run(eval) && tp_read(eval, y, row, sizeof row));
+    for (int i = 0; i < ROWS; i++)
+        cr_expect(row[i][0][0] == 1 && row[i][N - 1][1] == N);
+    tp_graph_free(g);
+}
+
+Test(programs, windows_are_cut_by_chance_in_training_and_from_the_middle_else)
+{
+    enum { ROWS = 400, N = 6, LENGTH = 3 };
+    tp_graph *g = tp_graph_new(5);
+    tp_tensor x = tp_add(tp_zeros(g, TP_F32, tp_dims(ROWS, N)), tp_arange(g, TP_F32, N));
+    tp_tensor y = tp_random_crop(x, -1, LENGTH);
+    tp_program *train = tp_compile(g, tp_list(y), TP_TRAIN), *eval = tp_compile_eval(g, y);
+    static float row[ROWS][LENGTH];
+    int found[N - LENGTH + 1] = { 0 };
+
+    fine(g);
+    cr_assert(tp_run(train) && tp_read(train, y, row, sizeof row));
+    for (int i = 0; i < ROWS; i++) {
+        const int from = (int)row[i][0];
+        cr_assert(from >= 0 && from <= N - LENGTH);
+        found[from]++;
+        cr_expect(row[i][1] == (float)from + 1 && row[i][2] == (float)from + 2);
+    }
+    for (int i = 0; i <= N - LENGTH; i++)
+        cr_expect(found[i] > 60 && found[i] < 140, "%d of %d from %d", found[i], ROWS, i);
+    cr_assert(tp_run(eval) && tp_read(eval, y, row, sizeof row));
+    for (int i = 0; i < ROWS; i++)
+        cr_expect(row[i][0] == 1 && row[i][2] == 3);
+    tp_graph_free(g);
+}
+
+Test(programs, channels_are_brought_to_one_scale)
+{
+    tp_graph *g = tp_graph_new(5);
+    tp_tensor x = tp_array(g, TP_F32, tp_dims(1, 2, 2), (const float[]){ 1, 2, 3, 4 });
+    tp_tensor y = tp_standardise(x, ((const float[]){ 1, 2 }), ((const float[]){ 0.5f, 4 }));
+    tp_program *eval = tp_compile_eval(g, y);
+    float out[4];
+
+    fine(g);
+    cr_assert(tp_run(eval) && tp_read(eval, y, out, sizeof out));
+    cr_expect(out[0] == 0 && out[1] == 2 && out[2] == 0.25f && out[3] == 0.5f);
+    tp_graph_free(g);
+}
+
 Test(programs, batch_norm_evaluates_by_running_statistics)
 {
     tp_graph *g = tp_graph_new(5);
