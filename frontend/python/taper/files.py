@@ -1,0 +1,73 @@
+"""State in files: safetensors, which the C library, `taper` the command and PyTorch read too."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import Any, Dict
+
+import numpy as np
+
+from . import _dtype as dt
+from ._core import Error
+from ._tensor import Tensor, as_tensor
+
+NAMES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16",
+         "uint32": "U32", "int32": "I32", "uint64": "U64", "int64": "I64", "float16": "F16",
+         "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
+KINDS = {v: k for k, v in NAMES.items()}
+
+
+def save(state: Dict[str, Any], path: Any) -> None:
+    """A state dict, or a module's; written aside and then put in its place."""
+    state = state.state_dict() if hasattr(state, "state_dict") else state
+    header: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    parts, at = [], 0
+    for name, value in state.items():
+        t = as_tensor(value)
+        data = np.ascontiguousarray(t._array()).tobytes()
+        header[name] = {"dtype": NAMES[t.dtype.name], "shape": list(t.shape),
+                        "data_offsets": [at, at + len(data)]}
+        parts.append(data)
+        at += len(data)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    aside = f"{os.fspath(path)}.{os.getpid()}"
+    with open(aside, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for data in parts:
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def load(path: Any) -> Dict[str, Tensor]:
+    """The tensors of a safetensors file by name; sizes are checked before anything is read."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > size - 8:
+            raise Error(f"{path}: its header has {length} bytes, the file {size}")
+        try:
+            header = json.loads(file.read(length))
+            data = file.read()
+            out = {}
+            for name, item in header.items():
+                if name == "__metadata__":
+                    continue
+                kind = dt.BY_NAME[KINDS[item["dtype"]]]
+                lo, hi = item["data_offsets"]
+                shape = tuple(int(d) for d in item["shape"])
+                count = int(np.prod(shape, dtype=object)) if shape else 1
+                if not 0 <= lo <= hi <= len(data) or hi - lo != count * kind.itemsize or min(
+                        shape, default=0) < 0:
+                    raise Error(f"{path}: {name} does not fit the file")
+                t = Tensor(np.frombuffer(data, kind.numpy, count, lo).reshape(shape))
+                t._dt = kind
+                out[name] = t
+            return out
+        except (ValueError, KeyError, TypeError, AttributeError) as fault:
+            raise Error(f"{path}: it is no safetensors file ({fault})") from None
