@@ -48,7 +48,8 @@ static void move_graph(tp_graph *g, struct ir_graph *to, const ir_val *moved)
 {
     struct state *states = ir_alloc(to->arena, ((size_t)g->state_count + 1) * sizeof *states);
 
-    memcpy(states, g->states, (size_t)g->state_count * sizeof *states);
+    if (g->state_count)
+        memcpy(states, g->states, (size_t)g->state_count * sizeof *states);
     for (int i = 0; i < g->state_count; i++) {
         states[i].name = ir_format(to->arena, "%s", states[i].name);
         states[i].value = moved[states[i].value.id];
@@ -134,7 +135,9 @@ bool tp_keep(tp_graph *g, int n, tp_tensor held[], const bool derived[])
     for (int i = 0; i < n; i++)
         held[i].id = moved[held[i].id].id;
     move_graph(g, to, moved);
-    memcpy(e->values, values, e->room * sizeof *values); /* there are no more nodes than before */
+    if (e->room)
+        memcpy(e->values, values,
+               e->room * sizeof *values); /* there are no more nodes than before */
     free(values);
     free(e->gradient);
     e->gradient = NULL;
