@@ -85,23 +85,26 @@ static void put_extent(struct ir_text *out, const struct ir_graph *g, int64_t di
                d->offset < 0 ? -d->offset : d->offset);
 }
 
-/* the loop's index is a dim to its kernels */
+/* the loop's index is a dim to its kernels; a loop that may not run asks before each turn */
 static void put_begin(struct ir_text *out, const struct gen_unit *u, const struct loop_kernel *k,
                       int depth)
 {
     const struct ir_graph *g = u->program->graph;
-    const char *name = NULL;
+    const char *name = NULL, *asks = "";
 
     for (int s = 0; s < g->symbols; s++)
         if (g->dimension[k->index - INT64_MIN].power[s])
             name = ir_format(u->program->arena, "dims[%d]", s);
+    if (k->buffers)
+        asks = ir_format(u->program->arena, "*(const u8 *)(%s) && ",
+                         gen_place_of(u->program, NULL, k, 0));
     ir_put(out, "%*sfor (%s = ", 4 * depth, "", name);
     if (k->reverse) {
         put_extent(out, g, k->length);
-        ir_put(out, " - 1; %s >= 0; %s--) {\n", name, name);
+        ir_put(out, " - 1; %s%s >= 0; %s--) {\n", asks, name, name);
         return;
     }
-    ir_put(out, "0; %s < ", name);
+    ir_put(out, "0; %s%s < ", asks, name);
     put_extent(out, g, k->length);
     ir_put(out, "; %s++) {\n", name);
 }

@@ -146,7 +146,7 @@ static ir_val run(struct ir_graph *g, const struct cell *cell, const char *name,
         ir_output(b, NULL, next[0]);
     scan = g->error->status ? (ir_val){ 0 }
                             : ir_make_scan(g, b, args, arg, cell->carries, 1,
-                                           ir_at(g, x)->shape.dim[0], reverse, at);
+                                           ir_at(g, x)->shape.dim[0], reverse, -1, at);
     ir_graph_free(b);
     for (int i = 0; i < cell->carries; i++)
         carry[i] = ir_make_result(g, scan, i, at);

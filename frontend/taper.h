@@ -956,6 +956,23 @@ TP_API bool tp_scan_at(tp_graph *g, tp_body *body, void *user, int carries, tp_t
                        int slices, const tp_tensor x[], int outputs, tp_scan_args args, tp_loc at);
 
 /*
+ * One of two functions, as `when`, a truth value (bool, no axes), says at run time: the other one
+ * is not computed. Both make results y[0..outputs) of the same types and shapes, from x[0..n) and
+ * from any other tensor; parameters, reads and derivatives are as everywhere, and the derivative is
+ * a choice again. Inside may be tp_scan and tp_cond; not dropout, batch norm or assignments. All
+ * that a function records is computed only where it is chosen. False with an error.
+ *
+ *     void grow(void *user, const tp_tensor x[], tp_tensor y[]) { y[0] = tp_mul(x[0], 2); }
+ *     void keep(void *user, const tp_tensor x[], tp_tensor y[]) { y[0] = x[0]; }
+ *     tp_cond(tp_lt(tp_norm(x, 2), 1), grow, keep, NULL, 1, &x, 1, &y);
+ */
+typedef void tp_branch(void *user, const tp_tensor x[], tp_tensor y[]);
+#define tp_cond(when, then, otherwise, user, n, x, outputs, y) \
+    tp_cond_at((when), (then), (otherwise), (user), (n), (x), (outputs), (y), TP_HERE)
+TP_API bool tp_cond_at(tp_tensor when, tp_branch *then, tp_branch *otherwise, void *user, int n,
+                       const tp_tensor x[], int outputs, tp_tensor y[], tp_loc at);
+
+/*
  * Attention (arXiv:1706.03762): softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e];
  * with [b h l d] against [b h/g s d], g heads of queries share keys (arXiv:2305.13245). causal:
  * query i sees keys 0 to i; window: of these the last so many; mask: added, or truth values (false:

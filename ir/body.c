@@ -100,13 +100,15 @@ bool ir_has_results(enum ir_op op)
 /* --- building --------------------------------------------------------------------------------- */
 
 ir_val ir_make_scan(struct ir_graph *g, const struct ir_graph *body, int n, const ir_val *args,
-                    int carry, int slices, int64_t length, bool reverse, struct ir_loc loc)
+                    int carry, int slices, int64_t length, bool reverse, int when,
+                    struct ir_loc loc)
 {
-    const int64_t numbers[] = { carry, slices, length, 1 };
+    const int64_t numbers[] = { carry, slices, length, 1, when };
     struct ir_node draft = { .op = IR_scan, .arity = n, .args = args, .body = body, .loc = loc };
 
-    for (int i = 0; i < (reverse ? 4 : 3); i++)
-        draft.attr[i] = (struct ir_list){ 1, &numbers[i] };
+    for (int i = 0; i < 5; i++)
+        if ((i != IR_SCAN_REVERSE || reverse) && (i != IR_SCAN_WHEN || when >= 0))
+            draft.attr[i] = (struct ir_list){ 1, &numbers[i] };
     return ir_add(g, &draft);
 }
 
@@ -125,6 +127,14 @@ static bool is_op(struct ir_graph *g, const struct ir_node *n, int i, enum ir_op
            ir_refuse(g, n, "%s; expected a %s", ir_shown(g, n, i), ir_ops[op].name);
 }
 
+static bool is_truth(struct ir_graph *g, const struct ir_node *n, int i)
+{
+    const struct ir_node *a = ir_arg(g, n, i);
+
+    return (a->dtype == IR_BOOL && a->shape.rank == 0) ||
+           ir_refuse(g, n, "%s; expected a truth value, for when", ir_shown(g, n, i));
+}
+
 static bool no_value(struct ir_node *n)
 {
     n->dtype = IR_BOOL;
@@ -134,9 +144,13 @@ static bool no_value(struct ir_node *n)
 
 bool ir_shape_of_step(struct ir_graph *g, struct ir_node *n)
 {
-    for (int i = 0; i < n->arity; i++)
+    const bool asks = n->attr[3].count != 0;
+
+    for (int i = 0; i < n->arity - asks; i++)
         if (!(i == 0 && ir_arg(g, n, 0)->op == IR_step) && !is_op(g, n, i, IR_store))
             return false;
+    if (asks && (n->arity == 0 || !is_truth(g, n, n->arity - 1)))
+        return n->arity == 0 && ir_refuse(g, n, "no truth value; expected one");
     for (int i = 0; i < 2; i++)
         if (n->attr[i].count != 1 || !ir_dim_valid(g, n->attr[i].at[0]))
             return ir_refuse(g, n, "%s is no extent; expected one", i ? "length" : "dim");
@@ -161,6 +175,15 @@ bool ir_shape_of_at(struct ir_graph *g, struct ir_node *n)
     n->dtype = a->dtype;
     n->shape.rank = a->shape.rank - 1;
     memcpy(n->shape.dim, a->shape.dim + 1, (size_t)n->shape.rank * sizeof *n->shape.dim);
+    return true;
+}
+
+bool ir_shape_of_within(struct ir_graph *g, struct ir_node *n)
+{
+    if (!is_op(g, n, 1, IR_step))
+        return false;
+    n->dtype = ir_arg(g, n, 0)->dtype;
+    n->shape = ir_arg(g, n, 0)->shape;
     return true;
 }
 
@@ -285,6 +308,10 @@ bool ir_shape_of_scan(struct ir_graph *g, struct ir_node *n)
     if (n->attr[IR_SCAN_LENGTH].count != 1 || !ir_dim_valid(g, n->attr[IR_SCAN_LENGTH].at[0]))
         return ir_refuse(g, n, "a bad length; expected one extent");
     if (n->attr[IR_SCAN_REVERSE].count && !ir_rule_list(g, n, IR_SCAN_REVERSE, 1, 1, 1))
+        return false;
+    if (n->attr[IR_SCAN_WHEN].count &&
+        (!ir_rule_list(g, n, IR_SCAN_WHEN, 1, carry + slices, n->arity - 1) ||
+         !is_truth(g, n, ir_scan_when(n))))
         return false;
     count = ir_parameters(n->body, NULL, 0);
     if (count != n->arity || carry + slices > count)

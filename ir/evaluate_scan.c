@@ -16,6 +16,7 @@ struct steps {
     const struct ir_graph *body;
     int carry, slices, outputs;
     int64_t length;
+    bool runs;
     struct ir_array *result; /* of the scan */
     struct ir_binding *binding;
     ir_val *value;
@@ -98,6 +99,7 @@ bool ir_value_of_scan(struct ir_evaluation *e, const struct ir_node *n, const st
     s.carry = (int)ir_scan_number(n, IR_SCAN_CARRY);
     s.slices = (int)ir_scan_number(n, IR_SCAN_SLICES);
     s.length = ir_extent(e, ir_scan_number(n, IR_SCAN_LENGTH));
+    s.runs = ir_scan_when(n) < 0 || *(const bool *)arg[ir_scan_when(n)].data;
     s.binding = ir_alloc(scratch, ((size_t)n->arity + 1) * sizeof *s.binding);
     s.value = ir_alloc(scratch, ((size_t)s.outputs + 1) * sizeof *s.value);
     ir_parameters(s.body, parameter, n->arity);
@@ -106,7 +108,7 @@ bool ir_value_of_scan(struct ir_evaluation *e, const struct ir_node *n, const st
     for (int i = 0; i < s.outputs; i++)
         s.value[i] = s.body->outputs[i].value;
     ok = make_room(e, &s, arg, result);
-    for (int64_t step = 0; ok && step < s.length; step++) {
+    for (int64_t step = 0; ok && s.runs && step < s.length; step++) {
         int64_t t = ir_scan_number(n, IR_SCAN_REVERSE) ? s.length - 1 - step : step;
         struct ir_arena *arena = ir_arena_new();
         struct ir_array *out = ir_alloc(arena, ((size_t)s.outputs + 1) * sizeof *out);

@@ -282,16 +282,25 @@ bool *ir_live(const struct ir_graph *g,
  *          gives the next carries and this step's outputs. Results: the carries after the last
  *          step (as they came in, where length is 0), then the outputs of all steps, stacked along
  *          a new first axis. Steps run from 0 up, or with reverse=1 from length - 1 down; slices
- * and outputs keep their places. The node itself has no value: `result at=i` is its i-th.
+ * and outputs keep their places. With when=i no step runs where argument i, a truth value that
+ * stands behind the slices, is false: the carries are as they came in, and the outputs zeros.
+ *          The node itself has no value: `result at=i` is its i-th.
  */
-#define IR_BODIES 4                                                      /* bodies in each other */
-enum { IR_SCAN_CARRY, IR_SCAN_SLICES, IR_SCAN_LENGTH, IR_SCAN_REVERSE }; /* attributes */
+#define IR_BODIES 4 /* bodies in each other */
+enum {
+    IR_SCAN_CARRY,
+    IR_SCAN_SLICES,
+    IR_SCAN_LENGTH,
+    IR_SCAN_REVERSE,
+    IR_SCAN_WHEN
+}; /* attributes */
 struct ir_graph *ir_body_new(const struct ir_graph *parent,
                              const char *name); /* to be freed after ir_add, which copies it */
 struct ir_graph *ir_body_like(const struct ir_graph *body,
                               const struct ir_graph *parent); /* empty, with body's regions */
 ir_val ir_make_scan(struct ir_graph *, const struct ir_graph *body, int n, const ir_val *args,
-                    int carry, int slices, int64_t length, bool reverse, struct ir_loc);
+                    int carry, int slices, int64_t length, bool reverse, int when,
+                    struct ir_loc); /* when: -1: it always runs */
 ir_val ir_make_result(struct ir_graph *, ir_val of, int at, struct ir_loc);
 bool ir_has_results(enum ir_op op);               /* no value of its own */
 static inline bool ir_has_identity(enum ir_op op) /* one of its kind, whatever it is made of */
@@ -312,6 +321,10 @@ uint64_t ir_body_hash(const struct ir_graph *body);
 static inline int64_t ir_scan_number(const struct ir_node *scan, int attr) /* 0 where left out */
 {
     return scan->attr[attr].count ? scan->attr[attr].at[0] : 0;
+}
+static inline int ir_scan_when(const struct ir_node *scan) /* which argument; -1: it always runs */
+{
+    return scan->attr[IR_SCAN_WHEN].count ? (int)scan->attr[IR_SCAN_WHEN].at[0] : -1;
 }
 
 /* build.c: shorter ways to ir_add; every one takes the place it belongs to */

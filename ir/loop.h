@@ -145,7 +145,8 @@ struct loop_table { /* a hash of numbers plus one */
 
 /*
  * A loop of kernels is a row of them between two marks: kernels that compute nothing. The caller of
- * the kernels between runs them for each index, which is a symbol of the graph to them.
+ * the kernels between runs them for each index, which is a symbol of the graph to them; if the mark
+ * has a buffer, only where the truth value in it holds.
  */
 enum loop_mark { LOOP_NO_MARK, LOOP_BEGIN, LOOP_END };
 struct loop_kernel {

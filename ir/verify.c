@@ -110,7 +110,8 @@ bool ir_verify(const struct ir_graph *g, struct ir_error *error)
 static bool needs_no_kernel(enum ir_op op)
 {
     return ir_pointwise(op) || op == IR_reshape || op == IR_permute || op == IR_expand ||
-           op == IR_slice || op == IR_flip || op == IR_at || op == IR_read || op == IR_local;
+           op == IR_slice || op == IR_flip || op == IR_at || op == IR_within || op == IR_read ||
+           op == IR_local;
 }
 
 /* numbers the values of kernels by their place in the order of execution, from 1 */

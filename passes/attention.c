@@ -265,9 +265,10 @@ static ir_val kept(const struct tiles *t, ir_val which, ir_val v)
 
 static ir_val scan(struct tiles *t, int carries)
 {
-    const ir_val made = t->g->error->status ? (ir_val){ 0 }
-                                            : ir_make_scan(t->g, t->body, t->args, t->arg, carries,
-                                                           t->slices, t->count, false, t->a->loc);
+    const ir_val made = t->g->error->status
+                            ? (ir_val){ 0 }
+                            : ir_make_scan(t->g, t->body, t->args, t->arg, carries, t->slices,
+                                           t->count, false, -1, t->a->loc);
 
     ir_graph_free(t->body);
     t->args = 0;

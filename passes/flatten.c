@@ -5,9 +5,10 @@
  * of the loop is a symbol, so that the slice of a step is a view like any other, at an index that
  * the kernel is told, and what a step computes of nothing that changes stays outside. Carries live
  * in locals: filled before the loop, read by a step as they were before it, and stored again; the
- * outputs of all steps are locals too, each step storing its slice. What follows (fuse, layout,
- * schedules, plan) sees one graph; it keeps the kernels of a loop together (loops.c says which
- * those are).
+ * outputs of all steps are locals too, each step storing its slice. Where the loop may not run at
+ * all, nothing that it computes may stay outside, and outputs begin as zeros. What follows (fuse,
+ * layout, schedules, plan) sees one graph; it keeps the kernels of a loop together (loops.c says
+ * which those are).
  */
 #include "passes.h"
 
@@ -74,6 +75,43 @@ static bool shows_carry(const struct ir_graph *g, ir_val v)
 static void flatten_nodes(struct flatten *f, const struct ir_graph *in, ir_val *moved, ir_val outer,
                           int depth);
 
+static bool is_result(const struct ir_graph *g, ir_val v, uint32_t scan, int o)
+{
+    const struct ir_node *n = ir_at(g, v);
+
+    return n->op == IR_result && n->args[0].id == scan && n->attr[0].at[0] == o;
+}
+
+static ir_val zeros(struct ir_graph *g, ir_val like, struct ir_loc loc)
+{
+    const struct ir_node n = *ir_at(g, like);
+    const ir_val zero = ir_dtypes[n.dtype].kind == 'f' ? ir_number(g, n.dtype, 0, loc)
+                                                       : ir_integer(g, n.dtype, 0, loc);
+
+    return ir_expand(g, zero, n.shape, loc);
+}
+
+/* Is output o of a scan that may not run read by nobody but slice by slice where it has run? */
+static bool runs_with_readers(const struct ir_graph *g, uint32_t scan, int o)
+{
+    const uint32_t when = g->nodes[scan].args[ir_scan_when(&g->nodes[scan])].id;
+
+    for (int i = 0; i < g->output_count; i++)
+        if (is_result(g, g->outputs[i].value, scan, o))
+            return false;
+    for (uint32_t v = scan + 1; v < g->count; v++) {
+        const struct ir_node *n = &g->nodes[v];
+        const int first = n->op == IR_scan ? (int)ir_scan_number(n, IR_SCAN_CARRY) : 0;
+        const int end = first + (n->op == IR_scan ? (int)ir_scan_number(n, IR_SCAN_SLICES) : 0);
+        for (int i = 0; i < n->arity; i++)
+            if (is_result(g, n->args[i], scan, o) &&
+                (i < first || i >= end || ir_scan_when(n) < 0 ||
+                 n->args[ir_scan_when(n)].id != when))
+                return false;
+    }
+    return true;
+}
+
 /* moved: of the graph around. Gives the scan's results. */
 static ir_val *flatten_scan(struct flatten *f, const struct ir_node *n, const ir_val *moved_around,
                             const struct ir_graph *around, ir_val outer, int depth)
@@ -82,12 +120,13 @@ static ir_val *flatten_scan(struct flatten *f, const struct ir_node *n, const ir
     const struct ir_graph *body = n->body;
     const int carry = (int)ir_scan_number(n, IR_SCAN_CARRY),
               slices = (int)ir_scan_number(n, IR_SCAN_SLICES), outputs = body->output_count;
+    const int when = ir_scan_when(n);
     const int64_t length = ir_dim_of(g, around, ir_scan_number(n, IR_SCAN_LENGTH));
     const int64_t numbers[] = { index_of_loop(f, depth, length, n->loc), length, 1 };
     ir_val *moved = ir_alloc(f->scratch, body->count * sizeof *moved);
     ir_val *parameter = ir_alloc(f->scratch, ((size_t)n->arity + 1) * sizeof *parameter);
     ir_val *home = ir_alloc(f->scratch, ((size_t)outputs + 1) * sizeof *home);
-    ir_val *arg = ir_alloc(f->scratch, ((size_t)outputs + 2) * sizeof *arg);
+    ir_val *arg = ir_alloc(f->scratch, ((size_t)outputs + 3) * sizeof *arg);
     ir_val *result = ir_alloc(f->scratch, ((size_t)outputs + 1) * sizeof *result), step, done;
     int args = 0;
 
@@ -108,19 +147,26 @@ static ir_val *flatten_scan(struct flatten *f, const struct ir_node *n, const ir
         arg[args++] = outer;
     for (int o = 0; o < carry; o++)
         arg[args++] = store(f, home[o], moved_around[n->args[o].id], home[o], n->loc);
+    for (int o = carry; o < outputs && when >= 0; o++)
+        if (!runs_with_readers(around, (uint32_t)(n - around->nodes), o))
+            arg[args++] = store(f, home[o], zeros(g, home[o], n->loc), home[o], n->loc);
+    if (when >= 0) /* stored, for who runs the kernels must see it */
+        arg[args++] = ir_op1(g, IR_stop_gradient, moved_around[n->args[when].id], n->loc);
     step = ir_add(
         g, &(struct ir_node){ .op = IR_step,
                               .arity = args,
                               .args = arg,
                               .attr = { { 1, &numbers[0] },
                                         { 1, &numbers[1] },
-                                        { ir_scan_number(n, IR_SCAN_REVERSE) != 0, &numbers[2] } },
+                                        { ir_scan_number(n, IR_SCAN_REVERSE) != 0, &numbers[2] },
+                                        { when >= 0, &numbers[2] } },
                               .name = n->name,
                               .loc = n->loc });
     for (int i = 0; i < n->arity; i++) {
         ir_val a = moved_around[n->args[i].id];
         moved[parameter[i].id] = i < carry            ? ir_op2(g, IR_read, home[i], step, n->loc)
                                  : i < carry + slices ? ir_op2(g, IR_at, a, step, n->loc)
+                                 : when >= 0          ? ir_op2(g, IR_within, a, step, n->loc)
                                                       : a;
     }
     flatten_nodes(f, body, moved, step, depth + 1);

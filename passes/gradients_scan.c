@@ -7,6 +7,9 @@
  * computed again). Such a scan is a second one, equal to the first but for its outputs:
  * pass_simplify makes one of the two.
  *
+ * A scan that may not run has a derivative that does not run either: the gradients of its carries
+ * go by, and what all steps read gets zero.
+ *
  * What all steps read gets the sum over the steps. Where a step's part is a product or a sum of
  * arrays, the arrays are stacked, and one contraction outside adds up all steps in ascending order;
  * else a carry adds it up in the order of the reverse scan.
@@ -25,6 +28,7 @@ struct back {
     struct ir_node n; /* the scan */
     const struct ir_graph *body;
     int carry, slices, outputs;
+    int when; /* the argument that says whether the scan runs; -1: it does */
     ir_val *parameter;
     bool *need;            /* by argument: its gradient leads to one that is wanted */
     bool *live;            /* by output: a gradient arrives */
@@ -73,6 +77,8 @@ static void find_leads(struct back *b)
         }
         for (int o = 0; o < b->outputs; o++)
             b->leads[o][i] = reached[body->outputs[o].value.id];
+        if (i < b->carry && b->when >= 0) /* as it came in, where no step runs */
+            b->leads[i][i] = floating(body, b->parameter[i]);
     }
 }
 
@@ -192,7 +198,7 @@ static void find_steady(struct back *b)
         b->steady[b->parameter[i].id] = true;
     for (uint32_t v = 1; v < b->body->count; v++) {
         const struct ir_node *n = &b->body->nodes[v];
-        bool all = n->op != IR_input && n->op != IR_bits;
+        bool all = b->when < 0 && n->op != IR_input && n->op != IR_bits;
         for (int i = 0; i < n->arity; i++)
             all &= b->steady[n->args[i].id];
         b->steady[v] |= all;
@@ -275,7 +281,7 @@ static bool save(struct back *b)
     if (body->output_count > count)
         scan = ir_make_scan(b->g, body, b->n.arity, b->n.args, b->carry, b->slices,
                             ir_scan_number(&b->n, IR_SCAN_LENGTH),
-                            ir_scan_number(&b->n, IR_SCAN_REVERSE), b->n.loc);
+                            ir_scan_number(&b->n, IR_SCAN_REVERSE), b->when, b->n.loc);
     ir_graph_free(body);
     for (uint32_t v = 1; v < b->first; v++)
         if (b->saved[v])
@@ -412,7 +418,7 @@ static int take_inputs(struct back *b, ir_val *sum, const bool *summed)
             pass_in(b, (ir_val){ v }, "", name_of(b->work, (ir_val){ v }), b->stack[v]);
     before = b->args - before;
     for (int i = b->carry + b->slices; i < b->n.arity; i++)
-        if (b->needed[b->parameter[i].id])
+        if (b->needed[b->parameter[i].id] || i == b->when)
             pass_in(b, b->parameter[i], "", name_of(b->body, b->parameter[i]), b->n.args[i]);
     return before;
 }
@@ -426,13 +432,14 @@ static void run_back(struct back *b)
     int *parts = ir_alloc(b->scratch, ((size_t)b->n.arity + 1) * sizeof *parts);
     bool *summed = ir_alloc(b->scratch, (size_t)b->n.arity + 1);
     int *place = ir_alloc(b->scratch, many * sizeof *place); /* result that stacks a node of work */
-    int carries = 0, slices, next = 0;
+    int carries = 0, slices, next = 0, when = -1;
 
     /* what the reverse body computes */
     for (int i = 0; i < b->n.arity; i++) {
         bool rest = i < b->carry + b->slices;
         if (!b->need[i])
             continue;
+        rest |= b->when >= 0; /* nothing is computed outside that may not run */
         if (!rest)
             find_parts(b, b->grad[i], part[i], &parts[i], &rest);
         summed[i] = i >= b->carry + b->slices && rest;
@@ -484,9 +491,12 @@ static void run_back(struct back *b)
                     place[n->args[a].id] = next++;
                 }
         }
+    for (int i = carries + slices; i < b->args && b->when >= 0; i++)
+        if (b->arg[i].id == b->n.args[b->when].id)
+            when = i;
     scan = ir_make_scan(g, b->reverse, b->args, b->arg, carries, slices,
                         ir_scan_number(&b->n, IR_SCAN_LENGTH),
-                        !ir_scan_number(&b->n, IR_SCAN_REVERSE), b->n.loc);
+                        !ir_scan_number(&b->n, IR_SCAN_REVERSE), when, b->n.loc);
     ir_graph_free(b->reverse);
     /* who gets what */
     for (uint32_t v = 1; v < many; v++)
@@ -524,6 +534,7 @@ void pass_grad_of_scan(struct pass_step *step)
     b.carry = (int)ir_scan_number(&b.n, IR_SCAN_CARRY);
     b.slices = (int)ir_scan_number(&b.n, IR_SCAN_SLICES);
     b.outputs = b.body->output_count;
+    b.when = ir_scan_when(&b.n);
     b.parameter = ir_alloc(b.scratch, arity * sizeof *b.parameter);
     ir_parameters(b.body, b.parameter, b.n.arity);
     find_leads(&b);
@@ -579,12 +590,14 @@ ir_val pass_tangent_of_scan(struct ir_graph *g, const struct ir_node *n, const i
            *dy = ir_alloc(scratch, many * sizeof *y), scan;
     int carry = (int)ir_scan_number(n, IR_SCAN_CARRY),
         slices = (int)ir_scan_number(n, IR_SCAN_SLICES);
-    int end[] = { carry, carry + slices, n->arity }, args = 0, wrts = 0, counts[3], ys = 0;
+    int end[] = { carry, carry + slices, n->arity }, args = 0, wrts = 0, counts[3], ys = 0,
+        when = -1;
 
     ir_parameters(body, parameter, n->arity);
     for (int part = 0, from = 0; part < 3; from = end[part], counts[part] = args, part++) {
         for (int i = from; i < end[part]; i++) {
             moved[parameter[i].id] = ir_copy(to, body, parameter[i], moved);
+            when = i == ir_scan_when(n) ? args : when;
             arg[args++] = n->args[i];
         }
         for (int i = from; i < end[part]; i++) {
@@ -617,7 +630,7 @@ ir_val pass_tangent_of_scan(struct ir_graph *g, const struct ir_node *n, const i
         }
         scan = ir_make_scan(g, to, args, arg, counts[0], counts[1] - counts[0],
                             ir_scan_number(n, IR_SCAN_LENGTH), ir_scan_number(n, IR_SCAN_REVERSE),
-                            n->loc);
+                            when, n->loc);
     }
     ir_graph_free(to);
     ir_arena_free(scratch);

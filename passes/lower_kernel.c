@@ -163,6 +163,11 @@ static struct loop_kernel *lower_mark(struct lower *l, const struct ir_node *n)
         l->k->index = n->attr[0].at[0];
         l->k->length = n->attr[1].at[0];
         l->k->reverse = n->attr[2].count != 0;
+        if (n->attr[3].count) { /* all threads ask */
+            const int b = pass_lower_buffer(l, n->args[n->arity - 1]);
+            l->k->buffer[b].read = true;
+            l->k->shared = true;
+        }
     }
     return l->k;
 }

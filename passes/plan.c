@@ -348,6 +348,9 @@ static void run_all(struct running *r, const struct plan *p, int from, int until
             wait_for(r, k);
             continue;
         }
+        const bool asks = r->p->kernel[k]->buffers > 0;
+        if (asks)
+            wait_for(r, k);
         int loop = p->runs_in[k + 1], before = r->count;
         int *kept = ir_alloc(p->c->arena, ((size_t)r->p->kernels + 1) * sizeof *kept);
         memcpy(kept, r->since, (size_t)before * sizeof *kept);
@@ -358,7 +361,7 @@ static void run_all(struct running *r, const struct plan *p, int from, int until
             int j = 0;
             while (j < r->count && r->since[j] != kept[i])
                 j++;
-            if (j == r->count && ir_dim_min(p->g, r->p->kernel[k]->length) == 0)
+            if (j == r->count && (asks || ir_dim_min(p->g, r->p->kernel[k]->length) == 0))
                 r->since[r->count++] = kept[i];
         }
         k = p->end[loop];

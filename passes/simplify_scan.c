@@ -34,7 +34,8 @@ static bool same_scan(const struct ir_node *a, const struct ir_node *b)
         ir_scan_number(a, IR_SCAN_CARRY) != ir_scan_number(b, IR_SCAN_CARRY) ||
         ir_scan_number(a, IR_SCAN_SLICES) != ir_scan_number(b, IR_SCAN_SLICES) ||
         ir_scan_number(a, IR_SCAN_LENGTH) != ir_scan_number(b, IR_SCAN_LENGTH) ||
-        ir_scan_number(a, IR_SCAN_REVERSE) != ir_scan_number(b, IR_SCAN_REVERSE))
+        ir_scan_number(a, IR_SCAN_REVERSE) != ir_scan_number(b, IR_SCAN_REVERSE) ||
+        ir_scan_when(a) != ir_scan_when(b))
         return false;
     for (int i = 0; i < a->arity; i++)
         if (a->args[i].id != b->args[i].id)
@@ -105,7 +106,7 @@ static void reach_body(struct trim *t, const struct ir_node *n, struct joined *j
                 more = j->live[o] = true;
     }
     for (int i = 0; i < n->arity; i++)
-        j->used[i] = live[parameter[i].id] || (i < carry && j->live[i]);
+        j->used[i] = live[parameter[i].id] || (i < carry && j->live[i]) || i == ir_scan_when(n);
 }
 
 static void reach(struct trim *t)
@@ -158,12 +159,16 @@ static ir_val rebuild(struct trim *t, const struct ir_node *n, struct joined *j)
     int carry = (int)ir_scan_number(n, IR_SCAN_CARRY),
         slices = (int)ir_scan_number(n, IR_SCAN_SLICES), count = 0, carries = 0, sliced = 0,
         place = 0;
+    const int asks = ir_scan_when(n);
+    const bool always = asks >= 0 && ir_is_number(t->in, n->args[asks], 1);
+    int64_t when = -1;
 
     arg = ir_alloc(t->scratch, ((size_t)n->arity + 1) * sizeof *arg);
     parameter = ir_alloc(t->scratch, ((size_t)n->arity + 1) * sizeof *parameter);
     ir_parameters(body, parameter, n->arity);
     for (int i = 0; i < n->arity; i++) {
-        const struct ir_node *c = i < carry ? NULL : number(t->in, n->args[i]);
+        const bool runs = i == asks && !always; /* says so, whatever it is */
+        const struct ir_node *c = i < carry || runs ? NULL : number(t->in, n->args[i]);
         if (!j->used[i])
             continue;
         if (c) {
@@ -172,6 +177,7 @@ static ir_val rebuild(struct trim *t, const struct ir_node *n, struct joined *j)
             continue;
         }
         moved[parameter[i].id] = ir_copy(to, body, parameter[i], moved);
+        when = runs ? count : when;
         arg[count++] = t->moved[n->args[i].id];
         carries += i < carry;
         sliced += i >= carry && i < carry + slices;
@@ -197,7 +203,8 @@ static ir_val rebuild(struct trim *t, const struct ir_node *n, struct joined *j)
                              .attr = { { 1, (int64_t[]){ carries } },
                                        { 1, (int64_t[]){ sliced } },
                                        n->attr[IR_SCAN_LENGTH],
-                                       n->attr[IR_SCAN_REVERSE] },
+                                       n->attr[IR_SCAN_REVERSE],
+                                       { when >= 0, &when } },
                              .name = n->name,
                              .loc = n->loc,
                              .body = simple };

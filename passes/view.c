@@ -8,7 +8,8 @@
 bool pass_is_view(enum ir_op op)
 {
     return op == IR_reshape || op == IR_permute || op == IR_expand || op == IR_slice ||
-           op == IR_flip || op == IR_stop_gradient || op == IR_at || op == IR_read;
+           op == IR_flip || op == IR_stop_gradient || op == IR_at || op == IR_within ||
+           op == IR_read;
 }
 
 /* The axes of a reshape fall into groups of equal product; each is flattened and taken apart again
@@ -91,7 +92,7 @@ bool pass_view(struct loop_kernel *k, const struct ir_graph *g, const struct ir_
         for (int i = 0; i < n->shape.rank; i++)
             inner[i + 1] = index[i];
         return true;
-    default: /* stop_gradient, read */
+    default: /* stop_gradient, within, read */
         for (int i = 0; i < n->shape.rank; i++)
             inner[i] = index[i];
         return true;

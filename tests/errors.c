@@ -36,6 +36,26 @@ static void of_a_number(void *user, tp_tensor carry[], const tp_tensor in[], tp_
     carry[0] = tp_as_number(1);
 }
 
+static void of_a_row(void *user, const tp_tensor in[], tp_tensor out[])
+{   (void)user;
+    out[0] = tp_sum(in[0], 0);
+}
+
+static void of_a_column(void *user, const tp_tensor in[], tp_tensor out[])
+{   (void)user;
+    out[0] = tp_sum(in[0], 1);
+}
+
+static void of_an_assignment(void *user, const tp_tensor in[], tp_tensor out[])
+{   (void)user;
+    out[0] = tp_sum(in[0], 0);
+    tp_assign(tp_state(in[0].g, "seen", TP_F32, tp_dims(784)), out[0]);
+}
+
+static void of_nothing(void *user, const tp_tensor in[], tp_tensor out[])
+{   (void)user, (void)in, (void)out;
+}
+
 static void close_graph(void)
 {
     tp_graph_free(g);
@@ -102,6 +122,14 @@ WRONG(dropout_in_a_scan, "model.c:31: tp_scan: dropout inside the function; expe
 WRONG(carry_that_is_a_number, "model.c:31: tp_scan: carry 0 is a number; expected a tensor", tp_tensor sum = tp_zeros(g, TP_F32, tp_dims(784)); tp_scan(g, of_a_number, NULL, 1, &sum, 1, &x, 0, NULL))
 #line 31 "model.c"
 WRONG(scan_without_end, "model.c:31: tp_scan: no arrays and no .length; expected one of them", tp_scan(g, of_a_number, NULL, 0, NULL, 0, NULL, 0, NULL))
+#line 31 "model.c"
+WRONG(branches_of_two_shapes, "model.c:31: tp_cond: result 0 is f32[784] of the first branch and f32[batch] of the second; expected the same", tp_tensor y; tp_cond(tp_lt(0, tp_sum(x, TP_ALL)), of_a_row, of_a_column, NULL, 1, &x, 1, &y))
+#line 31 "model.c"
+WRONG(condition_of_many, "model.c:31: tp_cond: the condition is bool[batch 784]; expected one truth value", tp_tensor y; tp_cond(tp_lt(0, x), of_a_row, of_a_row, NULL, 1, &x, 1, &y))
+#line 31 "model.c"
+WRONG(branch_that_assigns, "model.c:31: tp_cond: state seen is assigned inside the function; expected a result", tp_tensor y; tp_cond(tp_lt(0, tp_sum(x, TP_ALL)), of_an_assignment, of_a_row, NULL, 1, &x, 1, &y))
+#line 31 "model.c"
+WRONG(branch_without_a_result, "model.c:31: tp_cond: the first branch gives no result 0; expected 1 results", tp_tensor y; tp_cond(tp_lt(0, tp_sum(x, TP_ALL)), of_nothing, of_a_row, NULL, 1, &x, 1, &y))
 #line 31 "model.c"
 WRONG(cell_of_other_weights, "model.c:31: tp_gru: input z f32[5 2 3], start h f32[2 8], weights a f32[24 3] and b f32[16 8]; expected [time batch in], [batch hidden], [3*hidden in], [3*hidden hidden], biases [3*hidden]", tp_recurrent_cell_at("gru", tp_input(g, "z", TP_F32, tp_dims(5, 2, 3)), tp_list(tp_input(g, "h", TP_F32, tp_dims(2, 8))), tp_list(tp_input(g, "a", TP_F32, tp_dims(24, 3)), tp_input(g, "b", TP_F32, tp_dims(16, 8))), false, TP_HERE))
 #line 31 "model.c"

@@ -104,6 +104,7 @@ static const struct sample {
     { IR_step, "" },
     { IR_local, "" },
     { IR_at, "at x, %12 : f32[6]" },
+    { IR_within, "within x, %12 : f32[n 6]" },
     { IR_read, "read %13, %12 : f32[n 6]" },
     { IR_store, "" },
     { IR_done, "done %12, %14 : bool" },

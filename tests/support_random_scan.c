@@ -67,6 +67,7 @@ bool random_scan(struct random_maker *m)
     enum ir_dtype dtype = n->dtype;
     bool product, counts = random_chance(m, 40), reverse = random_chance(m, 40), kept = false;
     ir_val h, c = { 0 }, x, k = { 0 }, w = { 0 }, y, scan, one;
+    int when = -1;
 
     if (m->options.flat || step.rank == 0 || step.rank > 4)
         return false;
@@ -89,6 +90,15 @@ bool random_scan(struct random_maker *m)
         k = parameter(
             &b, "k", random_input(m, dtype, random_chance(m, 50) ? step : (struct ir_shape){ 0 }).v,
             false);
+    if (random_chance(m, 40)) { /* it runs or not, as truth values say */
+        const struct random_value of = random_pick(m, 'B', true);
+        const int64_t all[IR_RANK] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+        when = b.args;
+        parameter(&b, "when",
+                  ir_reduce(m->g, random_chance(m, 50) ? IR_any : IR_all, of.v,
+                            random_node(m, of.v)->shape.rank, all, random_here(m)),
+                  false);
+    }
     y = op2(&b, IR_add, mixed(&b, h, w), x);
     if (k.id)
         y = op2(&b, IR_mul, y, k);
@@ -105,7 +115,7 @@ bool random_scan(struct random_maker *m)
     if (random_chance(m, 30))
         ir_output(b.g, NULL, h);
     scan = ir_make_scan(m->g, b.g, b.args, b.arg, 1 + counts, 1, random_node(m, xs.v)->shape.dim[0],
-                        reverse, random_here(m));
+                        reverse, when, random_here(m));
     for (int i = 0; i < b.g->output_count && scan.id; i++)
         kept |= random_keep(m, ir_make_result(m->g, scan, i, random_here(m)),
                             counts && i == 1 ? 100 : 2 + xs.size * 2, counts && i == 1);

@@ -47,7 +47,7 @@ static ir_val copy_scan(struct ir_graph *to, const struct ir_node *n, const ir_v
     const ir_val scan =
         ir_make_scan(to, body, n->arity, args, (int)ir_scan_number(n, IR_SCAN_CARRY),
                      (int)ir_scan_number(n, IR_SCAN_SLICES), ir_scan_number(n, IR_SCAN_LENGTH),
-                     ir_scan_number(n, IR_SCAN_REVERSE) != 0, n->loc);
+                     ir_scan_number(n, IR_SCAN_REVERSE) != 0, ir_scan_when(n), n->loc);
 
     ir_graph_free(body);
     return scan;
