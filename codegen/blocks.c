@@ -80,7 +80,7 @@ static bool next_function(const char *text, size_t at, struct span *all, struct 
         size_t open = all->from - 3;
         while (open > at && strncmp(text + open, "/*", 2) != 0)
             open--;
-        if (open > at && text[open - 1] == '\n')
+        if (strncmp(text + open, "/*", 2) == 0 && (open == 0 || text[open - 1] == '\n'))
             all->from = open;
     }
     return true;

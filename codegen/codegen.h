@@ -138,8 +138,9 @@ bool gen_guard_varies(struct gen *, const struct loop_statement *); /* from lane
 
 /* expression.c */
 const char *gen_type(const struct gen *, enum ir_dtype,
-                     bool vector);    /* f32x16, i32x16 for masks, ... */
-const char *gen_wraps(enum ir_dtype); /* in which sums are taken; NULL: their own */
+                     bool vector);                    /* f32x16, i32x16 for masks, ... */
+const char *gen_bare(struct gen *, const char *text); /* without the brackets around all of it */
+const char *gen_wraps(enum ir_dtype);                 /* in which sums are taken; NULL: their own */
 const char *gen_literal(struct gen *, enum ir_dtype, double number, int64_t integer);
 const char *gen_expression(struct gen *, const struct loop_statement *,
                            bool vector); /* NULL: lane by lane only */

@@ -31,6 +31,20 @@ const char *gen_type(const struct gen *e, enum ir_dtype dtype, bool vector)
     return vector && !e->lane ? lanes[dtype] : alone[dtype];
 }
 
+const char *gen_bare(struct gen *e, const char *text)
+{
+    int open = 0;
+
+    if (*text != '(')
+        return text;
+    for (const char *c = text; *c; c++) {
+        open += *c == '(' ? 1 : *c == ')' ? -1 : 0;
+        if (!open)
+            return c[1] ? text : ir_format(e->arena, "%.*s", (int)(c - text - 1), text + 1);
+    }
+    return text;
+}
+
 /* ---- literals ---- */
 
 const char *gen_literal(struct gen *e, enum ir_dtype dtype, double number, int64_t integer)
@@ -226,7 +240,8 @@ static const char *index_value(struct gen *e, const struct loop_statement *s, bo
     const char *base = gen_index_text(e, ix), *lanes = "iota_i64x16()";
     if (scale != 1)
         lanes = ir_format(e->arena, "iota_i64x16() * %" PRId64, scale);
-    return strcmp(base, "0") ? ir_format(e->arena, "%s + (i64)(%s)", lanes, base) : lanes;
+    return strcmp(base, "0") ? ir_format(e->arena, "%s + (i64)(%s)", lanes, gen_bare(e, base))
+                             : lanes;
 }
 
 static const char *random_bits(struct gen *e, const struct loop_statement *s, bool vector)

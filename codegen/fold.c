@@ -17,7 +17,7 @@ static const char *inside_only(struct gen *e, const struct loop_statement *s, co
     for (int i = 0; i < s->guards; i++) {
         struct loop_guard g = { gen_instance(e, s->guard[i].ix),
                                 gen_instance(e, s->guard[i].limit) };
-        int64_t lo, hi;
+        int64_t lo, hi, lanes;
         int state = loop_guard_state(e->k, &g);
         if (state == 1)
             continue;
@@ -30,7 +30,10 @@ static const char *inside_only(struct gen *e, const struct loop_statement *s, co
         loop_ix left =
             loop_plus(e->k, g.limit, loop_scale(e->k, loop_replace(e->k, g.ix, e->vector, 0), -1));
         const char *mask =
-            ir_format(e->arena, "iota_i32x16() < (i32)(%s)", gen_index_text(e, left));
+            ir_format(e->arena, "iota_i32x16() < %s",
+                      loop_is_const(e->k, left, &lanes)
+                          ? ir_format(e->arena, "%" PRId64, lanes)
+                          : ir_format(e->arena, "(i32)(%s)", gen_bare(e, gen_index_text(e, left))));
         if (ir_dtypes[s->dtype].bytes == 8)
             mask = ir_format(e->arena, "__builtin_convertvector(%s, i64x16)", mask);
         if (s->dtype == IR_U8)
@@ -107,7 +110,7 @@ void gen_fold(struct gen *e, const struct loop_statement *s)
             part[half++] = i + 1 < parts ? combined(e, s, type, part[i], part[i + 1]) : part[i];
         parts = half;
     }
-    const char *name = gen_new_name(e, s), *all = part[0];
+    const char *name = gen_new_name(e, s), *all = gen_bare(e, part[0]);
     const char *result = gen_type(e, dtype, false);
     if (dtype == IR_BOOL) {
         gen_line(e,

@@ -11,7 +11,7 @@
 
 static const char *element(struct gen *e, int buffer, loop_ix ix)
 {
-    return ir_format(e->arena, "%s[%s]", e->buffer[buffer], gen_index_text(e, ix));
+    return ir_format(e->arena, "%s[%s]", e->buffer[buffer], gen_bare(e, gen_index_text(e, ix)));
 }
 
 /* buffer + index, without the + 0 */

@@ -197,7 +197,7 @@ const char *gen_operand(struct gen *e, uint32_t value, bool vector)
         enum ir_dtype dtype = e->k->value[value].dtype;
         if (dtype == IR_BOOL)
             return ir_format(e->arena, "splat_i32x16(-%s)", name);
-        return ir_format(e->arena, "splat_%s(%s)", gen_type(e, dtype, true), name);
+        return ir_format(e->arena, "splat_%s(%s)", gen_type(e, dtype, true), gen_bare(e, name));
     }
     return name;
 }

@@ -21,19 +21,10 @@ static const char *bound(struct gen *e, const struct loop_axis *a)
     return hi > a->hi ? ir_format(e->arena, "%" PRId64, a->hi) : to;
 }
 
-/* without the brackets around all of it */
-static const char *bare(struct gen *e, const char *text)
+/* after a `<` */
+static const char *limit(struct gen *e, const char *to)
 {
-    int open = 0;
-
-    if (*text != '(')
-        return text;
-    for (const char *c = text; *c; c++) {
-        open += *c == '(' ? 1 : *c == ')' ? -1 : 0;
-        if (!open)
-            return c[1] ? text : ir_format(e->arena, "%.*s", (int)(c - text - 1), text + 1);
-    }
-    return text;
+    return strpbrk(to, "<>?") ? to : gen_bare(e, to);
 }
 
 /* A thread's part of a loop is where it begins and how far it steps; where that is one turn at
@@ -44,10 +35,11 @@ static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, c
     struct loop_guard inside = { gen_instance(e, a->from), gen_instance(e, a->to) };
 
     if (a->step < a->hi - a->lo) {
-        gen_line(e, "for (long %s = %s; %s < %s; %s += %" PRId64 ") {", i, from, i, to, i, a->step);
+        gen_line(e, "for (long %s = %s; %s < %s; %s += %" PRId64 ") {", i, from, i, limit(e, to), i,
+                 a->step);
         return true;
     }
-    gen_line(e, "const long %s = %s;", i, bare(e, from));
+    gen_line(e, "const long %s = %s;", i, gen_bare(e, from));
     if (loop_guard_state(e->k, &inside) == 1)
         return false;
     gen_line(e, "if (%s < %s) {", i, to);
@@ -84,11 +76,15 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         return;
     }
     const char *to = bound(e, a), *from = gen_index_text(e, a->from);
+    /* no loop, but a block of names of its own where there are others */
+    const bool once =
+        a->role != LOOP_PARALLEL && a->step == 1 && a->hi - a->lo == 1 && !strcmp(to, "1");
+    const bool braced = a->step > 1; /* what a condition is of may be more than one statement */
     int opened = e->opened;
     gen_open_axis(e, s->axis);
     i = e->axis[s->axis];
-    if (condition) {
-        gen_line(e, "if (%s)", condition);
+    if (condition && !once) {
+        gen_line(e, braced ? "if (%s) {" : "if (%s)", condition);
         e->depth++;
     }
     int held = e->helds;
@@ -99,20 +95,20 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         /* two loops of a name may stand side by side, two numbers of a name may not */
         const char *count = e->crowded ? ir_format(e->arena, "%s_count_%d", i, s->axis)
                                        : ir_format(e->arena, "%s_count", i);
-        gen_line(e, "const long %s = %s;", count, to);
+        gen_line(e, "const long %s = %s;", count, gen_bare(e, to));
         gen_line(e,
                  "for (long %s = %s * thread / threads; %s < %s * (thread + 1) / threads; %s++) {",
                  i, count, i, count, i);
     } else if (a->step > 1) {
         brace = put_steps(e, a, i, from, to);
-    } else if (a->hi - a->lo == 1 &&
-               !strcmp(to,
-                       "1")) { /* no loop, but a block of names of its own where there are others */
+    } else if (once) {
         brace = condition || e->crowded;
-        if (brace)
+        if (condition)
+            gen_line(e, "if (%s) {", condition);
+        else if (brace)
             gen_line(e, "{");
     } else {
-        gen_line(e, "for (long %s = %s; %s < %s; %s++) {", i, from, i, to, i);
+        gen_line(e, "for (long %s = %s; %s < %s; %s++) {", i, from, i, limit(e, to), i);
     }
     e->depth += brace;
     e->loads = 0; /* what was loaded before may change inside */
@@ -126,8 +122,10 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
     e->depth -= brace;
     if (brace)
         gen_line(e, "}");
-    if (condition)
+    if (condition && !once)
         e->depth--;
+    if (condition && braced)
+        gen_line(e, "}");
     e->helds = held;
     e->opened = opened +
                 (a->step > 1 && a->step >= a->hi - a->lo); /* its name stays where no loop has it */
