@@ -8,13 +8,19 @@
 #include <string.h>
 #include <time.h>
 
+struct total {
+    int64_t files, bytes;
+};
+
 static void print_entry(void *user, const struct run_cache_entry *entry)
 {
+    struct total *total = user;
     char when[32] = "?";
     struct tm tm;
     const time_t used = entry->used.tv_sec;
 
-    (void)user;
+    total->files++;
+    total->bytes += (int64_t)entry->bytes;
     if (localtime_r(&used, &tm))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
     printf("%s %9.1f KiB  %.16s%s  %s\n", when, (double)entry->bytes / 1024, entry->name,
@@ -32,6 +38,7 @@ int command_cache(int argc, char **argv, struct ir_error *error)
     };
     int words = command_options(argc, argv, &usage, error);
     const char *what = words > 0 ? argv[0] : "list";
+    struct total total = { 0 };
     char line[600];
     size_t removed;
 
@@ -41,9 +48,10 @@ int command_cache(int argc, char **argv, struct ir_error *error)
         (strcmp(what, "list") != 0 && strcmp(what, "clear") != 0 && strcmp(what, "why") != 0))
         ir_error(error, IR_REFUSED, "cache \"%.40s\": expected list, clear or why",
                  words > 1 ? argv[1] : what);
-    else if (strcmp(what, "list") == 0)
-        run_cache_list(NULL, print_entry, NULL, error);
-    else if (strcmp(what, "clear") == 0 && run_cache_clear(NULL, &removed, error))
+    else if (strcmp(what, "list") == 0) {
+        if (run_cache_list(NULL, print_entry, &total, error))
+            printf("%lld files, %.1f MiB\n", (long long)total.files, (double)total.bytes / 0x1p20);
+    } else if (strcmp(what, "clear") == 0 && run_cache_clear(NULL, &removed, error))
         printf("%zu files removed\n", removed);
     else if (strcmp(what, "why") == 0) {
         run_cache_why(NULL, line, sizeof line);

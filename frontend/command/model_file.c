@@ -101,6 +101,18 @@ static bool take_settings(struct session *s)
     return true;
 }
 
+/* 0.05, not 0.050000000000000003: the fewest digits that read back as the number */
+static const char *shortest(struct ir_arena *arena, double number)
+{
+    struct ir_text digits = { 0 };
+    const char *kept;
+
+    ir_put_number(&digits, IR_F64, number);
+    kept = ir_format(arena, "%s", digits.data);
+    ir_text_free(&digits);
+    return kept;
+}
+
 void command_put_settings(const struct session *s, struct ir_module *m)
 {
     m->setting[m->setting_count].key = "model";
@@ -112,7 +124,7 @@ void command_put_settings(const struct session *s, struct ir_module *m)
         m->setting[m->setting_count++].value =
             rows[i].kind == 's'   ? *(const char *const *)from
             : rows[i].kind == 'i' ? ir_format(m->arena, "%lld", (long long)*(const int64_t *)from)
-                                  : ir_format(m->arena, "%.17g", *(const double *)from);
+                                  : shortest(m->arena, *(const double *)from);
     }
 }
 

@@ -14,7 +14,8 @@ int command_show(int argc, char **argv, struct ir_error *error)
     const char *stage = "trace", *of = NULL, *kernel = NULL, *format = "text";
     const struct option options[] = {
         { "--stage", 's', &stage, "S", "trace grad simple layout fuse loops plan c cuda" },
-        { "--program", 's', &of, "NAME", "step or eval; both, but of C the step" },
+        { "--program", 's', &of, "NAME",
+          "step or eval; both, but of C, of dot and of a kernel the first" },
         { "--kernel", 's', &kernel, "NAME", "one kernel only" },
         { "--format", 's', &format, "F", "text or dot (Graphviz)" },
         { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },

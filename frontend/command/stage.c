@@ -224,10 +224,13 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
             continue;
         if (out->size && !kernel)
             ir_put(out, "\n");
+        if (w.stage == LOOPS && !kernel)
+            ir_put(out, "# the program %s\n", program[i]->graph->name);
         if (!put_program(&w, program[i]))
             return false;
         shown = true;
-        if (w.stage == C && !of) /* a C file is one program */
+        /* a C file and a picture are one program, and a kernel is shown once */
+        if (!of && (kernel ? w.found : w.stage == C || strcmp(format, "dot") == 0))
             break;
     }
     if (!shown)

@@ -281,7 +281,7 @@ static bool work(struct train *t)
     t->report.begun = report_seconds();
     t->report.epochs = s->settings.epochs;
     t->report.steps = s->settings.epochs * tp_loader_batches(s->train);
-    t->report.first = t->at.step;
+    t->report.step = t->report.first = t->at.step;
     tell_start(t);
     while (t->at.epoch <= s->settings.epochs) {
         struct report_epoch e = { 0 };
@@ -356,6 +356,12 @@ int command_train(int argc, char **argv, struct ir_error *error)
         return ir_error(error, IR_UNSUPPORTED, "--device %.40s is not supported yet; cpu is",
                         device),
                IR_UNSUPPORTED;
+    if (t.checkpoint_every && !t.checkpoint)
+        return ir_error(error, IR_REFUSED, "--checkpoint-every: expected --checkpoint F as well"),
+               IR_REFUSED;
+    if (t.save && t.checkpoint && strcmp(t.save, t.checkpoint) == 0)
+        return ir_error(error, IR_REFUSED, "--save and --checkpoint name one file, %.200s", t.save),
+               IR_REFUSED;
     t.report.bar = !t.report.json && isatty(STDOUT_FILENO);
     if (prepare(&t, argv[0], &set) && !work(&t))
         t.session.error.status =

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "frontend/data.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static bool verify_safetensors(const char *path, struct ir_error *error)
 
     if (!file)
         return false;
-    printf("%s: safetensors, %lld tensors\n", path, (long long)file->count);
+    printf("%s: safetensors, %lld tensors, sound\n", path, (long long)file->count);
     tp_safetensors_close(file);
     return true;
 }
@@ -37,7 +38,7 @@ static bool verify_checkpoint(const char *path, struct ir_error *error)
 
     if (!tp_checkpoint_verify(path, &states, &bytes, error))
         return false;
-    printf("%s: checkpoint, %lld states of %lld bytes\n", path, (long long)states,
+    printf("%s: checkpoint, %lld states of %lld bytes, sound\n", path, (long long)states,
            (long long)bytes);
     return true;
 }
@@ -119,8 +120,10 @@ static bool verify(const char *path, bool compile, struct ir_error *error)
     FILE *file;
     size_t size;
 
-    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode) || !(file = fopen(path, "rb")))
-        return ir_error(error, IR_REFUSED, "%.200s: there is no such file to read", path);
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return ir_error(error, IR_REFUSED, "%.200s: is not a plain file", path);
+    if (!(file = fopen(path, "rb")))
+        return ir_error(error, IR_REFUSED, "%.200s: cannot be read: %s", path, strerror(errno));
     size = fread(head, 1, sizeof head, file);
     fclose(file);
     if (ends_with(path, ".onnx") || ends_with(path, ".pb"))
