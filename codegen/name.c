@@ -125,6 +125,24 @@ static bool taken(const struct gen *e, const char *name)
     return false;
 }
 
+/* what becomes of a variable: a sum, max, and .., or "kept" where another value replaces it;
+ * NULL: nothing in this block */
+static const char *changed(const struct loop_block *block, uint32_t value)
+{
+    const char *found = NULL;
+
+    for (int i = 0; i < block->count && !found; i++) {
+        const struct loop_statement *s = block->at[i];
+        if (s->kind == LOOP_FOR)
+            found = changed(&s->body, value);
+        else if (s->kind == LOOP_SET && s->args[0] == value)
+            found = s->op == IR_add || s->op == IR_dot ? "sum"
+                    : s->op == IR_POISON               ? "kept"
+                                                       : ir_ops[s->op].name;
+    }
+    return found;
+}
+
 /* a fresh name: what it is, its number, and the indices of the unrolled loops that it differs by */
 const char *gen_new_name(struct gen *e, const struct loop_statement *s)
 {
@@ -135,6 +153,8 @@ const char *gen_new_name(struct gen *e, const struct loop_statement *s)
     if (s->kind == LOOP_LET)
         what = s->op == IR_POISON ? "at" : s->op == IR_const ? "number" : ir_ops[s->op].name;
     if (s->kind == LOOP_VAR)
+        what = changed(&e->k->body, s->value);
+    if (!what)
         what = "sum";
     if (s->kind == LOOP_FOLD)
         what = s->op == IR_add ? "total" : ir_ops[s->op].name;

@@ -339,9 +339,9 @@ int sched_yield(void);
 static void barrier_sleep(u32 *gate, const u32 round)
 {
 #if defined __linux__ && defined __x86_64__
-    syscall(202, gate + 16, 128, round, (void *)0);
+    syscall(202, gate + 16, 128, round, (void *)0); /* futex: wait while it holds the round */
 #elif defined __linux__ && defined __aarch64__
-    syscall(98, gate + 16, 128, round, (void *)0);
+    syscall(98, gate + 16, 128, round, (void *)0); /* futex has another number here */
 #else
     (void)gate, (void)round;
     sched_yield();
@@ -351,7 +351,7 @@ static void barrier_sleep(u32 *gate, const u32 round)
 static void barrier_wake(u32 *gate)
 {
 #if defined __linux__ && defined __x86_64__
-    syscall(202, gate + 16, 129, 0x7fffffff);
+    syscall(202, gate + 16, 129, 0x7fffffff); /* futex: wake all that wait */
 #elif defined __linux__ && defined __aarch64__
     syscall(98, gate + 16, 129, 0x7fffffff);
 #else

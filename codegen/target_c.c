@@ -236,6 +236,8 @@ static const char begin[] =
     "#elif defined __GNUC__\n"
     "#pragma GCC optimize(\"-ffp-contract=off\", \"-fwrapv\", \"-fno-math-errno\", "
     "\"-fno-trapping-math\")\n"
+    "/* gcc 12 may take a kernel's stores for nobody's, and inlines too little where lanes are "
+    "many */\n"
     "#pragma GCC optimize(\"-fno-ipa-pure-const\", \"-fno-ipa-modref\")\n"
     "#define inline inline __attribute__((always_inline))\n"
     "#endif\n";

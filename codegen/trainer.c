@@ -133,9 +133,10 @@ static void put_head(struct ir_text *out, const struct gen_trainer *t, const cha
            made ? "" : " ", t->epochs, model);
     ir_put(out,
            " * -fopenmp may be left out: one thread then, and the same numbers.%s ./%.*s --help\n"
-           " * tells the options. Printed by taper %s%s%s for the target %s.\n *\n",
+           " * tells the options. Printed by taper %s for the target %s%s%s%s\n *\n",
            !made ? " With -DUSE_ZLIB and -lz\n * the data may be gzip." : "", length, t->file,
-           t->version, t->made_by ? ": " : "", t->made_by ? t->made_by : "", t->step->target->name);
+           t->version, t->step->target->name, t->made_by ? ":\n *\n *     " : "",
+           t->made_by ? t->made_by : "", t->made_by ? "" : ".");
     ir_put(out,
            " * Read it from main(), which is the last function: main, work, train_epoch,\n"
            " * train_batch, step, and the kernels that step_run calls in their order.\n *\n"
@@ -218,11 +219,11 @@ static void put_states(struct ir_text *out, const struct gen_trainer *t)
             gen_put_numbers(out, &t->state[i], i);
     ir_put(out,
            "/*\n * What lives from step to step. Element (i0, i1, ..) of a state is at the sum "
-           "over its parts of\n"
-           " * pitch * (i[axis] / divisor %% extent), where an extent of 0 is none: parts say how "
-           "it is tiled.\n"
+           "over its terms of\n"
+           " * pitch * (i[axis] / divisor %% extent), where an extent of 0 is none: so a matrix "
+           "may be tiled.\n"
            " */\n"
-           "struct part {\n    int axis;\n    int64_t divisor, extent, pitch;\n};\n"
+           "struct term {\n    int axis;\n    int64_t divisor, extent, pitch;\n};\n"
            "static const struct state {\n    const char *name;\n    enum part_type type;\n"
            "    bool saved; /* with the weights; others are the optimiser's, and in checkpoints "
            "only */\n"
@@ -230,8 +231,8 @@ static void put_states(struct ir_text *out, const struct gen_trainer *t)
            "    enum initial_kind begins; /* constant a, uniform in a..b, normal of mean a and "
            "deviation b */\n"
            "    double a, b;\n    const void *numbers; /* or with these */\n"
-           "    int64_t offset;      /* in bytes, from base[1] */\n    int parts;\n"
-           "    struct part part[%d];\n} states[STATES] = {\n",
+           "    int64_t offset;      /* in bytes, from base[1] */\n    int terms;\n"
+           "    struct term term[%d];\n} states[STATES] = {\n",
            gen_most_parts(t->state, t->states));
     for (int i = 0; i < t->states; i++)
         put_state(out, &t->state[i], i);
@@ -421,6 +422,29 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
     ir_put(out, "%s };\n\n", g->symbols ? "" : " 0");
 }
 
+/* How the kernels are to be read. */
+static void put_legend(struct ir_text *out)
+{
+    ir_put(
+        out,
+        "/*\n"
+        " * A kernel is a function: loops that were fused, with their maths as its comment.\n"
+        " * Arrays are called after what makes them (relu11 = relu(..)) wherever they are read.\n"
+        " * They lie so many bytes into base[0], the arena, or base[1], the states; one whose\n"
+        " * time is over leaves its place to another.\n"
+        " *\n"
+        " * f32x16 is 16 numbers side by side, splat_f32x16(x) has x in each. Tiles are written\n"
+        " * out, so that they stay in registers: sum3_1_0 is row 1, column 0 of the tile sum3.\n"
+        " * packed is a tile of a matrix, turned or gathered so that it is read in order. A\n"
+        " * place, as in // models.c:45 fc1, holds for the lines after it too, up to the next.\n"
+        " *\n"
+        " * Threads share out a loop: i_count * thread / threads is where this thread begins.\n"
+        " * step_run, after the kernels of the step, calls them in order; at a barrier all wait\n"
+        " * for the last.\n"
+        " */\n\n"
+        "#ifdef _OPENMP\nextern int omp_get_num_procs(void);\n#endif\n");
+}
+
 /* --- all of it -----------------------------------------------------------------------------------
  */
 
@@ -467,7 +491,8 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
     put_probes(out, t);
     ir_put(out, "/* ==== 3. The kernels "
                 "==================================================================== "
-                "*/\n\n#ifdef _OPENMP\nextern int omp_get_num_procs(void);\n#endif\n");
+                "*/\n\n");
+    put_legend(out);
     if (!gen_programs(out, unit, t->eval ? 2 : 1, error))
         return false;
     gen_put_blocks(out, gen_text_trainer_main, false, holds, t);

@@ -40,8 +40,9 @@ struct trainer {
 
 /* ---- numbers and states --------------------------------------------------------------------- */
 
-/* In memory a state lies in the order that the kernels read fastest; in files row-major, as in
- * PyTorch.
+/*
+ * A state is what lives from step to step: a weight, a moment, a counter. In memory it lies in the
+ * order that the kernels read fastest; in files, and in `plain`, row-major, as in PyTorch.
  */
 
 /* A number as the type has it; whole ones wrap. */
@@ -68,10 +69,10 @@ static int64_t place_of(const struct state *s, const int64_t index[])
 {
     int64_t at = 0;
 
-    for (int i = 0; i < s->parts; i++) {
-        const struct part *p = &s->part[i];
-        const int64_t quotient = index[p->axis] / p->divisor;
-        at += p->pitch * (p->extent ? quotient % p->extent : quotient);
+    for (int i = 0; i < s->terms; i++) {
+        const struct term *m = &s->term[i];
+        const int64_t quotient = index[m->axis] / m->divisor;
+        at += m->pitch * (m->extent ? quotient % m->extent : quotient);
     }
     return at;
 }
@@ -631,6 +632,9 @@ static void tell_start(const struct trainer *t)
         printf("%s on %s: %lld parameters, %lld rows in batches of %lld, %d thread%s\n", MODEL,
                t->data, (long long)PARAMETERS, (long long)t->order.rows, (long long)t->order.batch,
                (int)t->threads, t->threads > 1 ? "s" : "");
+        if (t->resume)
+            printf("going on at epoch %lld, after %lld steps\n", (long long)t->run.epoch,
+                   (long long)t->run.step);
     }
     fflush(stdout);
 }
@@ -704,6 +708,8 @@ static bool read_options(struct trainer *t, const struct option *options, int ar
         if (!o->name || length == 0)
             return part_fail(&t->error, PART_REFUSED, "no option %.60s; --help lists them",
                              argv[i]);
+        if (value && o->kind == 'b')
+            return part_fail(&t->error, PART_REFUSED, "%s takes no value", o->name);
         if (!value && o->kind != 'b' && i + 1 < argc)
             value = argv[++i];
         if (!take_option(t, o, value))
@@ -733,6 +739,12 @@ static bool check_options(struct trainer *t)
         return part_fail(&t->error, PART_REFUSED,
                          "--batch %lld; the step is compiled for 1 to %lld rows",
                          (long long)t->batch, (long long)BATCH);
+    if (t->checkpoint_every && !t->checkpoint)
+        return part_fail(&t->error, PART_REFUSED,
+                         "--checkpoint-every: expected --checkpoint F as well");
+    if (t->save && t->checkpoint && strcmp(t->save, t->checkpoint) == 0)
+        return part_fail(&t->error, PART_REFUSED, "--save and --checkpoint name one file, %.200s",
+                         t->save);
     if (t->seed < 0)
         t->seed = SEED;
     else

@@ -1,10 +1,9 @@
 /*
  * How numbers begin: each is a function of the seed, the state's name and its index, so any order
  * in memory, machine and thread begins with the same.
- *
- * Text that the library and a generated trainer share, as runtime/parts/ is: random.c includes it,
- * codegen/trainer.c prints it.
  */
+// random.c includes this text, and codegen prints it into what it generates, as it does the parts
+// of runtime/parts.
 #ifndef PART_INITIAL_H
 #define PART_INITIAL_H
 

@@ -58,7 +58,7 @@ refuses 2 '--probe: expected --log DIR, --json or both' train moons --probe
 refuses 2 'cannot be written' train moons --log /dev/null/runs
 refuses 2 'stage' show moons --stage everything
 refuses 2 'no operation "fly"' ops fly
-refuses 2 'there is no such file' verify "$work/nothing"
+refuses 2 'cannot be read: No such file' verify "$work/nothing"
 refuses 2 'cache "burn"' cache burn
 refuses 2 'expected one, as taper sample gpt' sample
 refuses 2 'no model "fly"' sample fly

@@ -69,6 +69,9 @@ bad_input() {
     refuses 2 'no option --fast' "$program" --fast
     refuses 2 '--epochs "x": expected' "$program" --epochs x
     refuses 2 'lacks its value' "$program" --epochs
+    refuses 2 '--json takes no value' "$program" --json=3
+    refuses 2 'expected --checkpoint F as well' "$program" --data "$work/pictures" --checkpoint-every 3
+    refuses 2 'name one file' "$program" --data "$work/pictures" --save "$work/one" --checkpoint "$work/one"
     refuses 2 '--batch 1000' "$program" --data "$work/pictures" --batch 1000
     refuses 2 'schedule is compiled in' "$program" --data "$work/pictures" --epochs 9
     refuses 2 'cannot be written' "$program" --data "$work/pictures" --save /proc/weights
