@@ -34,10 +34,13 @@ pi, e, inf, nan = 3.141592653589793, 2.718281828459045, 1e999, 1e999 - 1e999
 
 from .autograd import (enable_grad, grad, hessian, inference_mode, is_grad_enabled,  # noqa: E402
                        jacobian, jvp, no_grad, set_grad_enabled, value_and_grad, vjp)
-from . import autograd, nn, optim  # noqa: E402
+from . import autograd, nn, optim, utils  # noqa: E402
 from .compile import compile  # noqa: E402
 from .files import load, save  # noqa: E402
 from .nn import functional  # noqa: E402
+from . import plot  # noqa: E402
+from .progress import progress  # noqa: E402
+from .scalar import Value  # noqa: E402
 
 
 def is_tensor(x: object) -> object:

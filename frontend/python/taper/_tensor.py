@@ -342,8 +342,8 @@ def to_numpy(data: Any, dtype: Any = None) -> np.ndarray:
             array = np.asarray(data)
         else:
             array = np.asarray(data)
-            if array.dtype == np.float64:
-                array = array.astype(np.float32) if array.size else array.astype(np.float32)
+            if array.dtype == np.float64 and wanted is None:
+                array = array.astype(np.float32)
         if array.dtype == object:
             raise Error("numbers in rows of different lengths, or no numbers")
         kind = dt.as_dtype(array.dtype)

@@ -113,6 +113,7 @@ def test_move(name):
 def test_creation():
     assert tp.zeros(2, 3).shape == (2, 3) and tp.ones((2,)).tolist() == [1, 1]
     assert tp.arange(2, 8, 2).tolist() == [2, 4, 6] and tp.eye(2).tolist() == [[1, 0], [0, 1]]
+    assert tp.tensor(0.1, dtype=tp.float64).item() == 0.1
     assert tp.full((2,), 3).dtype == tp.int64 and tp.full((2,), 3.0).dtype == tp.float32
     close(tp.linspace(0, 1, 5), np.linspace(0, 1, 5))
     assert tp.zeros_like(tp.ones(2, dtype=tp.int32)).dtype == tp.int32

@@ -1,0 +1,3 @@
+"""Data: `taper.utils.data`."""
+
+from . import data  # noqa: F401
