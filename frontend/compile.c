@@ -313,7 +313,8 @@ static bool good_training(const tp_train_args *a, tp_loc at)
     else if (a->lr.kind == 0)
         tp_fail(g, at, what, "there is no rate; expected .lr = tp_const(1e-3) or another schedule");
     else if (!tp_schedule_good(&a->lr))
-        tp_fail(g, at, what, "the rate is not finite, or has more than %d milestones",
+        tp_fail(g, at, what,
+                "the rate is not finite, or has too many milestones; expected at most %d",
                 TP_MILESTONES);
     else if (!good_precision(g, a->precision, what, at))
         return false;

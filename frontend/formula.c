@@ -94,7 +94,7 @@ tp_tensor tp_formula_at(const char *name, tp_list list, tp_numbers given, tp_loc
     if (!tp_ready(g, at, name, list.count, list.at))
         return POISON(g);
     if (!f)
-        return tp_fail(g, at, name, "there is no such formula");
+        return tp_fail(g, at, name, "no such formula; expected a row of formulas.def");
     if (list.count != f->tensors || given.count > words(f->numbers) || given.count < 0)
         return tp_fail(g, at, name, "%d tensors, %d numbers; expected %d, at most %d (%s)",
                        list.count, given.count, f->tensors, words(f->numbers), f->numbers);

@@ -105,6 +105,10 @@ void tp_warn(tp_graph *g, tp_loc at, const char *what, const char *format, ...)
 bool tp_tell(tp_graph *g); /* hands a new error on; false when there is one */
 tp_graph *tp_graph_of(int n, const tp_tensor *x);
 bool tp_ready(tp_graph *g, tp_loc at, const char *what, int n, const tp_tensor *x);
+bool tp_tensors(tp_graph *g, tp_loc at, const char *what, int n,
+                const tp_tensor *x); /* no numbers */
+bool tp_good_dtype(tp_graph *g, tp_loc at, const char *what, tp_dtype dtype);
+bool tp_good_rank(tp_graph *g, tp_loc at, const char *what, tp_shape shape); /* as many axes */
 tp_tensor tp_give(tp_graph *g, ir_val v); /* every operation ends here */
 const char *tp_path(tp_graph *g, const char *name);
 const char *tp_describe(tp_tensor x); /* "fc1.weight f32[120 400]", in the graph's arena */

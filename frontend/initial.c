@@ -181,7 +181,8 @@ bool tp_initial_fill(tp_graph *g, struct state *s, tp_init init)
         ok = tp_state_write(g, s, stored);
         s->given = true;
     } else {
-        ir_error(&g->error, IR_FAILED, "%.100s: not enough memory to begin it", s->name);
+        ir_error(&g->error, IR_FAILED, "%.100s: no memory for its initial values; expected enough",
+                 s->name);
     }
     free(f.to);
     free(stored);

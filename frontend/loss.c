@@ -127,7 +127,7 @@ tp_tensor tp_loss_at(const char *name, tp_tensor x, tp_loss_args a, tp_loc at)
     if (!tp_ready(tp_graph_of(2, t), at, name, 2, t))
         return POISON(tp_graph_of(2, t));
     if (!row)
-        return tp_fail(tp_graph_of(2, t), at, name, "there is no such loss");
+        return tp_fail(tp_graph_of(2, t), at, name, "no such loss; expected mse or another");
     if (!tp_loss_alike(name, 2, t, at))
         return POISON(tp_graph_of(2, t));
     if (row->third) {

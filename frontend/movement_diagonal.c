@@ -19,6 +19,9 @@ tp_tensor tp_diagonal_at(tp_tensor x, int64_t offset, int axis_a, int axis_b, tp
         return tp_fail(x.g, at, "tp_diagonal",
                        "axes %d and %d of %s; expected two of known extents", axis_a, axis_b,
                        tp_describe(x));
+    if (offset > tp_dim(x, (int)b) || offset < -tp_dim(x, (int)a))
+        return tp_fail(x.g, at, "tp_diagonal", "offset %lld of %s; expected that it is inside",
+                       (long long)offset, tp_describe(x));
     rank = tp_rank(x);
     square = tp_moved(tp_moved(x, (int)a, rank - 1, at), (int)(b > a ? b - 1 : b), rank - 1, at);
     square =
@@ -84,12 +87,15 @@ tp_tensor tp_eye_at(tp_graph *g, tp_dtype dtype, int64_t rows, int64_t columns, 
 
 tp_tensor tp_diag_at(tp_tensor x, int64_t offset, tp_loc at)
 {
-    const int64_t far = offset < 0 ? -offset : offset;
+    const int64_t most = (int64_t)1 << 31, far = offset < 0 && offset > -most ? -offset : offset;
     tp_shape square, lo, hi;
     tp_tensor wide;
 
     if (!tp_ready(x.g, at, "tp_diag", 1, &x))
         return POISON(x.g);
+    if (offset <= -most || offset >= most)
+        return tp_fail(x.g, at, "tp_diag", "offset %lld; expected one under 2^31",
+                       (long long)offset);
     if (tp_rank(x) == 2)
         return tp_diagonal_at(x, offset, 0, 1, at);
     if (tp_rank(x) != 1 || !ir_dim_fixed(tp_dim(x, 0)) || far > 1 << 24)

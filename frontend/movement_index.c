@@ -64,7 +64,7 @@ tp_tensor tp_index_add_at(tp_tensor x, int axis, tp_tensor index, tp_tensor sour
     int64_t a = axis;
     tp_tensor sum;
 
-    if (!tp_ready(x.g, at, "tp_index_add", 3, all) ||
+    if (!tp_tensors(x.g, at, "tp_index_add", 3, all) ||
         !tp_axis(x, &a, tp_rank(x), "tp_index_add", at))
         return POISON(x.g);
     if (tp_rank(index) != 1)
@@ -82,7 +82,7 @@ tp_tensor tp_scatter_add_at(tp_tensor x, int axis, tp_tensor index, tp_tensor so
     int64_t a = axis;
     tp_tensor sum;
 
-    if (!tp_ready(x.g, at, "tp_scatter_add", 3, all) ||
+    if (!tp_tensors(x.g, at, "tp_scatter_add", 3, all) ||
         !tp_axis(x, &a, tp_rank(x), "tp_scatter_add", at))
         return POISON(x.g);
     if (tp_rank(index) != tp_rank(x) || tp_rank(source) != tp_rank(x))
@@ -123,7 +123,7 @@ tp_tensor tp_one_hot_at(tp_tensor index, int64_t classes, tp_dtype dtype, tp_loc
     tp_tensor wide;
     ir_val number, equal;
 
-    if (!tp_ready(g, at, "tp_one_hot", 1, &index))
+    if (!tp_tensors(g, at, "tp_one_hot", 1, &index) || !tp_good_dtype(g, at, "tp_one_hot", dtype))
         return POISON(g);
     if (classes < 1)
         return tp_fail(g, at, "tp_one_hot", "%lld classes; expected 1 or more", (long long)classes);

@@ -20,7 +20,7 @@ bool tp_layer_begin(struct layer *l, const char *what, const char *name, tp_tens
     l->loc = tp_place(x.g, at);
     l->dtype = tp_node(x)->dtype;
     if (!name || !*name) {
-        tp_fail(x.g, at, what, "it has no name");
+        tp_fail(x.g, at, what, "it has no name; expected one for its parameters");
         return false;
     }
     if (ir_dtypes[tp_node(x)->dtype].kind != 'f') {

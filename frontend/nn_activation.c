@@ -79,7 +79,7 @@ tp_tensor tp_glu_at(const char *name, tp_tensor x, int axis, tp_loc at)
                        : tp_formula_at(gates[i].gate, (tp_list){ 1, &half[which] }, TP_NONE, at);
             return tp_binary_at("mul", half[!which], gate, at);
         }
-    return tp_fail(x.g, at, name, "there is no such gate");
+    return tp_fail(x.g, at, name, "no such gate; expected glu, reglu, geglu or swiglu");
 }
 
 /* Of integers by their remainder, which has the sign of b, so that nothing is rounded. */
@@ -108,6 +108,8 @@ tp_tensor tp_nan_to_num_at(tp_tensor x, tp_loc at)
 {
     if (!tp_ready(x.g, at, "tp_nan_to_num", 1, &x))
         return POISON(x.g);
+    if (x.g && ir_dtypes[tp_node(x)->dtype].kind != 'f')
+        return x;
     if (tp_dtype_of(x) == TP_F64)
         return tp_formula_at("nan_to_num", (tp_list){ 1, &x }, tp_numbers(0, DBL_MAX, -DBL_MAX),
                              at);

@@ -302,7 +302,7 @@ tp_tensor tp_positions_at(tp_graph *g, tp_dtype dtype, int64_t time, int64_t wid
 {
     tp_tensor angle, both[2];
 
-    if (!tp_ready(g, at, "tp_positions", 0, NULL))
+    if (!tp_ready(g, at, "tp_positions", 0, NULL) || !tp_good_dtype(g, at, "tp_positions", dtype))
         return POISON(g);
     if (!ir_dim_fixed(width) || width % 2 || width < 2 || ir_dtypes[tp_ir_dtype(dtype)].kind != 'f')
         return tp_fail(g, at, "tp_positions", "width %lld; expected an even one, a floating type",
@@ -319,7 +319,7 @@ tp_tensor tp_alibi_at(tp_graph *g, tp_dtype dtype, int64_t heads, int64_t querie
     const tp_shape shape = tp_dims(heads, queries, keys);
     tp_tensor x[3];
 
-    if (!tp_ready(g, at, "tp_alibi", 0, NULL))
+    if (!tp_ready(g, at, "tp_alibi", 0, NULL) || !tp_good_dtype(g, at, "tp_alibi", dtype))
         return POISON(g);
     if (!ir_dim_fixed(heads) || heads < 1 || ir_dtypes[tp_ir_dtype(dtype)].kind != 'f')
         return tp_fail(g, at, "tp_alibi", "%lld heads; expected 1 or more, a floating type",

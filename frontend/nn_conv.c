@@ -75,9 +75,15 @@ static int64_t of_axis(tp_shape list, int axis, int64_t all, int64_t otherwise)
 static bool read(const struct layer *l, tp_tensor x, const tp_conv_args *a, int spatial,
                  bool transposed, struct tp_conv *c, tp_shape *weight)
 {
-    const int64_t in = tp_dim(x, 1), groups = a->groups ? a->groups : 1;
+    const int64_t in = tp_dim(x, 1), groups = a->groups ? a->groups : 1, most = 1 << 20;
     bool good = a->out >= 1 && groups >= 1 && in >= 1 && in % groups == 0 && a->out % groups == 0;
 
+    if (!tp_good_rank(x.g, l->at, l->what, a->kernels) ||
+        !tp_good_rank(x.g, l->at, l->what, a->strides) ||
+        !tp_good_rank(x.g, l->at, l->what, a->pads) ||
+        !tp_good_rank(x.g, l->at, l->what, a->dilations) ||
+        !tp_good_rank(x.g, l->at, l->what, a->out_pads))
+        return false;
     *c = (struct tp_conv){ .axes = spatial, .groups = groups };
     *weight = (tp_shape){ .rank = 2 + spatial };
     weight->dim[0] = transposed ? in : a->out;
@@ -86,15 +92,17 @@ static bool read(const struct layer *l, tp_tensor x, const tp_conv_args *a, int 
         const int64_t k = i == 1 && a->kernel_w && !a->kernels.rank
                               ? a->kernel_w
                               : of_axis(a->kernels, i, a->kernel, 0),
-                      reach = of_axis(a->dilations, i, a->dilation, 1) * (k - 1);
+                      pad = of_axis(a->pads, i, a->pad, 0);
 
         weight->dim[2 + i] = k;
         c->stride[i] = of_axis(a->strides, i, a->stride, 1);
         c->dilation[i] = of_axis(a->dilations, i, a->dilation, 1);
-        c->pad[2 * i] = a->same ? reach / 2 : of_axis(a->pads, i, a->pad, 0);
-        c->pad[2 * i + 1] = a->same ? reach - reach / 2 : c->pad[2 * i];
-        good &= k >= 1 && k < 1 << 20 && c->stride[i] >= 1 && c->dilation[i] >= 1 &&
-                c->dilation[i] < 1 << 20 && c->pad[2 * i] >= 0 && (!a->same || c->stride[i] == 1);
+        good &= k >= 1 && k < most && c->stride[i] >= 1 && c->stride[i] < most &&
+                c->dilation[i] >= 1 && c->dilation[i] < most && pad >= 0 && pad < most &&
+                (!a->same || c->stride[i] == 1);
+        const int64_t reach = good ? c->dilation[i] * (k - 1) : 0;
+        c->pad[2 * i] = a->same ? reach / 2 : pad;
+        c->pad[2 * i + 1] = a->same ? reach - reach / 2 : pad;
     }
     if (!good)
         tp_fail(
@@ -141,9 +149,13 @@ static tp_tensor convolve(struct layer *l, tp_tensor x, tp_tensor weight, tp_ten
     int64_t more[3] = { 0 };
     tp_tensor y;
 
-    tp_layer_open(l, transposed ? "conv_transpose" : regions[c->axes - 1], bias.g ? 3 : 2, v);
-    for (int i = 0; i < c->axes; i++)
+    for (int i = 0; i < c->axes; i++) {
         more[i] = of_axis(a->out_pads, i, a->out_pad, 0);
+        if (more[i] < 0 || more[i] > 1 << 20)
+            return tp_fail(x.g, l->at, l->what, "\"%.60s\": %lld more outputs; expected 0 or more",
+                           l->name, (long long)more[i]);
+    }
+    tp_layer_open(l, transposed ? "conv_transpose" : regions[c->axes - 1], bias.g ? 3 : 2, v);
     if (a->pad_mode && strcmp(a->pad_mode, "zeros") != 0)
         x = padded(x, a->pad_mode, c, l->at);
     y = transposed ? tp_conv_transposed(l->what, c, more, x, weight, l->at)
@@ -202,7 +214,9 @@ tp_tensor tp_conv_at(const char *what, int spatial, tp_tensor x, const char *nam
     if (!read(&l, x, &a, spatial, transposed, &c, &shape))
         return POISON(x.g);
     for (int i = 1; i < shape.rank; i++) /* PyTorch counts axis 1 in both layouts */
-        fan_in *= shape.dim[i];
+        if (__builtin_mul_overflow(fan_in, shape.dim[i], &fan_in))
+            return tp_fail(x.g, at, what, "\"%.60s\": more than 2^63 weights; expected fewer",
+                           name);
     weight = tp_layer_param(&l, "weight", l.dtype, shape, tp_usual_init(a.init, fan_in), a.shared,
                             a.frozen);
     if (!a.no_bias)

@@ -107,7 +107,7 @@ tp_tensor tp_batch_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, tp_
             return tp_fail(x.g, at, l.what, "input %s, argument %d is %s; expected [%lld]",
                            tp_describe(x), i + 1, tp_describe(all[i]), (long long)tp_dim(x, 1));
     if (!training && (!running[0].g || !running[1].g))
-        return tp_fail(x.g, at, l.what, "there are no running statistics to evaluate by");
+        return tp_fail(x.g, at, l.what, "no running statistics; expected some to evaluate by");
     run = (struct ir_norm){ tp_val(x), tp_val(weight), tp_val(bias), tp_val(running[0]),
                             tp_val(running[1]) };
     y = training ? trained(x.g->ir, &run, eps, momentum, next, l.loc)

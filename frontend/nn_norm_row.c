@@ -193,7 +193,7 @@ tp_tensor tp_group_norm_at(const char *what, tp_tensor x, tp_norm_args a, tp_loc
 /* Over `size` channels around each one, with zeros beyond the ends. */
 tp_tensor tp_local_response_norm_at(tp_tensor x, tp_lrn_args a, tp_loc at)
 {
-    const int64_t one = 1, pad[] = { a.size / 2, (a.size - 1) / 2 };
+    const int64_t one = 1, pad[] = { a.size / 2, a.size < 1 ? 0 : (a.size - 1) / 2 };
     const struct ir_list attr[IR_ATTRS] = { { 1, &a.size }, { 1, &one }, { 2, pad }, { 1, &one } };
     tp_tensor both[2] = { x };
     ir_val v;

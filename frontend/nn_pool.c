@@ -22,6 +22,13 @@ static int64_t of_axis(tp_shape list, int axis, int64_t all, int64_t otherwise)
 static bool read(const char *op, tp_tensor x, const tp_pool_args *a, int axes, struct window *v,
                  tp_loc at)
 {
+    if (!tp_good_rank(x.g, at, op, a->kernels) || !tp_good_rank(x.g, at, op, a->dilations) ||
+        !tp_good_rank(x.g, at, op, a->pads) || !tp_good_rank(x.g, at, op, a->strides))
+        return false;
+    if (axes < 1 || axes > 3) {
+        tp_fail(x.g, at, op, "%d pooled axes; expected 1 to 3", axes);
+        return false;
+    }
     *v = (struct window){ .axes = axes, .even = true };
     for (int i = 0; i < axes; i++) {
         const int64_t n = tp_rank(x) >= axes ? tp_dim(x, tp_rank(x) - axes + i) : -1,
@@ -245,6 +252,8 @@ tp_tensor tp_adaptive_pool_at(const char *op, tp_tensor x, tp_shape size, tp_loc
     const bool max = strstr(op, "max") != NULL;
 
     if (!tp_ready(x.g, at, op, 1, &x) || (!max && !tp_floating(x, op, at)))
+        return POISON(x.g);
+    if (!tp_good_rank(x.g, at, op, size))
         return POISON(x.g);
     for (int i = 0; i < size.rank; i++) {
         const int axis = tp_rank(x) - size.rank + i;

@@ -168,7 +168,8 @@ tp_tensor tp_unfold_at(tp_tensor x, tp_pool_args a, tp_loc at)
 /* The transpose of unfold is its derivative: what columns give back to an image. */
 tp_tensor tp_fold_at(tp_tensor columns_, tp_shape size, tp_pool_args a, tp_loc at)
 {
-    const int64_t taps = a.kernel * a.kernel;
+    const bool sound = a.kernel >= 1 && a.kernel < 1 << 20;
+    const int64_t taps = sound ? a.kernel * a.kernel : 0;
     tp_tensor image, wide, back;
 
     if (!tp_ready(columns_.g, at, "tp_fold", 1, &columns_) || !tp_floating(columns_, "tp_fold", at))

@@ -19,6 +19,8 @@ tp_tensor tp_cumulate_at(const char *op, tp_tensor x, int axis, tp_loc at)
 
     if (!tp_ready(x.g, at, op, 1, &x) || !tp_axis(x, &a, tp_rank(x), op, at))
         return POISON(x.g);
+    if (row < IR_cumsum || row > IR_cummin)
+        return tp_fail(x.g, at, op, "no such running value; expected cumsum or another");
     if (ir_dtypes[tp_node(x)->dtype].kind != 'f' && row != IR_cummax && row != IR_cummin)
         v = ir_cast(x.g->ir, v, IR_I64, tp_place(x.g, at)); /* as tp_sum does */
     return tp_give(x.g, ir_op_attr(x.g->ir, row, 1, &v, attr, tp_place(x.g, at)));

@@ -126,7 +126,7 @@ tp_tensor tp_reduce_at(const char *op, tp_tensor x, tp_reduce_args args, tp_loc 
     } else if (strcmp(op, "logsumexp") == 0) {
         y = logsumexp(g->ir, v, &axes, loc);
     } else {
-        return tp_fail(g, at, op, "there is no such reduction");
+        return tp_fail(g, at, op, "no such reduction; expected sum or another");
     }
     return tp_give(g, args.keepdim && y.id ? keep(g->ir, y, shape, &axes, loc) : y);
 }

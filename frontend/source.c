@@ -34,14 +34,6 @@ static bool good_shape(tp_graph *g, tp_loc at, const char *what, const char *nam
     return true;
 }
 
-static bool good_dtype(tp_graph *g, tp_loc at, const char *what, tp_dtype dtype)
-{
-    if (dtype >= TP_DEFAULT && dtype <= TP_F64)
-        return true;
-    tp_fail(g, at, what, "%d is not a type", (int)dtype);
-    return false;
-}
-
 int64_t tp_symbol(tp_graph *g, const char *name, int64_t lo, int64_t hi)
 {
     int64_t dim = ir_symbol_new(g->ir, ir_format(g->ir->arena, "%s", name ? name : ""), lo, hi);
@@ -55,11 +47,13 @@ tp_tensor tp_input_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape sh
     struct ir_loc loc = tp_place(g, at);
 
     if (!tp_ready(g, at, "tp_input", 0, NULL) || !good_name(g, at, "tp_input", name) ||
-        !good_dtype(g, at, "tp_input", dtype) || !good_shape(g, at, "tp_input", name, shape, false))
+        !tp_good_dtype(g, at, "tp_input", dtype) ||
+        !good_shape(g, at, "tp_input", name, shape, false))
         return POISON(g);
     for (uint32_t v = 1; v < g->ir->count; v++)
         if (g->ir->nodes[v].op == IR_input && strcmp(g->ir->nodes[v].text, name) == 0)
-            return tp_fail(g, at, "tp_input", "there is an input \"%.60s\" already, at %s:%d", name,
+            return tp_fail(g, at, "tp_input",
+                           "there is an input \"%.60s\" at %s:%d; expected another name", name,
                            g->ir->nodes[v].loc.file, g->ir->nodes[v].loc.line);
     return tp_give(g, ir_input(g->ir, ir_format(g->ir->arena, "%s", name), tp_ir_dtype(dtype),
                                tp_ir_shape(shape), loc));
@@ -97,7 +91,8 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
                        "it starts",
                        name, shape.rank);
     if (args.init.kind < 0 || args.init.kind > 11)
-        return tp_fail(g, at, what, "\"%.60s\": %d is not a kind of initial values", name,
+        return tp_fail(g, at, what,
+                       "\"%.60s\": initial values of kind %d; expected TP_ZEROS or another", name,
                        args.init.kind);
     const char *wants = args.init.kind > 7 ? tp_initial_wants(args.init, dtype, shape) : NULL;
     if (wants)
@@ -130,7 +125,7 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
 tp_tensor tp_param_at(tp_graph *g, const char *name, tp_shape shape, tp_param_args args, tp_loc at)
 {
     if (!tp_ready(g, at, "tp_param", 0, NULL) || !good_name(g, at, "tp_param", name) ||
-        !good_dtype(g, at, "tp_param", args.dtype) ||
+        !tp_good_dtype(g, at, "tp_param", args.dtype) ||
         !good_shape(g, at, "tp_param", name, shape, true))
         return POISON(g);
     return new_state(g, "tp_param", tp_path(g, name), tp_ir_dtype(args.dtype), shape,
@@ -141,7 +136,8 @@ tp_tensor tp_state_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape sh
                       tp_loc at)
 {
     if (!tp_ready(g, at, "tp_state", 0, NULL) || !good_name(g, at, "tp_state", name) ||
-        !good_dtype(g, at, "tp_state", dtype) || !good_shape(g, at, "tp_state", name, shape, true))
+        !tp_good_dtype(g, at, "tp_state", dtype) ||
+        !good_shape(g, at, "tp_state", name, shape, true))
         return POISON(g);
     return new_state(g, "tp_state", tp_path(g, name), tp_ir_dtype(dtype), shape, STATE_BUFFER,
                      (tp_param_args){ .init = init }, at);
@@ -152,9 +148,11 @@ tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *d
     const char *name = ir_format(g->ir->arena, "array.%d", g->state_count);
     tp_tensor array;
 
-    if (!tp_ready(g, at, "tp_array", 0, NULL) || !good_dtype(g, at, "tp_array", dtype) ||
+    if (!tp_ready(g, at, "tp_array", 0, NULL) || !tp_good_dtype(g, at, "tp_array", dtype) ||
         !good_shape(g, at, "tp_array", "array", shape, true))
         return POISON(g);
+    if (!data)
+        return tp_fail(g, at, "tp_array", "no numbers; expected where they are");
     if (g->eager)
         return tp_give(
             g, tp_eager_array(g, tp_ir_dtype(dtype), tp_ir_shape(shape), data, tp_place(g, at)));
@@ -185,10 +183,9 @@ static tp_tensor full(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, d
 
 tp_tensor tp_full_at(tp_graph *g, tp_dtype dtype, tp_shape shape, double value, tp_loc at)
 {
-    if (!tp_ready(g, at, "tp_full", 0, NULL))
+    if (!tp_ready(g, at, "tp_full", 0, NULL) || !tp_good_dtype(g, at, "tp_full", dtype) ||
+        !tp_good_rank(g, at, "tp_full", shape))
         return POISON(g);
-    if (shape.rank < 0 || shape.rank > IR_RANK)
-        return tp_fail(g, at, "tp_full", "%d axes; expected at most %d", shape.rank, IR_RANK);
     return full(g, tp_ir_dtype(dtype), tp_ir_shape(shape), value, at);
 }
 
@@ -201,7 +198,7 @@ tp_tensor tp_full_like_at(tp_tensor x, double value, tp_loc at)
 
 tp_tensor tp_arange_at(tp_graph *g, tp_dtype dtype, int64_t count, tp_loc at)
 {
-    if (!tp_ready(g, at, "tp_arange", 0, NULL))
+    if (!tp_ready(g, at, "tp_arange", 0, NULL) || !tp_good_dtype(g, at, "tp_arange", dtype))
         return POISON(g);
     return tp_give(g,
                    ir_iota(g->ir, tp_ir_dtype(dtype),
@@ -256,7 +253,8 @@ static ir_val uniform(tp_graph *g, enum ir_dtype dtype, struct ir_shape shape, d
 
 tp_tensor tp_rand_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at)
 {
-    if (!tp_ready(g, at, "tp_rand", 0, NULL))
+    if (!tp_ready(g, at, "tp_rand", 0, NULL) || !tp_good_dtype(g, at, "tp_rand", dtype) ||
+        !tp_good_rank(g, at, "tp_rand", shape))
         return POISON(g);
     return tp_give(g, uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 0, tp_place(g, at)));
 }
@@ -266,7 +264,8 @@ tp_tensor tp_randn_at(tp_graph *g, tp_dtype dtype, tp_shape shape, tp_loc at)
     struct ir_loc loc = tp_place(g, at);
     ir_val letter[26] = { 0 };
 
-    if (!tp_ready(g, at, "tp_randn", 0, NULL))
+    if (!tp_ready(g, at, "tp_randn", 0, NULL) || !tp_good_dtype(g, at, "tp_randn", dtype) ||
+        !tp_good_rank(g, at, "tp_randn", shape))
         return POISON(g);
     letter[0] = uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 1, loc); /* (0, 1] */
     letter[1] = uniform(g, tp_ir_dtype(dtype), tp_ir_shape(shape), 0, loc);

@@ -28,7 +28,7 @@ tp_tensor tp_linspace_at(tp_graph *g, tp_dtype dtype, double start, double end, 
     const double step = count > 1 ? (end - start) / (double)(count - 1) : 0;
     tp_tensor i;
 
-    if (!tp_ready(g, at, "tp_linspace", 0, NULL))
+    if (!tp_ready(g, at, "tp_linspace", 0, NULL) || !tp_good_dtype(g, at, "tp_linspace", dtype))
         return POISON(g);
     if (count < 0 || !isfinite(step) || ir_dtypes[tp_ir_dtype(dtype)].kind != 'f')
         return tp_fail(g, at, "tp_linspace",
@@ -70,10 +70,11 @@ tp_tensor tp_randint_at(tp_graph *g, tp_dtype dtype, tp_shape shape, int64_t low
     ir_val letter[26] = { 0 };
     struct ir_loc loc;
 
-    if (!tp_ready(g, at, "tp_randint", 0, NULL))
+    if (!tp_ready(g, at, "tp_randint", 0, NULL) || !tp_good_dtype(g, at, "tp_randint", dtype) ||
+        !tp_good_rank(g, at, "tp_randint", shape))
         return POISON(g);
-    if (high <= low || high - low > UINT32_MAX || low < -((int64_t)1 << 52) ||
-        high > (int64_t)1 << 52)
+    if (high <= low || low < -((int64_t)1 << 52) || high > (int64_t)1 << 52 ||
+        high - low > UINT32_MAX)
         return tp_fail(g, at, "tp_randint", "%lld to %lld; expected low < high, at most 2^32 apart",
                        (long long)low, (long long)high);
     loc = tp_place(g, at);
@@ -105,7 +106,8 @@ tp_tensor tp_bernoulli_at(tp_tensor p, tp_loc at)
 tp_tensor tp_draw_at(tp_graph *g, const char *kind, tp_dtype dtype, tp_shape shape, double a,
                      double b, tp_loc at)
 {
-    if (!tp_ready(g, at, kind, 0, NULL))
+    if (!tp_ready(g, at, kind, 0, NULL) || !tp_good_dtype(g, at, kind, dtype) ||
+        !tp_good_rank(g, at, kind, shape))
         return POISON(g);
     if (ir_dtypes[tp_ir_dtype(dtype)].kind != 'f')
         return tp_fail(g, at, kind, "of %s; expected a floating type",

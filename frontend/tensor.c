@@ -104,7 +104,7 @@ tp_tensor tp_unary_at(const char *op, tp_tensor x, tp_loc at)
     if (!tp_ready(g, at, op, 1, &x))
         return POISON(g);
     if (ir_ops[row].arity != 1 || !ir_pointwise(row) || row == IR_cast || row == IR_bitcast)
-        return tp_fail(g, at, op, "there is no such elementwise operation of one tensor");
+        return tp_fail(g, at, op, "no such operation of one tensor; expected a row of ops.def");
     return tp_give(g, ir_op1(g->ir, row, tp_val(x), tp_place(g, at)));
 }
 
@@ -118,7 +118,7 @@ tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc at)
     if (!tp_ready(g, at, op, 2, x))
         return POISON(g);
     if (ir_ops[row].arity != 2 || ir_ops[row].group == IR_STRUCTURAL)
-        return tp_fail(g, at, op, "there is no such elementwise operation of two tensors");
+        return tp_fail(g, at, op, "no such operation of two tensors; expected a row of ops.def");
     if (!agree(g, op, a, b, v, at))
         return POISON(g);
     tp_beware(op, a, b, at);
@@ -149,10 +149,8 @@ tp_tensor tp_cast_at(tp_tensor x, tp_dtype dtype, tp_loc at)
 {
     tp_graph *g = x.g;
 
-    if (!tp_ready(g, at, "tp_cast", 1, &x))
+    if (!tp_ready(g, at, "tp_cast", 1, &x) || !tp_good_dtype(g, at, "tp_cast", dtype))
         return POISON(g);
-    if (dtype < TP_DEFAULT || dtype > TP_F64)
-        return tp_fail(g, at, "tp_cast", "%d is not a type", (int)dtype);
     return tp_give(g, ir_cast(g->ir, tp_val(x), tp_ir_dtype(dtype), tp_place(g, at)));
 }
 

@@ -147,15 +147,44 @@ bool tp_ready(tp_graph *g, tp_loc at, const char *what, int n, const tp_tensor *
         return false;
     for (int i = 0; i < n; i++) {
         if (x[i].g && x[i].g != g) {
-            tp_fail(g, at, what, "its arguments are of two graphs; expected one");
+            tp_fail(g, at, what, "arguments of two graphs; expected those of one");
             return false;
         }
         if (x[i].g && (x[i].id == 0 || x[i].id >= g->ir->count)) {
-            tp_fail(g, at, what, "argument %d is not a tensor of this graph", i + 1);
+            tp_fail(g, at, what, "argument %d is not a tensor of this graph; expected one", i + 1);
             return false;
         }
     }
     return true;
+}
+
+bool tp_tensors(tp_graph *g, tp_loc at, const char *what, int n, const tp_tensor *x)
+{
+    if (!tp_ready(g, at, what, n, x))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (!x[i].g) {
+            tp_fail(g, at, what, "argument %d is the number %g; expected a tensor", i + 1,
+                    x[i].number);
+            return false;
+        }
+    return true;
+}
+
+bool tp_good_dtype(tp_graph *g, tp_loc at, const char *what, tp_dtype dtype)
+{
+    if (dtype >= TP_DEFAULT && dtype <= TP_F64)
+        return true;
+    tp_fail(g, at, what, "type %d; expected one of tp_dtype", (int)dtype);
+    return false;
+}
+
+bool tp_good_rank(tp_graph *g, tp_loc at, const char *what, tp_shape shape)
+{
+    if (shape.rank >= 0 && shape.rank <= IR_RANK)
+        return true;
+    tp_fail(g, at, what, "%d axes; expected 0 to %d", shape.rank, IR_RANK);
+    return false;
 }
 
 tp_tensor tp_give(tp_graph *g, ir_val v)

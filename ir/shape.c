@@ -253,7 +253,7 @@ static bool const_value(struct ir_graph *g, struct ir_node *n)
         return true;
     }
     if (!ir_in_range(n->dtype, *number))
-        return ir_refuse(g, n, "%lld is out of the range of %s", (long long)*number,
+        return ir_refuse(g, n, "%lld; expected a number of the range of %s", (long long)*number,
                          ir_dtypes[n->dtype].name);
     return true;
 }

@@ -171,7 +171,7 @@ static bool window_list(struct ir_graph *g, struct ir_node *n, int *axes)
         return false;
     for (int i = 0; i < *axes; i++)
         if (__builtin_mul_overflow(taps, n->attr[0].at[i], &taps) || taps >= FAR)
-            return ir_refuse(g, n, "a window of more than 2^31 taps");
+            return ir_refuse(g, n, "a window of more than 2^31 taps; expected fewer");
     return true;
 }
 

@@ -129,6 +129,10 @@ void pass_print_fullest(struct ir_text *t, const struct loop_program *p, int lar
     int64_t before = INT64_MAX;
     int last = -1;
 
+    if (p->kernels == 0) { /* inputs that are outputs */
+        ir_put(t, "its inputs");
+        return;
+    }
     ir_put(t, "%s (", p->kernel[k]->name);
     for (int i = 0; i < largest; i++) {
         int next = -1;

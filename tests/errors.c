@@ -155,11 +155,11 @@ WRONG(dropout_of_everything, "model.c:31: tp_dropout: x f32[batch 784] with prob
 #line 31 "model.c"
 WRONG(assignment_to_an_input, "model.c:31: assign: a = x f32[batch 784] is no state; expected a parameter or other state", tp_assign(x, x))
 #line 31 "model.c"
-WRONG(an_input_twice, "model.c:31: tp_input: there is an input \"x\" already, at model.c:3", tp_input(g, "x", TP_F32, tp_dims(3)))
+WRONG(an_input_twice, "model.c:31: tp_input: there is an input \"x\" at model.c:3; expected another name", tp_input(g, "x", TP_F32, tp_dims(3)))
 #line 31 "model.c"
 WRONG(a_parameter_of_unknown_size, "model.c:31: tp_param: \"w\": axis 0 is symbolic; expected an extent that is known", tp_param(g, "w", tp_dims(B), TP_ZEROS))
 #line 31 "model.c"
-WRONG(two_graphs, "model.c:31: add: its arguments are of two graphs; expected one", tp_graph *other = tp_graph_new(1); tp_add(x, tp_input(other, "z", TP_F32, tp_dims(B))); tp_graph_free(other))
+WRONG(two_graphs, "model.c:31: add: arguments of two graphs; expected those of one", tp_graph *other = tp_graph_new(1); tp_add(x, tp_input(other, "z", TP_F32, tp_dims(B))); tp_graph_free(other))
 #line 31 "model.c"
 WRONG(a_scope_left_open, "model.c:31: tp_compile_eval: the scope \"block.\" is still open; tp_scope must not be left by break or return", tp_push(g, "block"); tp_compile_eval(g, x))
 /* clang-format on */

@@ -115,7 +115,7 @@ Test(initial, what_cannot_start_so_is_refused)
     refused(TP_SPARSE(0.5, 1), TP_F32, tp_dims(9, 3, 3), "expected two axes");
     refused(TP_SPARSE(1.5, 1), TP_F32, tp_dims(9, 3), "zeros from 0 to 1");
     refused(TP_TRUNC_NORMAL(1), TP_I32, tp_dims(9), "expected a floating type");
-    refused((tp_init){ 12, 0, 0 }, TP_F32, tp_dims(9), "12 is not a kind");
+    refused((tp_init){ 12, 0, 0 }, TP_F32, tp_dims(9), "initial values of kind 12");
 }
 
 /* They are where training begins, compiled and eager. */
