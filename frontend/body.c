@@ -20,6 +20,34 @@ bool tp_body_tensors(struct body *s, const char *what, int n, const tp_tensor *x
     return true;
 }
 
+tp_tensor tp_body_stand_in(struct body *s, const char *what, int i, tp_tensor of, bool slice)
+{
+    struct ir_graph *g = s->g->ir;
+    const struct ir_node n = *tp_node(of);
+    struct ir_shape shape = n.shape;
+
+    if (slice) {
+        shape.rank--;
+        memmove(shape.dim, shape.dim + 1, (size_t)shape.rank * sizeof *shape.dim);
+    }
+    return (tp_tensor){ .g = s->g,
+                        .id = ir_input(g, ir_format(g->arena, "%s%d of %u", what, i, s->before),
+                                       n.dtype, shape, s->loc)
+                                  .id };
+}
+
+void tp_body_find(struct body *s, int n, const tp_tensor *stands)
+{
+    const struct ir_graph *g = s->g->ir;
+
+    s->inside = ir_alloc(g->arena, g->count * sizeof *s->inside);
+    for (int i = 0; i < n; i++)
+        s->inside[stands[i].id] = true;
+    for (uint32_t v = s->before; v < g->count; v++)
+        for (int i = 0; i < g->nodes[v].arity; i++)
+            s->inside[v] |= s->inside[g->nodes[v].args[i].id];
+}
+
 void tp_body_begin(struct body *s, const char *name)
 {
     const struct ir_graph *g = s->g->ir;

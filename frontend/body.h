@@ -24,6 +24,9 @@ struct body {
 
 bool tp_body_tensors(struct body *, const char *what, int n, const tp_tensor *x); /* or an error */
 bool tp_body_may_move(struct body *); /* nothing inside that must stay in the trace; or an error */
+/* an input that stands for a tensor while the function records, or for one slice of it */
+tp_tensor tp_body_stand_in(struct body *, const char *what, int i, tp_tensor of, bool slice);
+void tp_body_find(struct body *, int n, const tp_tensor *stands); /* inside: what depends on them */
 void tp_body_begin(struct body *, const char *name);
 void tp_body_take(struct body *, ir_val arg);   /* one more argument */
 ir_val tp_body_captured(struct body *, ir_val); /* in the body; an argument, where it is outside */

@@ -9,35 +9,6 @@
 
 #include "frontend/body.h"
 
-static tp_tensor stand_in(struct body *s, const char *what, int i, tp_tensor of, bool slice)
-{
-    struct ir_graph *g = s->g->ir;
-    const struct ir_node n = *tp_node(of);
-    struct ir_shape shape = n.shape;
-
-    if (slice) {
-        shape.rank--;
-        memmove(shape.dim, shape.dim + 1, (size_t)shape.rank * sizeof *shape.dim);
-    }
-    return (tp_tensor){ .g = s->g,
-                        .id =
-                            ir_input(g, ir_format(g->arena, "%s%d of scan %u", what, i, s->before),
-                                     n.dtype, shape, s->loc)
-                                .id };
-}
-
-static void find_inside(struct body *s, int n, const tp_tensor *stands)
-{
-    const struct ir_graph *g = s->g->ir;
-
-    s->inside = ir_alloc(g->arena, g->count * sizeof *s->inside);
-    for (int i = 0; i < n; i++)
-        s->inside[stands[i].id] = true;
-    for (uint32_t v = s->before; v < g->count; v++)
-        for (int i = 0; i < g->nodes[v].arity; i++)
-            s->inside[v] |= s->inside[g->nodes[v].args[i].id];
-}
-
 static bool same_type(struct body *s, const char *what, int i, tp_tensor a, tp_tensor b)
 {
     if (tp_node(a)->dtype == tp_node(b)->dtype &&
@@ -111,16 +82,16 @@ bool tp_scan_at(tp_graph *g, tp_body *body, void *user, int carries, tp_tensor *
     stand = ir_alloc(g->ir->arena, ((size_t)(carries + slices) + 1) * sizeof *stand);
     next = ir_alloc(g->ir->arena, ((size_t)carries + 1) * sizeof *next);
     for (int i = 0; i < carries; i++)
-        next[i] = stand[i] = stand_in(&s, "carry", i, carry[i], false);
+        next[i] = stand[i] = tp_body_stand_in(&s, "carry", i, carry[i], false);
     for (int i = 0; i < slices; i++)
-        stand[carries + i] = stand_in(&s, "slice", i, x[i], true);
+        stand[carries + i] = tp_body_stand_in(&s, "slice", i, x[i], true);
     tp_eager_hold(g, true);
     body(user, next, stand + carries, args.y);
     tp_eager_hold(g, false);
     ok = tp_body_tensors(&s, "carry", carries, next) &&
          tp_body_tensors(&s, "output", outputs, args.y);
     if (ok)
-        find_inside(&s, carries + slices, stand);
+        tp_body_find(&s, carries + slices, stand);
     for (int i = 0; ok && i < carries; i++)
         ok = same_type(&s, "carry", i, carry[i], next[i]);
     ok = ok && tp_body_may_move(&s);

@@ -1236,6 +1236,25 @@ TP_API bool tp_jvp_at(tp_tensor y, int n, const tp_tensor x[], const tp_tensor a
 TP_API tp_tensor tp_grad_of_at(tp_tensor y, tp_tensor x, tp_loc at);
 TP_API void tp_assign_at(tp_tensor state, tp_tensor value, tp_loc at);
 
+/*
+ * A function with a derivative of its own: y[0..outputs) from x[0..n), all of floating types; where
+ * a gradient is asked, `rule` makes dx, each like its x, from the arguments, the results and the
+ * gradients dy of these; what it leaves out is zero. What else the function reads gets no gradient.
+ * Both are recorded at once. The rule's own operations are derived by the chain rule; forward mode
+ * is refused. Inside may be no dropout, batch norm or assignment. False with an error.
+ *
+ *     void sign(void *user, const tp_tensor x[], tp_tensor y[]) { y[0] = tp_sign(x[0]); }
+ *     void straight(void *user, const tp_tensor x[], const tp_tensor y[], const tp_tensor dy[],
+ *                   tp_tensor dx[]) { dx[0] = dy[0]; }
+ *     tp_with_gradient(sign, straight, NULL, 1, &x, 1, &y);
+ */
+typedef void tp_gradient_rule(void *user, const tp_tensor x[], const tp_tensor y[],
+                              const tp_tensor dy[], tp_tensor dx[]);
+#define tp_with_gradient(function, rule, user, n, x, outputs, y) \
+    tp_with_gradient_at((function), (rule), (user), (n), (x), (outputs), (y), TP_HERE)
+TP_API bool tp_with_gradient_at(tp_branch *function, tp_gradient_rule *rule, void *user, int n,
+                                const tp_tensor x[], int outputs, tp_tensor y[], tp_loc at);
+
 /* ---- optimisers and schedules: values, which become part of the compiled step ---------------- */
 
 /* Parameters whose name fits; a later group goes before an earlier one:

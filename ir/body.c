@@ -112,6 +112,19 @@ ir_val ir_make_scan(struct ir_graph *g, const struct ir_graph *body, int n, cons
     return ir_add(g, &draft);
 }
 
+ir_val ir_make_scan_like(struct ir_graph *g, const struct ir_graph *of, const struct ir_node *scan,
+                         const struct ir_graph *body, const ir_val *args)
+{
+    const int64_t length = ir_dim_of(g, of, ir_scan_number(scan, IR_SCAN_LENGTH));
+    struct ir_node draft = {
+        .op = IR_scan, .arity = scan->arity, .args = args, .body = body, .loc = scan->loc
+    };
+
+    memcpy(draft.attr, scan->attr, sizeof draft.attr);
+    draft.attr[IR_SCAN_LENGTH] = (struct ir_list){ 1, &length };
+    return ir_add(g, &draft);
+}
+
 ir_val ir_make_result(struct ir_graph *g, ir_val of, int at, struct ir_loc loc)
 {
     const int64_t number = at;
@@ -294,6 +307,33 @@ static bool argument_fits(struct ir_graph *g, const struct ir_node *n, int i, ir
                      slice ? "slices of " : "", type_shown(g, p->dtype, &wanted), p->text);
 }
 
+/* its results, and the gradients of its first arguments */
+static bool own_derivative(const struct ir_graph *g, const struct ir_node *n,
+                           const ir_val *parameter)
+{
+    const struct ir_graph *body = n->body;
+    const int outputs = body->output_count, results = (int)ir_scan_number(n, IR_SCAN_OWN);
+
+    if (!ir_rule_list(g, n, IR_SCAN_OWN, 1, 1, outputs))
+        return false;
+    if (n->attr[IR_SCAN_CARRY].at[0] || n->attr[IR_SCAN_SLICES].at[0] ||
+        n->attr[IR_SCAN_LENGTH].at[0] != 1 || n->attr[IR_SCAN_WHEN].count || n->arity < outputs)
+        return ir_refuse(g, n,
+                         "own with carries, slices, when, more steps or %d arguments; expected "
+                         "one step of %d or more",
+                         n->arity, outputs);
+    for (int o = 0; o < outputs; o++) {
+        const int i = o < results ? outputs - results + o : o - results;
+        const struct ir_node *y = ir_at(body, body->outputs[o].value),
+                             *p = ir_at(body, parameter[i]);
+        if (y->dtype != p->dtype || !ir_same_shape(&y->shape, &p->shape))
+            return ir_refuse(g, n, "output %d is %s, and argument %d %s; expected the same", o,
+                             type_shown(body, y->dtype, &y->shape), i,
+                             type_shown(body, p->dtype, &p->shape));
+    }
+    return true;
+}
+
 bool ir_shape_of_scan(struct ir_graph *g, struct ir_node *n)
 {
     ir_val *parameter;
@@ -336,6 +376,8 @@ bool ir_shape_of_scan(struct ir_graph *g, struct ir_node *n)
         if (i >= carry && o->shape.rank == IR_RANK)
             return ir_refuse(g, n, "output %d of a step has rank %d; expected less", i, IR_RANK);
     }
+    if (n->attr[IR_SCAN_OWN].count && !own_derivative(g, n, parameter))
+        return false;
     n->dtype = IR_BOOL;
     n->shape.rank = 0;
     return true;

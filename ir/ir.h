@@ -284,6 +284,10 @@ bool *ir_live(const struct ir_graph *g,
  *          a new first axis. Steps run from 0 up, or with reverse=1 from length - 1 down; slices
  * and outputs keep their places. With when=i no step runs where argument i, a truth value that
  * stands behind the slices, is false: the carries are as they came in, and the outputs zeros.
+ *          With own=m, of one step without carries and slices, the body says its own derivative:
+ *          of its m + n outputs the first m are the results; its first n arguments have as
+ * gradients the other n outputs, with the gradients of the results in the place of the next m
+ *          arguments, which are zeros before. The other arguments have no gradient.
  *          The node itself has no value: `result at=i` is its i-th.
  */
 #define IR_BODIES 4 /* bodies in each other */
@@ -292,7 +296,8 @@ enum {
     IR_SCAN_SLICES,
     IR_SCAN_LENGTH,
     IR_SCAN_REVERSE,
-    IR_SCAN_WHEN
+    IR_SCAN_WHEN,
+    IR_SCAN_OWN
 }; /* attributes */
 struct ir_graph *ir_body_new(const struct ir_graph *parent,
                              const char *name); /* to be freed after ir_add, which copies it */
@@ -301,6 +306,9 @@ struct ir_graph *ir_body_like(const struct ir_graph *body,
 ir_val ir_make_scan(struct ir_graph *, const struct ir_graph *body, int n, const ir_val *args,
                     int carry, int slices, int64_t length, bool reverse, int when,
                     struct ir_loc); /* when: -1: it always runs */
+ir_val ir_make_scan_like(struct ir_graph *, const struct ir_graph *of, const struct ir_node *scan,
+                         const struct ir_graph *body,
+                         const ir_val *args); /* its numbers, new body */
 ir_val ir_make_result(struct ir_graph *, ir_val of, int at, struct ir_loc);
 bool ir_has_results(enum ir_op op);               /* no value of its own */
 static inline bool ir_has_identity(enum ir_op op) /* one of its kind, whatever it is made of */

@@ -86,7 +86,7 @@ static void put_attributes(struct ir_text *t, const struct ir_graph *g, const st
 {
     static const char *const single[] = { "axis",  "groups",     "stream", "dim",
                                           "carry", "slices",     "length", "reverse",
-                                          "at",    "descending", "when" };
+                                          "at",    "descending", "when",   "own" };
 
     if (n->op == IR_reshape || n->op == IR_expand) /* their dims are the type */
         return;

@@ -112,6 +112,40 @@ static bool runs_with_readers(const struct ir_graph *g, uint32_t scan, int o)
     return true;
 }
 
+/* A single step is no loop: its nodes stand among the others. */
+static ir_val *flatten_step(struct flatten *f, const struct ir_node *n, const ir_val *moved_around,
+                            ir_val outer, int depth)
+{
+    struct ir_graph *g = f->out;
+    const struct ir_graph *body = n->body;
+    const int carry = (int)ir_scan_number(n, IR_SCAN_CARRY),
+              slices = (int)ir_scan_number(n, IR_SCAN_SLICES);
+    ir_val *moved = ir_alloc(f->scratch, body->count * sizeof *moved);
+    ir_val *parameter = ir_alloc(f->scratch, ((size_t)n->arity + 1) * sizeof *parameter);
+    ir_val *result = ir_alloc(f->scratch, ((size_t)body->output_count + 1) * sizeof *result);
+
+    ir_parameters(body, parameter, n->arity);
+    for (int i = 0; i < n->arity; i++) {
+        const ir_val a = moved_around[n->args[i].id];
+        struct ir_shape shape = ir_shape_of(g, body, ir_at(body, parameter[i])->shape);
+        moved[parameter[i].id] =
+            i >= carry && i < carry + slices ? ir_reshape(g, a, shape, n->loc) : a;
+    }
+    flatten_nodes(f, body, moved, outer, depth);
+    for (int o = 0; o < body->output_count && g->error->status == IR_OK; o++) {
+        struct ir_shape shape;
+        result[o] = moved[body->outputs[o].value.id];
+        if (o < carry)
+            continue;
+        shape = ir_at(g, result[o])->shape;
+        memmove(shape.dim + 1, shape.dim, (size_t)shape.rank * sizeof *shape.dim);
+        shape.dim[0] = 1;
+        shape.rank++;
+        result[o] = ir_reshape(g, result[o], shape, n->loc);
+    }
+    return result;
+}
+
 /* moved: of the graph around. Gives the scan's results. */
 static ir_val *flatten_scan(struct flatten *f, const struct ir_node *n, const ir_val *moved_around,
                             const struct ir_graph *around, ir_val outer, int depth)
@@ -194,7 +228,9 @@ static void flatten_nodes(struct flatten *f, const struct ir_graph *in, ir_val *
     for (uint32_t v = 1; v < in->count && f->out->error->status == IR_OK; v++) {
         const struct ir_node *n = &in->nodes[v];
         if (n->op == IR_scan)
-            result[v] = flatten_scan(f, n, moved, in, outer, depth);
+            result[v] = ir_scan_number(n, IR_SCAN_LENGTH) == 1 && ir_scan_when(n) < 0
+                            ? flatten_step(f, n, moved, outer, depth)
+                            : flatten_scan(f, n, moved, in, outer, depth);
         else if (n->op == IR_result)
             moved[v] = result[n->args[0].id][n->attr[0].at[0]];
         else if (!moved[v].id)

@@ -525,11 +525,38 @@ void pass_grad_of_result(struct pass_step *step)
     ir_bug("the gradient of %s by itself", ir_ops[step->node->op].name);
 }
 
+/* A step that says its own: once more, with the gradients of its results, for those of its first
+ * arguments. It is derived again as it is written, by the chain rule. */
+static void own_derivative(struct pass_step *step)
+{
+    struct ir_graph *g = step->g;
+    const struct ir_node n = *step->node;
+    const int results = (int)ir_scan_number(&n, IR_SCAN_OWN),
+              first = n.body->output_count - results;
+    ir_val *arg = ir_alloc(g->arena, ((size_t)n.arity + 1) * sizeof *arg), scan;
+
+    memcpy(arg, n.args, (size_t)n.arity * sizeof *arg);
+    for (int i = 0; i < results; i++) {
+        const struct ir_shape shape = ir_at(g, n.args[first + i])->shape;
+        if (step->grads[i].id)
+            arg[first + i] = ir_reshape(g, step->grads[i], shape, n.loc);
+    }
+    scan = ir_make_scan(g, n.body, n.arity, arg, 0, 0, 1, false, -1, n.loc);
+    for (int i = 0; i < first; i++)
+        if (step->wanted[i])
+            step->to[i] = ir_reshape(g, ir_make_result(g, scan, results + i, n.loc),
+                                     ir_at(g, n.args[i])->shape, n.loc);
+}
+
 void pass_grad_of_scan(struct pass_step *step)
 {
     struct back b = { .g = step->g, .step = step, .n = *step->node, .body = step->node->body };
     size_t arity = (size_t)b.n.arity + 1;
 
+    if (b.n.attr[IR_SCAN_OWN].count) {
+        own_derivative(step);
+        return;
+    }
     b.scratch = ir_arena_new();
     b.carry = (int)ir_scan_number(&b.n, IR_SCAN_CARRY);
     b.slices = (int)ir_scan_number(&b.n, IR_SCAN_SLICES);

@@ -135,10 +135,7 @@ static ir_val scan(const struct precision *p, const struct ir_node *n)
 
     for (int i = 0; i < n->arity; i++)
         args[i] = as(p, n->args[i], IR_F32);
-    v = ir_make_scan(p->out, body, n->arity, args, (int)ir_scan_number(n, IR_SCAN_CARRY),
-                     (int)ir_scan_number(n, IR_SCAN_SLICES),
-                     ir_dim_of(p->out, p->in, ir_scan_number(n, IR_SCAN_LENGTH)),
-                     ir_scan_number(n, IR_SCAN_REVERSE) != 0, ir_scan_when(n), n->loc);
+    v = ir_make_scan_like(p->out, p->in, n, body, args);
     ir_graph_free(body);
     return v;
 }

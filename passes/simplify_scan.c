@@ -151,6 +151,7 @@ static ir_val constant(struct ir_graph *to, const struct ir_node *number, struct
     return ir_expand(to, ir_add(to, &draft), shape, number->loc);
 }
 
+/* A step that says its own derivative has been derived by now, and is one like others. */
 static ir_val rebuild(struct trim *t, const struct ir_node *n, struct joined *j)
 {
     const struct ir_graph *body = n->body;

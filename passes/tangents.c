@@ -115,6 +115,10 @@ static ir_val step_forward(const struct forward *f, ir_val y)
 
     for (int i = 0; i < n.arity; i++)
         any |= tangent_of(f, n.args[i]).id != 0;
+    if (any && n.op == IR_scan && n.attr[IR_SCAN_OWN].count) {
+        ir_refuse(f->g, &n, "its own derivative is a gradient; expected reverse mode");
+        return (ir_val){ 0 };
+    }
     if (any && n.op == IR_scan) {
         ir_val *tangent = ir_alloc(f->g->arena, (size_t)n.arity * sizeof *tangent);
         for (int i = 0; i < n.arity; i++)

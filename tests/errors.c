@@ -56,6 +56,12 @@ static void of_nothing(void *user, const tp_tensor in[], tp_tensor out[])
 {   (void)user, (void)in, (void)out;
 }
 
+static void of_another_gradient(void *user, const tp_tensor in[], const tp_tensor y[],
+                                const tp_tensor dy[], tp_tensor dx[])
+{   (void)user, (void)in, (void)y;
+    dx[0] = dy[0];
+}
+
 static void close_graph(void)
 {
     tp_graph_free(g);
@@ -130,6 +136,10 @@ WRONG(condition_of_many, "model.c:31: tp_cond: the condition is bool[batch 784];
 WRONG(branch_that_assigns, "model.c:31: tp_cond: state seen is assigned inside the function; expected a result", tp_tensor y; tp_cond(tp_lt(0, tp_sum(x, TP_ALL)), of_an_assignment, of_a_row, NULL, 1, &x, 1, &y))
 #line 31 "model.c"
 WRONG(branch_without_a_result, "model.c:31: tp_cond: the first branch gives no result 0; expected 1 results", tp_tensor y; tp_cond(tp_lt(0, tp_sum(x, TP_ALL)), of_nothing, of_a_row, NULL, 1, &x, 1, &y))
+#line 31 "model.c"
+WRONG(gradient_of_another_shape, "model.c:31: tp_with_gradient: the gradient of argument 0, x f32[batch 784], is f32[784]; expected the same", tp_tensor y; tp_with_gradient(of_a_row, of_another_gradient, NULL, 1, &x, 1, &y))
+#line 31 "model.c"
+WRONG(own_gradient_of_integers, "model.c:31: tp_with_gradient: argument 0 is y i32[batch]; expected a floating type, others are read from outside", tp_tensor y; tp_with_gradient(of_a_row, of_another_gradient, NULL, 1, &label, 1, &y))
 #line 31 "model.c"
 WRONG(cell_of_other_weights, "model.c:31: tp_gru: input z f32[5 2 3], start h f32[2 8], weights a f32[24 3] and b f32[16 8]; expected [time batch in], [batch hidden], [3*hidden in], [3*hidden hidden], biases [3*hidden]", tp_recurrent_cell_at("gru", tp_input(g, "z", TP_F32, tp_dims(5, 2, 3)), tp_list(tp_input(g, "h", TP_F32, tp_dims(2, 8))), tp_list(tp_input(g, "a", TP_F32, tp_dims(24, 3)), tp_input(g, "b", TP_F32, tp_dims(16, 8))), false, TP_HERE))
 #line 31 "model.c"

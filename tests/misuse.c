@@ -198,6 +198,24 @@ static tp_tensor choice(struct draw *d, tp_loc at)
     return y[0];
 }
 
+static void rule(void *user, const tp_tensor x[], const tp_tensor y[], const tp_tensor dy[],
+                 tp_tensor dx[])
+{
+    struct draw *d = user;
+
+    (void)y, (void)dy;
+    dx[0] = chance(d, 3) ? tp_exp(x[0]) : T;
+}
+
+static tp_tensor own_gradient(struct draw *d, tp_loc at)
+{
+    const tp_tensor x[] = { T };
+    tp_tensor y[] = { T };
+
+    tp_with_gradient_at(branch, rule, d, 1, x, 1, y, at);
+    return y[0];
+}
+
 static const tp_group any_groups[] = { { .match = "layer*", .lr_scale = -1 }, { 0 } };
 
 static tp_opt optimiser(struct draw *d)
@@ -336,7 +354,7 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
     ROW(tp_cosine_similarity(T, T, A)) ROW(tp_pairwise_distance(T, T, D)) ROW(tp_class_loss_at(K("tp_cross_entropy", "tp_nll"), T, (tp_class_args){ .target = BIT ? d->pool[9] : T, .reduction = (tp_reduction)chance(d, 5), .weight = BIT ? T : (tp_tensor){ 0 }, .smoothing = D, .ignore_index = D, .axis = A }, TP_HERE)) \
     ROW(tp_ctc(BIT ? d->pool[2] : T, BIT ? d->pool[10] : T, .steps = BIT ? d->pool[9] : T, .lengths = BIT ? d->pool[9] : T, .blank = N)) ROW(tp_accuracy(T, T)) ROW(tp_topk_accuracy(T, T, N)) ROW(tp_confusion_matrix(T, T, N)) \
     ROW(tp_class_score_at(K("tp_precision", "tp_f1"), T, TP_HERE)) ROW(tp_perplexity(T, T)) ROW(tp_r2(T, T)) ROW(grads(d, TP_HERE)) ROW(tp_grad_of(BIT ? tp_sum(T) : T, T)) \
-    ROW((tp_assign_at(BIT ? d->pool[22] : T, T, TP_HERE), T)) ROW(train(d, TP_HERE)) ROW(evaluate(d, TP_HERE)) ROW(tangents(d, TP_HERE)) ROW(choice(d, TP_HERE)) ROW(tp_random_shift(T, A, N)) ROW(tp_random_crop(T, A, N)) ROW(tp_standardise(T, ((float[8]){ 1 }), ((float[8]){ 1, 1, 1, 1, 1, 1, 1, 1 }))) \
+    ROW((tp_assign_at(BIT ? d->pool[22] : T, T, TP_HERE), T)) ROW(train(d, TP_HERE)) ROW(evaluate(d, TP_HERE)) ROW(tangents(d, TP_HERE)) ROW(choice(d, TP_HERE)) ROW(own_gradient(d, TP_HERE)) ROW(tp_random_shift(T, A, N)) ROW(tp_random_crop(T, A, N)) ROW(tp_standardise(T, ((float[8]){ 1 }), ((float[8]){ 1, 1, 1, 1, 1, 1, 1, 1 }))) \
     ROW(tp_linear_of_at(T, T, BIT ? T : (tp_tensor){ 0 }, TP_HERE)) \
     ROW(tp_conv_of_at(K("tp_conv2d", "tp_conv_transpose2d"), 2, T, BIT ? tp_reshape(d->pool[0], 1, 4, 1, 1) : T, BIT ? T : (tp_tensor){ 0 }, (tp_conv_args){ .stride = N, .groups = BIT ? N : 0 }, TP_HERE)) \
     ROW(tp_layer_norm_of_at(T, BIT ? T : (tp_tensor){ 0 }, BIT ? T : (tp_tensor){ 0 }, A, D, BIT, TP_HERE)) ROW(tp_group_norm_of_at(T, BIT ? T : (tp_tensor){ 0 }, BIT ? T : (tp_tensor){ 0 }, N, D, TP_HERE)) \
@@ -344,9 +362,10 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
 /* clang-format on */
 
 /* Those that the helpers above call, and those of eager graphs. */
-static const char *const elsewhere[] = { "tp_scan_at",     "tp_cond_at",    "tp_vjp_at",
-                                         "tp_jvp_at",      "tp_compile_at", "tp_compile_train_at",
-                                         "tp_backward_at", "tp_update_at" };
+static const char *const elsewhere[] = {
+    "tp_scan_at",    "tp_cond_at",          "tp_with_gradient_at", "tp_vjp_at",   "tp_jvp_at",
+    "tp_compile_at", "tp_compile_train_at", "tp_backward_at",      "tp_update_at"
+};
 
 static const char *const texts[] = {
 #define ROW(call) #call,

@@ -40,14 +40,12 @@ static ir_val copy_bits(struct ir_graph *to, const struct ir_node *n, ir_val a)
 static struct ir_graph *in_f64(const struct ir_graph *g, const struct ir_graph *parent,
                                ir_val **moved);
 
-static ir_val copy_scan(struct ir_graph *to, const struct ir_node *n, const ir_val *args)
+static ir_val copy_scan(struct ir_graph *to, const struct ir_graph *of, const struct ir_node *n,
+                        const ir_val *args)
 {
     ir_val *moved;
     struct ir_graph *body = in_f64(n->body, to, &moved);
-    const ir_val scan =
-        ir_make_scan(to, body, n->arity, args, (int)ir_scan_number(n, IR_SCAN_CARRY),
-                     (int)ir_scan_number(n, IR_SCAN_SLICES), ir_scan_number(n, IR_SCAN_LENGTH),
-                     ir_scan_number(n, IR_SCAN_REVERSE) != 0, ir_scan_when(n), n->loc);
+    const ir_val scan = ir_make_scan_like(to, of, n, body, args);
 
     ir_graph_free(body);
     return scan;
@@ -75,7 +73,7 @@ static struct ir_graph *in_f64(const struct ir_graph *g, const struct ir_graph *
         if (n->op == IR_bitcast)
             (*moved)[v] = copy_bits(to, n, args[0]);
         else if (n->op == IR_scan)
-            (*moved)[v] = copy_scan(to, n, args);
+            (*moved)[v] = copy_scan(to, g, n, args);
         else
             (*moved)[v] = ir_add(to, &draft);
         to->region_now = 0;
