@@ -138,9 +138,8 @@ struct pass_outline *pass_outline_new(struct ir_arena *arena, int kernels)
 static struct loop_kernel *like(struct pass_outline *o, struct loop_kernel *first,
                                 const struct loop_kernel *plain)
 {
-    struct loop_kernel *k = ir_alloc(o->arena, sizeof *k);
+    struct loop_kernel *k = loop_shadow(first, o->arena);
 
-    *k = *first; /* nobody changes the values or the indices of either from here on */
     k->name = plain->name;
     k->comment = plain->comment ? ir_format(o->arena, "%s", plain->comment) : NULL;
     k->first = first;
