@@ -121,18 +121,20 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
         const struct loop_buffer *b = &k->buffer[i];
         const char *type = b->dtype == IR_BOOL ? "u8" : gen_type(&e, b->dtype, false);
         const char *constant = b->written ? "" : "const ";
+        const char *order = b->order ? ir_format(e.arena, " // %s", b->order) : "";
         if (e.handed && b->scratch)
             ir_put(out, "    %s *%s = (%s *)((char *)%s_at + thread * %" PRId64 "L);\n", type,
                    e.buffer[i], type, e.buffer[i], p->scratch);
         else if (e.handed)
-            ir_put(out, "    %s%s *%s = %s_at;\n", constant, type, e.buffer[i], e.buffer[i]);
+            ir_put(out, "    %s%s *%s = %s_at;%s\n", constant, type, e.buffer[i], e.buffer[i],
+                   order);
         else if (b->scratch)
             ir_put(out, "    %s *%s = (%s *)(%s + %" PRId64 " + thread * %" PRId64 "L);\n", type,
                    e.buffer[i], type, target->base(&e, 0), p->scratch_offset + b->offset,
                    p->scratch);
         else
-            ir_put(out, "    %s%s *%s = (%s%s *)(%s + %" PRId64 ");\n", constant, type, e.buffer[i],
-                   constant, type, target->base(&e, b->base), b->offset);
+            ir_put(out, "    %s%s *%s = (%s%s *)(%s + %" PRId64 ");%s\n", constant, type,
+                   e.buffer[i], constant, type, target->base(&e, b->base), b->offset, order);
     }
     ir_put(out, "%s", body.data);
     target->close(&e);

@@ -83,6 +83,7 @@ struct loop_buffer {
     enum ir_dtype dtype;
     ir_val value;                /* of the graph; poison for scratch */
     int64_t elements;            /* padding included */
+    const char *order;           /* for people, where it is not row-major: its axes in memory */
     bool written, read, scratch; /* scratch: one piece a thread */
     bool padded;                 /* stores may over-run into the padding */
     int base;                    /* filled by plan: pointer number .. */

@@ -144,6 +144,8 @@ int pass_lower_buffer(struct lower *l, ir_val v)
     int b = loop_buffer_of(l->k, name, n->dtype, v, s->elements);
 
     l->k->buffer[b].padded = s->padded;
+    if (!l->k->buffer[b].order)
+        l->k->buffer[b].order = pass_lower_storage(l, v);
     return b;
 }
 

@@ -153,5 +153,6 @@ void pass_lower_argsort(struct lower *, ir_val v);
 /* lower_kernel.c, lower_comment.c */
 bool pass_lower_is_output(const struct lower *, ir_val v);
 const char *pass_lower_comment(struct lower *, const struct ir_kernel *);
+const char *pass_lower_storage(struct lower *, ir_val);
 
 #endif

@@ -1,7 +1,10 @@
 /*
- * lower_comment: what a kernel computes, for people: a line a result.
+ * lower_comment: what a kernel computes, for people: a line a result; and how its arrays lie.
  */
 #include "lower.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 static void describe(struct lower *l, struct ir_text *out, ir_val v, int depth, bool inner)
 {
@@ -75,4 +78,41 @@ const char *pass_lower_comment(struct lower *l, const struct ir_kernel *kernel)
         if ((c[0] == '*' && c[1] == '/') || (*c < ' ' && *c != '\n'))
             *c = '_';
     return text;
+}
+
+/* [batch / 16][6][28][28][16]: what an array would be in C whose axes are not in their order, split
+ * or padded; NULL where they are as the shape says. Axes of one element are left out. */
+const char *pass_lower_storage(struct lower *l, ir_val v)
+{
+    const struct pass_storage *s = &l->c->storage[v.id];
+    const struct ir_shape *shape = &ir_at(l->g, v)->shape;
+    struct ir_text plain = { 0 }, text = { 0 };
+    char *kept = NULL;
+
+    for (int i = 0; i < shape->rank; i++)
+        if (shape->dim[i] != 1) {
+            ir_put(&plain, "[");
+            ir_put_dim(&plain, l->g, shape->dim[i]);
+            ir_put(&plain, "]");
+        }
+    for (int i = 0; i < s->parts; i++) {
+        const struct pass_part *p = &s->part[i];
+        const bool outermost = !text.size;
+        if (shape->dim[p->axis] == 1)
+            continue;
+        ir_put(&text, "[");
+        if (outermost || p->divisor != 1 || p->pitch == 0)
+            ir_put_dim(&text, l->g, shape->dim[p->axis]);
+        else
+            ir_put(&text, "%" PRId64, s->part[i - 1].pitch / p->pitch);
+        ir_put(&text, p->divisor != 1 ? " / %" PRId64 "]" : "]", p->divisor);
+    }
+    if (plain.size && text.size && strcmp(plain.data, text.data) != 0)
+        kept = ir_format(l->c->arena, "%s", text.data);
+    for (char *c = kept; c && *c; c++) /* names come from files */
+        if (*c < ' ' || *c > '~' || *c == '\\' || *c == '?')
+            *c = '_';
+    ir_text_free(&plain);
+    ir_text_free(&text);
+    return kept;
 }
