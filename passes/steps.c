@@ -125,7 +125,8 @@ static void guard_overrun(struct loop_statement *s, void *with)
         int64_t step = pass_lane_step(k, s->ix, o->axis, &linear);
         exact = !linear || (step != 0 && step != 1);
         exact = exact && (loop_axes_of(k, s->ix) >> o->axis & 1);
-        if (!exact && step == 1 && !o->padding && far_apart(k, s->ix, o->axis)) {
+        if (!exact && step == 1 && !o->padding && !k->buffer[s->buffer].scratch &&
+            far_apart(k, s->ix, o->axis)) { /* slivers in scratch have all their lanes */
             loop_ix past = loop_plus(k, o->limit, loop_const(k, LOOP_LANES - 1));
             loop_add_guard(k, s,
                            (struct loop_guard){ loop_div(k, o->whole, LOOP_LANES),
