@@ -52,14 +52,6 @@ static bool same_types(struct body *s, const struct choice *c)
     return true;
 }
 
-static ir_val zeros(struct ir_graph *g, const struct ir_node *like, struct ir_loc loc)
-{
-    const ir_val zero = ir_dtypes[like->dtype].kind == 'f' ? ir_number(g, like->dtype, 0, loc)
-                                                           : ir_integer(g, like->dtype, 0, loc);
-
-    return ir_expand(g, zero, like->shape, loc);
-}
-
 /* What the function has recorded becomes a step that runs where the value is true. */
 static void close_branch(struct body *s, struct choice *c, ir_val when, const char *name)
 {
@@ -81,7 +73,8 @@ static void close_branch(struct body *s, struct choice *c, ir_val when, const ch
     tp_body_erase(s);
     for (int i = 0; i < c->outputs; i++) /* not before: it would share what is gone now */
         if (!c->carried[i].id)
-            s->arg[i] = zeros(g, &c->type[i], s->loc);
+            s->arg[i] =
+                ir_expand(g, ir_number(g, c->type[i].dtype, 0, s->loc), c->type[i].shape, s->loc);
     scan = tp_body_end(s, c->outputs, 0, 1, false, at);
     for (int i = 0; i < c->outputs; i++)
         c->carried[i] = ir_make_result(g, scan, i, s->loc);

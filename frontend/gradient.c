@@ -57,7 +57,7 @@ static void close_body(struct body *s, int n, const tp_tensor *x, int outputs,
                        const tp_tensor *stand, tp_tensor *y, const tp_tensor *dx)
 {
     struct ir_graph *g = s->g->ir;
-    struct ir_shape *shape = ir_alloc(g->arena, ((size_t)outputs + 1) * sizeof *shape);
+    struct ir_node *type = ir_alloc(g->arena, ((size_t)outputs + 1) * sizeof *type);
     const int64_t numbers[] = { 0, 1, outputs };
     struct ir_node draft = { .op = IR_scan, .loc = s->loc };
     ir_val step;
@@ -74,13 +74,10 @@ static void close_body(struct body *s, int n, const tp_tensor *x, int outputs,
     tp_body_give(s, outputs, y);
     tp_body_give(s, n, dx);
     for (int i = 0; i < outputs; i++)
-        shape[i] = tp_node(stand[n + i])->shape;
-    enum ir_dtype *dtype = ir_alloc(g->arena, ((size_t)outputs + 1) * sizeof *dtype);
-    for (int i = 0; i < outputs; i++)
-        dtype[i] = tp_node(stand[n + i])->dtype;
+        type[i] = *tp_node(stand[n + i]);
     tp_body_erase(s);
     for (int i = 0; i < outputs; i++)
-        s->arg[n + i] = ir_expand(g, ir_number(g, dtype[i], 0, s->loc), shape[i], s->loc);
+        s->arg[n + i] = ir_expand(g, ir_number(g, type[i].dtype, 0, s->loc), type[i].shape, s->loc);
     draft.arity = s->args;
     draft.args = s->arg;
     draft.body = s->body;
@@ -90,7 +87,7 @@ static void close_body(struct body *s, int n, const tp_tensor *x, int outputs,
     step = ir_add(g, &draft);
     ir_graph_free(s->body);
     for (int i = 0; i < outputs; i++)
-        y[i].id = ir_reshape(g, ir_make_result(g, step, i, s->loc), shape[i], s->loc).id;
+        y[i].id = ir_reshape(g, ir_make_result(g, step, i, s->loc), type[i].shape, s->loc).id;
 }
 
 bool tp_with_gradient_at(tp_branch *function, tp_gradient_rule *rule, void *user, int n,

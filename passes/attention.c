@@ -59,9 +59,7 @@ static ir_val stacked(const struct tiles *t, ir_val v, int axis)
 
     hi[axis] = t->count * KEYS - t->keys;
     if (hi[axis]) {
-        const enum ir_dtype dtype = ir_at(g, v)->dtype;
-        const ir_val nothing =
-            dtype == IR_BOOL ? ir_integer(g, dtype, 0, loc) : ir_number(g, dtype, 0, loc);
+        const ir_val nothing = ir_number(g, ir_at(g, v)->dtype, 0, loc);
         v = ir_op_attr(g, IR_pad, 2, (ir_val[]){ v, nothing },
                        (struct ir_list[]){ { s.rank, lo }, { s.rank, hi } }, loc);
     }

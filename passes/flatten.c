@@ -82,15 +82,6 @@ static bool is_result(const struct ir_graph *g, ir_val v, uint32_t scan, int o)
     return n->op == IR_result && n->args[0].id == scan && n->attr[0].at[0] == o;
 }
 
-static ir_val zeros(struct ir_graph *g, ir_val like, struct ir_loc loc)
-{
-    const struct ir_node n = *ir_at(g, like);
-    const ir_val zero = ir_dtypes[n.dtype].kind == 'f' ? ir_number(g, n.dtype, 0, loc)
-                                                       : ir_integer(g, n.dtype, 0, loc);
-
-    return ir_expand(g, zero, n.shape, loc);
-}
-
 /* Is output o of a scan that may not run read by nobody but slice by slice where it has run? */
 static bool runs_with_readers(const struct ir_graph *g, uint32_t scan, int o)
 {
@@ -183,7 +174,7 @@ static ir_val *flatten_scan(struct flatten *f, const struct ir_node *n, const ir
         arg[args++] = store(f, home[o], moved_around[n->args[o].id], home[o], n->loc);
     for (int o = carry; o < outputs && when >= 0; o++)
         if (!runs_with_readers(around, (uint32_t)(n - around->nodes), o))
-            arg[args++] = store(f, home[o], zeros(g, home[o], n->loc), home[o], n->loc);
+            arg[args++] = store(f, home[o], ir_full_like(g, home[o], 0, n->loc), home[o], n->loc);
     if (when >= 0) /* stored, for who runs the kernels must see it */
         arg[args++] = ir_op1(g, IR_stop_gradient, moved_around[n->args[when].id], n->loc);
     step = ir_add(
