@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "frontend/frontend.h"
+#include "ir/evaluate.h"
 
 struct filling {
     const struct state *state;
@@ -18,7 +19,7 @@ struct filling {
 };
 
 /* Numbers by (seed, name, index); `of` keeps several of one parameter apart. */
-static bool chance(const struct filling *f, const char *of, enum ir_init kind, double a, double b,
+static void chance(const struct filling *f, const char *of, enum ir_init kind, double a, double b,
                    double *to)
 {
     int64_t attr[3] = { kind };
@@ -29,7 +30,6 @@ static bool chance(const struct filling *f, const char *of, enum ir_init kind, d
     memcpy(&attr[1], &a, sizeof a);
     memcpy(&attr[2], &b, sizeof b);
     ir_init_fill(&node, f->seed, to, f->rows * f->columns);
-    return true;
 }
 
 static double dot(const double *a, const double *b, int64_t n, int64_t step)
@@ -142,17 +142,6 @@ static bool sparse(struct filling *f)
     return fine;
 }
 
-static void put(const struct state *s, const double *from, int64_t count, void *to)
-{
-    for (int64_t i = 0; i < count; i++)
-        if (s->dtype == IR_F64)
-            ((double *)to)[i] = from[i];
-        else if (s->dtype == IR_F32)
-            ((float *)to)[i] = (float)from[i];
-        else
-            ((uint16_t *)to)[i] = ir_half(s->dtype, (float)from[i]);
-}
-
 const char *tp_initial_wants(tp_init init, enum ir_dtype dtype, tp_shape shape)
 {
     if (ir_dtypes[dtype].kind != 'f')
@@ -177,7 +166,8 @@ bool tp_initial_fill(tp_graph *g, struct state *s, tp_init init)
     stored = calloc(s->bytes + 1, 1);
     ok = f.to && stored && of_kind[init.kind - 8](&f);
     if (ok) {
-        put(s, f.to, f.rows * f.columns, stored);
+        struct ir_array numbers = { .dtype = s->dtype, .shape = s->shape, .data = stored };
+        ir_store_real(&numbers, 0, f.rows * f.columns, f.to);
         ok = tp_state_write(g, s, stored);
         s->given = true;
     } else {
