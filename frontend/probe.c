@@ -30,11 +30,6 @@ static ir_val number(struct ir_graph *g, ir_val a, double value, struct ir_loc a
     return ir_number(g, ir_at(g, a)->dtype, value, at);
 }
 
-static ir_val integer(struct ir_graph *g, enum ir_dtype dtype, int64_t value, struct ir_loc at)
-{
-    return ir_integer(g, dtype, value, at);
-}
-
 /* Counts by sign and exponent, as events.h has them: bits alone say which bucket, so that it is
  * the same one on every machine. */
 static ir_val histogram(struct ir_graph *g, ir_val a, struct ir_loc at)
@@ -48,20 +43,18 @@ static ir_val histogram(struct ir_graph *g, ir_val a, struct ir_loc at)
     const int64_t elements = ir_elements(g, &ir_at(g, a)->shape), axis = 0, size = PROBE_BUCKETS;
     const struct ir_list attr[IR_ATTRS] = { { 1, &axis }, { 1, &size } };
 
-    power = ir_op2(g, IR_and, ir_op2(g, IR_shr, b, integer(g, IR_U32, 23, at), at),
-                   integer(g, IR_U32, 255, at), at);
-    power = ir_op2(g, IR_sub, ir_cast(g, power, IR_I32, at), integer(g, IR_I32, 103, at), at);
-    k = ir_select(g, ir_op2(g, IR_lt, power, integer(g, IR_I32, 0, at), at),
-                  integer(g, IR_I32, 0, at), power, at);
-    k = ir_select(g, ir_op2(g, IR_lt, integer(g, IR_I32, 31, at), k, at),
-                  integer(g, IR_I32, 31, at), k, at);
+    power = ir_op2(g, IR_and, ir_op2(g, IR_shr, b, ir_integer(g, IR_U32, 23, at), at),
+                   ir_integer(g, IR_U32, 255, at), at);
+    power = ir_op2(g, IR_sub, ir_cast(g, power, IR_I32, at), ir_integer(g, IR_I32, 103, at), at);
+    k = ir_op2(g, IR_max, power, ir_integer(g, IR_I32, 0, at), at);
+    k = ir_op2(g, IR_min, k, ir_integer(g, IR_I32, 31, at), at);
     k = ir_select(g,
-                  ir_op2(g, IR_eq, ir_op2(g, IR_shr, b, integer(g, IR_U32, 31, at), at),
-                         integer(g, IR_U32, 0, at), at),
-                  ir_op2(g, IR_add, k, integer(g, IR_I32, 32, at), at),
-                  ir_op2(g, IR_sub, integer(g, IR_I32, 31, at), k, at), at);
+                  ir_op2(g, IR_eq, ir_op2(g, IR_shr, b, ir_integer(g, IR_U32, 31, at), at),
+                         ir_integer(g, IR_U32, 0, at), at),
+                  ir_op2(g, IR_add, k, ir_integer(g, IR_I32, 32, at), at),
+                  ir_op2(g, IR_sub, ir_integer(g, IR_I32, 31, at), k, at), at);
     flat = ir_reshape(g, k, (struct ir_shape){ 1, { elements } }, at);
-    ones = ir_expand(g, integer(g, IR_I32, 1, at), (struct ir_shape){ 1, { elements } }, at);
+    ones = ir_expand(g, ir_integer(g, IR_I32, 1, at), (struct ir_shape){ 1, { elements } }, at);
     return ir_op_attr(g, IR_put_add, 2, (ir_val[]){ ones, flat }, attr, at);
 }
 
