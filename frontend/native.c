@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "codegen/codegen.h"
 #include "frontend/frontend.h"
@@ -35,14 +34,6 @@ int tp_thread_count(int most)
 
     there = there < 1 ? 1 : there;
     return most > 0 && most < there ? most : there;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static void *place(struct engine *e, ir_val v)
@@ -234,7 +225,7 @@ void tp_run_kernel(tp_program *p, int kernel)
 /* The program's memory: states that nobody has placed yet, and its arena. */
 static bool make_memory(struct native *n, tp_graph *g, const struct pass_compiled *c)
 {
-    const double start = seconds();
+    const double start = run_seconds();
 
     if (!settle(g, c))
         return false;
@@ -242,7 +233,7 @@ static bool make_memory(struct native *n, tp_graph *g, const struct pass_compile
     n->mapped = n->engine.bytes + SLACK;
     n->base[0] = run_memory_map(n->mapped, &g->error);
     n->base[1] = (char *)g->memory.base;
-    g->memory_seconds += seconds() - start;
+    g->memory_seconds += run_seconds() - start;
     return n->base[0] != NULL;
 }
 

@@ -54,7 +54,7 @@ struct run_code {
     struct run_code_info info;
 };
 
-static double now(void)
+double run_seconds(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -231,7 +231,7 @@ static void add_reason(char *reasons, size_t size, const char *engine, const cha
 struct run_code *run_code_load(const char *text, const struct run_options *options,
                                struct ir_error *error)
 {
-    const double start = now();
+    const double start = run_seconds();
     struct flags flags;
     struct run_cache cache = { .directory = -1, .why = "no cache: not wanted" };
     char why[400] = "", reasons[300] = "";
@@ -258,7 +258,7 @@ struct run_code *run_code_load(const char *text, const struct run_options *optio
         free(code);
         return NULL;
     }
-    code->info.seconds = now() - start;
+    code->info.seconds = run_seconds() - start;
     return code;
 }
 

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <time.h>
 
+double run_seconds(void); /* of a clock that only goes forward */
+
 /* compile.c: C text to a loaded shared object, by the cache or by the first engine that can. */
 
 struct run_options {

@@ -115,18 +115,18 @@ static bool open_contest(struct contest *c, const struct way *way, const char *m
 
 static bool take_turns(struct contest c[WAYS], double seconds)
 {
-    const double begun = command_seconds();
+    const double begun = run_seconds();
     bool more = true;
 
-    while (more && command_seconds() - begun < seconds) {
+    while (more && run_seconds() - begun < seconds) {
         more = false;
         for (int way = 0; way < WAYS; way++)
             for (int i = 0; i < TURN && c[way].there && c[way].count < MOST; i++) {
-                const double from = command_seconds();
+                const double from = run_seconds();
                 if (!step(&c[way]))
                     return false;
                 if (i > 0) /* the first step of a turn brings the caches back */
-                    c[way].took[c[way].count++] = 1e3 * (command_seconds() - from);
+                    c[way].took[c[way].count++] = 1e3 * (run_seconds() - from);
                 more = true;
             }
     }
@@ -208,14 +208,14 @@ static int by_time(const void *a, const void *b)
 /* Steps taken kernel by kernel; each is timed each time. Its call is in the time: 0.5 us. */
 static int walk(tp_program *p, struct walked *w, int kernels, double seconds)
 {
-    const double begun = command_seconds();
+    const double begun = run_seconds();
     int count = 0;
 
-    while (count < MOST && command_seconds() - begun < seconds) {
+    while (count < MOST && run_seconds() - begun < seconds) {
         for (int k = 0; k < kernels; k++) {
-            const double from = command_seconds();
+            const double from = run_seconds();
             tp_run_kernel(p, k);
-            w[k].took[count] = 1e3 * (command_seconds() - from);
+            w[k].took[count] = 1e3 * (run_seconds() - from);
         }
         count++;
     }

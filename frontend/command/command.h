@@ -141,6 +141,4 @@ struct notes {
 };
 bool command_notes(struct session *s, struct notes *n);
 
-double command_seconds(void); /* of a clock that only goes forward */
-
 #endif

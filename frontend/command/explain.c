@@ -38,7 +38,7 @@ static int by_size(const void *a, const void *b)
 static bool time_kernels(struct explain *e, double seconds)
 {
     struct session *s = &e->session;
-    const double begun = command_seconds();
+    const double begun = run_seconds();
     int known;
     const struct profile *profile;
 
@@ -51,11 +51,11 @@ static bool time_kernels(struct explain *e, double seconds)
     e->middle = ir_alloc(e->arena, sizeof(double) * (size_t)(e->kernels + 1));
     if (!e->took)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
-    while (e->steps < STEPS && (e->steps < 3 || command_seconds() - begun < seconds)) {
+    while (e->steps < STEPS && (e->steps < 3 || run_seconds() - begun < seconds)) {
         for (int k = 0; k < e->kernels; k++) {
-            const double from = command_seconds();
+            const double from = run_seconds();
             tp_run_kernel(s->step, k);
-            e->took[k * STEPS + (e->steps ? e->steps - 1 : 0)] = command_seconds() - from;
+            e->took[k * STEPS + (e->steps ? e->steps - 1 : 0)] = run_seconds() - from;
         }
         e->steps++;
     }

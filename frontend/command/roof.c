@@ -48,10 +48,10 @@ static const char text[] =
 static double seconds_of(tp_entry *entry, char *memory, const long dims[2], int threads)
 {
     char *const base[1] = { memory };
-    const double from = command_seconds();
+    const double from = run_seconds();
 
     entry(base, dims, threads);
-    return command_seconds() - from;
+    return run_seconds() - from;
 }
 
 /* The least of several, each long enough for the clock. */

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { EVAL_BATCH = 200, MANY_WORDS = 10000 };
 
@@ -36,14 +35,6 @@ const struct settings command_unset = { .batch = -1,
                                         .context = -1,
                                         .step = -1,
                                         .clip = -1 };
-
-double command_seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- what was asked for, and the recipe's answer to the rest -----------------------------------
  */
@@ -362,7 +353,7 @@ bool command_session(struct session *s, const char *model, const struct settings
 {
     const struct model *m = tp_model_find(model);
     const char *dot = strrchr(model, '.');
-    double start = command_seconds();
+    double start = run_seconds();
     bool ok;
 
     *s = (struct session){ .model = model, .settings = *wanted };
@@ -372,13 +363,13 @@ bool command_session(struct session *s, const char *model, const struct settings
     if (m) {
         command_fill_in(&s->settings, m);
         ok = command_open_data(s) && trace(s, m, run);
-        start = command_seconds();
+        start = run_seconds();
         ok = ok && command_compile(s);
     } else {
         ok = command_from_file(s, run);
     }
     s->memory_seconds = s->graph ? s->graph->memory_seconds : 0;
-    s->compile_seconds = command_seconds() - start - s->memory_seconds;
+    s->compile_seconds = run_seconds() - start - s->memory_seconds;
     if (ok && run &&
         !(tp_loader_bind(s->train, s->step) && (!s->eval || tp_loader_bind(s->test, s->eval))))
         ok = ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));

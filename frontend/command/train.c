@@ -148,7 +148,7 @@ static void log_epoch(struct train *t, const struct report_epoch *e)
 static bool run_epoch(struct train *t, struct report_epoch *e)
 {
     struct session *s = &t->session;
-    const double begun = command_seconds();
+    const double begun = run_seconds();
     int64_t here = 0;
 
     while (tp_next(s->train, s->step) && tp_run(s->step)) {
@@ -169,7 +169,7 @@ static bool run_epoch(struct train *t, struct report_epoch *e)
     e->number = t->at.epoch;
     e->batches = here;
     e->loss = t->at.loss / t->at.seen;
-    e->seconds = command_seconds() - begun;
+    e->seconds = run_seconds() - begun;
     if (!fine(s) || !evaluate(s, e))
         return false;
     log_epoch(t, e);
