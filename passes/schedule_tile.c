@@ -116,12 +116,29 @@ static void peel_border(struct loop_kernel *k, struct loop_block *b, int axis)
     }
 }
 
-/* how evenly two threads share so many turns */
+/* how evenly the threads share so many turns */
 static double balance(int64_t turns, int threads)
 {
     int64_t rounds = (turns + threads - 1) / threads;
 
     return turns < 2 ? 0 : (double)turns / (double)(rounds * threads);
+}
+
+/* .. and the rows of one or two loops of tiles, one behind the other */
+static double balance_rows(const struct loop_kernel *k, const struct loop_block *b, int at,
+                           int loops, int threads)
+{
+    double rows = 0, longest = 0;
+
+    for (int i = 0; i < loops; i++) {
+        const struct loop_statement *tiles = b->at[at + i], *in = tiles->body.at[0];
+        const int64_t turns = k->axis[tiles->axis].hi;
+        const bool high = in->kind == LOOP_FOR && k->axis[in->axis].role == LOOP_UNROLL;
+        const double height = high ? (double)k->axis[in->axis].hi : 1;
+        rows += (double)turns * height;
+        longest += (double)((turns + threads - 1) / threads) * height;
+    }
+    return rows < 2 || k->axis[b->at[at]->axis].hi < 2 ? 0 : rows / (longest * threads);
 }
 
 static void share_tiles(struct contraction *c, struct loop_block *rows, int at, int row_loops)
@@ -139,13 +156,8 @@ static void share_tiles(struct contraction *c, struct loop_block *rows, int at, 
             most = share;
         }
     }
-    if (rows) {
-        of_rows = 1;
-        for (int i = 0; i < row_loops; i++)
-            of_rows = balance(k->axis[rows->at[at + i]->axis].hi, threads) < of_rows
-                          ? balance(k->axis[rows->at[at + i]->axis].hi, threads)
-                          : of_rows;
-    }
+    if (rows)
+        of_rows = balance_rows(k, rows, at, row_loops, threads);
     if (rows && of_rows > most + 0.05)
         best = rows->at[at];
     pass_share(k, best);
