@@ -386,6 +386,6 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     p = finish(g, graph, wanted,
                (struct making){ args.threads, args.memory, args.plan_only, args.check });
     if (p)
-        p->rate_steps = tp_schedule_end(&args.lr);
+        p->rate_steps = tp_schedule_end(&args.lr) * (args.accumulate > 1 ? args.accumulate : 1);
     return p;
 }

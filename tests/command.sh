@@ -123,6 +123,7 @@ fi
 
 # --- training --------------------------------------------------------------------------------------
 prints '100 steps' train moons
+for i in $(seq 20); do echo "$((i % 7)),$((i % 5)),$((i % 2))"; done >"$work/rows.csv"
 "$taper" train planar --set circle --epochs 30 --json --log-every 10 --svg "$work/picture.svg" \
     --save "$work/planar.safetensors" >"$work/json" || fault "planar does not train"
 if command -v python3 >/dev/null; then
@@ -144,6 +145,15 @@ assert epochs[9]["loss"] == steps[0]["loss"], "a full-batch epoch's loss is its 
 END
 fi
 grep -q '</svg>' "$work/picture.svg" || fault "there is no picture"
+"$taper" train mlp --data "$work/rows.csv" --epochs 4 --batch 8 --svg "$work/curves.svg" >/dev/null ||
+    fault "mlp does not train with a picture"
+grep -q '>test loss</text>' "$work/curves.svg" || fault "the picture has no curve of losses"
+for schedule in constant cosine linear polynomial exponential step multistep restarts one-cycle inverse-sqrt wsd; do
+    prints '12 steps' train mlp --data "$work/rows.csv" --epochs 4 --batch 8 --opt lion --schedule $schedule
+done
+prints '12 steps' train mlp --data "$work/rows.csv" --epochs 4 --batch 8 --accumulate 2
+refuses 2 'expected one of constant, cosine,' train moons --schedule slow
+refuses 2 '--accumulate 0: expected 1 to' train moons --accumulate 0
 prints 'safetensors, 6 tensors' verify "$work/planar.safetensors"
 prints '1 steps' train planar --load "$work/planar.safetensors" --epochs 1
 refuses 2 'there is no mlp.0.weight' train moons --load "$work/planar.safetensors"

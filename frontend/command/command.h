@@ -43,6 +43,7 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
     const char *precision; /* f32, bf16, f16 */
     const char *memory;    /* most bytes of a program's arena, as command_memory reads it */
     int64_t batch, epochs, hidden, layers, heads, vocabulary, context, step, points, threads, seed;
+    int64_t accumulate;
     double rate, momentum, weight_decay, noise, clip, warmup;
     bool unfused, profiled; /* as in tp_graph */
     bool check, probe;      /* as in tp_compile_train */
@@ -67,9 +68,14 @@ extern const struct settings command_unset;
         { "--noise", 'f', &(set).noise, "X", "of a planar set" }, COMMAND_SIZES(set),             \
         { "--epochs", 'i', &(set).epochs, "N", "passes over the data" },                          \
         { "--batch", 'i', &(set).batch, "N", "rows a step; 0: all of them" },                     \
-        { "--opt", 's', &(set).optimiser, "NAME", "sgd adam adamw rmsprop adagrad" },             \
+        { "--opt", 's', &(set).optimiser, "NAME",                                                 \
+          "sgd adam adamw rmsprop adagrad adamax nadam radam adadelta lion lamb lars adafactor "  \
+          "muon" },                                                                               \
         { "--lr", 'f', &(set).rate, "X", "learning rate" },                                       \
-        { "--schedule", 's', &(set).schedule, "NAME", "constant cosine linear" },                 \
+        { "--schedule", 's', &(set).schedule, "NAME",                                             \
+          "constant cosine linear polynomial exponential step multistep restarts one-cycle "      \
+          "inverse-sqrt wsd" },                                                                   \
+        { "--accumulate", 'i', &(set).accumulate, "N", "steps whose gradients make one update" }, \
         { "--momentum", 'f', &(set).momentum, "X", "of sgd" },                                    \
         { "--weight-decay", 'f', &(set).weight_decay, "X", "" },                                  \
         { "--clip", 'f', &(set).clip, "X", "greatest norm of all gradients together; 0: none" },  \
@@ -100,6 +106,8 @@ struct model_sizes command_sizes(const struct session *s);
 void command_fill_in(struct settings *s, const struct model *recipe); /* what was not asked for */
 bool command_open_data(struct session *s);
 bool command_target(struct session *s); /* of its settings, for its graph */
+/* choose.c */
+double command_usual_rate(const char *optimiser);
 bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_schedule *rate);
 bool command_compile(struct session *s); /* its values to step and eval */
 
@@ -121,6 +129,16 @@ void command_put_settings(const struct session *s, struct ir_module *m); /* as `
 /* build_library.c: NAME.c, NAME.h and what is compiled of them, in a folder (NULL: this one). */
 bool command_build_library(struct session *s, const char *name, const char *folder,
                            bool freestanding, const char *made_by);
+
+/* picture.c: what --svg draws: of points of the plane and two classes which are taken for which; of
+ * everything else the losses and the accuracy by epoch. free(numbers). */
+struct picture {
+    struct svg_curve curve[3]; /* the loss, the test's, the accuracy */
+    double *numbers;           /* theirs; NULL: of the plane, or none at all */
+};
+bool command_picture_begin(struct picture *p, struct session *s);
+void command_picture_keep(struct picture *p, int64_t epoch, const double told[3]); /* NaN: none */
+bool command_picture_draw(struct picture *p, struct session *s, const char *path);
 
 /* stage.c: what `taper show` prints: of the program of that name; NULL: of all, but of C the first.
  */

@@ -32,6 +32,7 @@ static const struct row {
     { "weight_decay", 'f', offsetof(struct settings, weight_decay) },
     { "clip", 'f', offsetof(struct settings, clip) },
     { "precision", 's', offsetof(struct settings, precision) },
+    { "accumulate", 'i', offsetof(struct settings, accumulate) },
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

@@ -34,6 +34,7 @@ const struct settings command_unset = { .batch = -1,
                                         .warmup = -1,
                                         .context = -1,
                                         .step = -1,
+                                        .accumulate = -1,
                                         .clip = -1 };
 
 /* --- what was asked for, and the recipe's answer to the rest -----------------------------------
@@ -59,7 +60,7 @@ void command_fill_in(struct settings *s, const struct model *m)
     const bool own = !s->optimiser || strcmp(s->optimiser, m->optimiser) == 0,
                sgd = s->optimiser && strcmp(s->optimiser, "sgd") == 0;
 
-    pick_number(&s->rate, own ? m->rate : sgd ? 0.05 : 1e-3); /* of the optimiser asked for */
+    pick_number(&s->rate, own ? m->rate : command_usual_rate(s->optimiser));
     pick_number(&s->momentum, own ? m->momentum : sgd ? 0.9 : 0);
     pick_text(&s->data, s->set ? s->set : m->data);
     pick_text(&s->optimiser, m->optimiser);
@@ -77,6 +78,7 @@ void command_fill_in(struct settings *s, const struct model *m)
     pick_number(&s->weight_decay, own ? m->weight_decay : 0);
     pick_number(&s->noise, m->noise);
     pick_number(&s->clip, m->clip);
+    pick_integer(&s->accumulate, 1);
     pick_number(&s->warmup, m->warmup);
     pick_text(&s->precision, "f32");
     pick_integer(&s->context, m->context);
@@ -164,50 +166,6 @@ static tp_tensor input_for(tp_graph *g, const struct data_set *set, const char *
     return (tp_tensor){ .g = g };
 }
 
-static bool choose_optimiser(const struct settings *s, tp_opt *opt, tp_group groups[2],
-                             struct ir_error *error)
-{
-    tp_opt o = { .momentum = s->momentum, .weight_decay = s->weight_decay };
-    struct ir_text names = { 0 };
-
-    if (s->freeze) {
-        groups[0] = (tp_group){ .match = s->freeze, .frozen = true };
-        o.groups = groups;
-    }
-    for (int kind = 0; tp_opt_name(kind); kind++) {
-        if (strcmp(s->optimiser, tp_opt_name(kind)) == 0) {
-            ir_text_free(&names);
-            *opt = tp_opt_of(kind, o);
-            return true;
-        }
-        ir_put(&names, "%s%s", kind ? ", " : "", tp_opt_name(kind));
-    }
-    ir_error(error, IR_REFUSED, "--opt \"%.40s\": expected one of %s", s->optimiser, names.data);
-    ir_text_free(&names);
-    return false;
-}
-
-static bool choose_schedule(const struct session *s, tp_schedule *to, struct ir_error *error)
-{
-    const double rate = s->settings.rate,
-                 steps = (double)(s->settings.epochs * tp_loader_batches(s->train)),
-                 rise = floor(s->settings.warmup * steps);
-
-    if (strcmp(s->settings.schedule, "constant") == 0)
-        *to = tp_const(rate);
-    else if (strcmp(s->settings.schedule, "cosine") == 0)
-        *to = tp_cosine(rate, 0, steps);
-    else if (strcmp(s->settings.schedule, "linear") == 0)
-        *to = tp_linear_decay(rate, rate / 10, steps);
-    else
-        return ir_error(error, IR_REFUSED,
-                        "--schedule \"%.40s\": expected constant, cosine or linear",
-                        s->settings.schedule);
-    if (rise > 0)
-        *to = tp_warmup(rise, *to);
-    return true;
-}
-
 /* TP_DEFAULT with an error for what is no precision. */
 static tp_dtype precision_of(struct session *s)
 {
@@ -275,12 +233,6 @@ static bool trace(struct session *s, const struct model *m, bool run)
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
 
-bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_schedule *rate)
-{
-    return choose_optimiser(&s->settings, opt, groups, &s->error) &&
-           choose_schedule(s, rate, &s->error);
-}
-
 /* The step of a built-in model, for so many rows; a plan alone where there is no limit yet. */
 static tp_program *compile_step(struct session *s, int64_t batch, struct making making)
 {
@@ -293,9 +245,10 @@ static tp_program *compile_step(struct session *s, int64_t batch, struct making 
     if (!precision || !command_choose(s, &opt, groups, &rate))
         return NULL;
     return tp_compile_train(s->values->loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
-                            .threads = making.threads, .batch = batch, .memory = making.memory,
-                            .plan_only = making.plan_only, .precision = precision,
-                            .check = making.check, .probe = s->settings.probe);
+                            .accumulate = (int)s->settings.accumulate, .threads = making.threads,
+                            .batch = batch, .memory = making.memory, .plan_only = making.plan_only,
+                            .precision = precision, .check = making.check,
+                            .probe = s->settings.probe);
 }
 
 static tp_program *compile_eval(struct session *s, int64_t batch, struct making making)

@@ -21,6 +21,7 @@ struct train {
     const char *log;
     tp_log *events;
     struct progress at;
+    struct picture picture;
     char said[400]; /* of the file that was resumed from */
     struct report report;
 };
@@ -173,49 +174,14 @@ static bool run_epoch(struct train *t, struct report_epoch *e)
     if (!fine(s) || !evaluate(s, e))
         return false;
     log_epoch(t, e);
+    command_picture_keep(&t->picture, e->number,
+                         (double[]){ e->loss, e->evaluated ? e->val_loss : NAN,
+                                     e->evaluated ? e->val_accuracy : NAN });
     t->at = (struct progress){ .step = t->at.step,
                                .epoch = t->at.epoch + 1,
                                .last_loss = e->loss,
                                .last_accuracy = e->evaluated ? e->val_accuracy : (double)NAN };
     return true;
-}
-
-/* The model's probabilities of class 1 at points of the plane. */
-static bool look(struct session *s, const float *points, int count, float *shown)
-{
-    tp_program *p = tp_compile_at(s->graph, tp_list(s->values->output),
-                                  (tp_compile_args){ .mode = TP_EVAL, .names = "output" }, TP_HERE);
-
-    for (int done = 0, rows; p && done < count; done += rows) {
-        rows = p->symbol[0] < count - done ? (int)p->symbol[0] : count - done;
-        memcpy(p->input[0].data, points + 2 * done, sizeof(float) * 2 * (size_t)rows);
-        if (!tp_rows(p, rows) || !tp_run(p))
-            break;
-        memcpy(shown + done, p->output[0].data, sizeof(float) * (size_t)rows);
-    }
-    return fine(s);
-}
-
-static bool draw(struct train *t)
-{
-    enum { SIDE = 80, POINTS = SIDE * SIDE };
-    struct session *s = &t->session;
-    const struct data_set *set = tp_loader_set(s->train);
-    float *points = malloc(sizeof(float) * 3 * POINTS);
-    char *text = NULL;
-    bool ok;
-
-    if (points)
-        tp_svg_grid(set, SIDE, points);
-    ok = points && look(s, points, POINTS, points + 2 * POINTS);
-    text = ok ? tp_svg_decision(s->model, set, SIDE, points + 2 * POINTS) : NULL;
-    ok = text &&
-         tp_write_text(t->svg, &(struct ir_text){ .data = text, .size = strlen(text) }, &s->error);
-    if (!ok)
-        ir_error(&s->error, IR_FAILED, "%.200s: no memory for a picture", t->svg);
-    free(text);
-    free(points);
-    return ok;
 }
 
 /* Better to hear of a name that cannot be written before an hour of training than after it. */
@@ -238,9 +204,8 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
     if (s->settings.probe && tp_probes(s->step, 0, NULL) == 0)
         return ir_error(&s->error, IR_REFUSED,
                         "--probe: %.200s is a step already, and it has no probes", s->model);
-    if (t->svg && (!s->values || tp_loader_set(s->train)->column[0].rank != 1))
-        return ir_error(&s->error, IR_REFUSED,
-                        "--svg: expected a model of points: planar or moons");
+    if (t->svg && !command_picture_begin(&t->picture, s))
+        return false;
     if (t->load && !tp_load(s->graph, t->load))
         return fine(s);
     if (!writable(t->save, &s->error) || !writable(t->svg, &s->error) ||
@@ -292,7 +257,7 @@ static bool work(struct train *t)
         if (t->checkpoint && !save_checkpoint(t))
             return false;
     }
-    if ((t->save && !save_weights(t)) || (t->svg && !draw(t)))
+    if ((t->save && !save_weights(t)) || (t->svg && !command_picture_draw(&t->picture, s, t->svg)))
         return false;
     tell_done(t);
     return true;
@@ -316,7 +281,8 @@ int command_train(int argc, char **argv, struct ir_error *error)
         { "--device", 's', &device, "cpu", "where to run" },
         { "--load", 's', &t.load, "F", "begin with these weights (safetensors)" },
         { "--save", 's', &t.save, "F", "write the weights at the end (safetensors)" },
-        { "--svg", 's', &t.svg, "F", "write a picture of what was learnt (planar, moons)" },
+        { "--svg", 's', &t.svg, "F",
+          "draw the losses by epoch; of planar and moons what was learnt" },
         { "--log-every", 'i', &t.report.log_every, "N", "tell the loss every N steps" },
         { "--json", 'b', &t.report.json, NULL, "a JSON object a line" },
         { "--checkpoint", 's', &t.checkpoint, "F",
@@ -367,6 +333,7 @@ int command_train(int argc, char **argv, struct ir_error *error)
         t.session.error.status =
             IR_FAILED; /* what is wrong with a request is said before the start */
     tp_log_close(t.events);
+    free(t.picture.numbers);
     *error = t.session.error;
     command_session_free(&t.session);
     return error->status;
