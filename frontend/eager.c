@@ -396,31 +396,14 @@ double tp_item(tp_tensor x)
                : (double)NAN;
 }
 
-static void put_axis(struct ir_text *t, tp_tensor x, const char **at, int axis)
-{
-    const struct ir_node *n = tp_node(x);
-    const int64_t extent = axis < n->shape.rank ? n->shape.dim[axis] : 0;
-
-    if (axis == n->shape.rank) {
-        ir_put(t, "%g", tp_number_at(n->dtype, *at));
-        *at += ir_dtypes[n->dtype].bytes;
-        return;
-    }
-    ir_put(t, "[");
-    for (int64_t i = 0; i < extent; i++) {
-        ir_put(t, "%s", i == 0 ? "" : axis + 1 == n->shape.rank ? " " : "\n ");
-        put_axis(t, x, at, axis + 1);
-    }
-    ir_put(t, "]");
-}
-
 void tp_print(tp_tensor x)
 {
     struct ir_text text = { 0 };
-    const char *at = tp_values(x, NULL);
+    const void *data = tp_values(x, NULL);
 
-    if (at)
-        put_axis(&text, x, &at, 0);
+    if (data)
+        tp_put_array(&text,
+                     &(struct ir_array){ tp_node(x)->dtype, tp_node(x)->shape, (void *)data });
     else
         ir_put(&text, "no value");
     printf("%s %s\n", x.g && x.id ? tp_describe(x) : "poison", text.data ? text.data : "");

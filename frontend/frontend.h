@@ -360,7 +360,8 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
 const struct port *tp_program_input(const tp_program *p, const char *name);
 const struct port *tp_program_output(const tp_program *p, const char *name);
 double tp_number_at(enum ir_dtype dtype, const void *data);
-double tp_port_number(const tp_program *p, const struct port *port); /* the first element */
+void tp_put_array(struct ir_text *text, const struct ir_array *array); /* [[1 2]\n [3 4]] */
+double tp_port_number(const tp_program *p, const struct port *port);   /* the first element */
 /* interpret.c: the engine that needs no compiler; slow, and exact */
 struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
 /* native.c: machine code. *cached: nothing was compiled. */

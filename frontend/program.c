@@ -199,6 +199,30 @@ double tp_number_at(enum ir_dtype dtype, const void *data)
     return number;
 }
 
+static void put_axis(struct ir_text *t, const struct ir_array *a, const char **at, int axis)
+{
+    const int64_t extent = axis < a->shape.rank ? a->shape.dim[axis] : 0;
+
+    if (axis == a->shape.rank) {
+        ir_put(t, "%g", tp_number_at(a->dtype, *at));
+        *at += ir_dtypes[a->dtype].bytes;
+        return;
+    }
+    ir_put(t, "[");
+    for (int64_t i = 0; i < extent; i++) {
+        ir_put(t, "%s", i == 0 ? "" : axis + 1 == a->shape.rank ? " " : "\n ");
+        put_axis(t, a, at, axis + 1);
+    }
+    ir_put(t, "]");
+}
+
+void tp_put_array(struct ir_text *text, const struct ir_array *array)
+{
+    const char *at = array->data;
+
+    put_axis(text, array, &at, 0);
+}
+
 double tp_port_number(const tp_program *p, const struct port *port)
 {
     return port->bytes ? tp_number_at(ir_at(p->graph, port->value)->dtype, port->data)

@@ -40,7 +40,7 @@ prints() {
 # --- help ----------------------------------------------------------------------------------------
 prints 'taper train' help
 prints 'lenet' train
-for command in train sample show check explain verify bench ops cache; do
+for command in train sample run show check explain verify bench ops cache; do
     prints "Example: taper $command" "$command" --help
 done
 
@@ -79,6 +79,51 @@ head -c 3000 /dev/urandom >"$work/noise.tp"
 timeout 20 "$taper" verify "$work/noise.tp" >"$work/out" 2>"$work/err"
 [ $? = 2 ] && [ ! -s "$work/out" ] || fault "noise is not refused"
 refuses 2 "$work/none/x.safetensors" train moons --save "$work/none/x.safetensors"
+
+# --- one run, on numbers --------------------------------------------------------------------------
+cat >"$work/dot.tp" <<'END'
+symbol n in 1..9
+step(a: f32[n 2], b: f32[2 n]) {
+  %3 = dot a, b mk,kp->mp
+  %4 = state w : f32[2] init constant(1)
+  %5 = const 2 : f32
+  %6 = mul %4, %5
+  %7 = assign %4, %6
+  return y=%3
+}
+other(a: bool[2]) {
+  %2 = not a
+  return %2
+}
+END
+printf 'step() {\n  %%1 = iota axis=0 : i64[1000000000]\n  return %%1\n}\n' >"$work/large.tp"
+printf 'step(a: f32[7]) {\n  %%2 = exp a\n  return %%2\n}\n' >"$work/exp.tp"
+prints 'y = f32[n n] [[7 10]
+ [15 22]]
+w = f32[2] [2 2]' run "$work/dot.tp" a=1,2,3,4 b=1,2,3,4
+prints 'w = f32[2] [6 -2]' run "$work/dot.tp" n=1 a=1,2 b=3,4 w=3,-1
+prints 'bool[2] [0 1]' run "$work/dot.tp" --program other a=1,0
+refuses 2 'run takes one file' run
+refuses 2 'no numbers for b; expected b=1,2,..' run "$work/dot.tp" a=1,2
+refuses 2 'a: 3 numbers are given; expected those of f32[n 2]' run "$work/dot.tp" a=1,2,3 b=1,2
+refuses 2 'a: "one"; expected numbers' run "$work/dot.tp" a=one b=1,2
+refuses 2 'c=1: the program has no such' run "$work/dot.tp" a=1,2 b=1,2 c=1
+refuses 2 'n=12: expected 1 to 9' run "$work/dot.tp" a=1,2 b=1,2 n=12
+refuses 2 'f32[2 2] is bound; expected f32[2 n]' run "$work/dot.tp" a=1,2 b=1,2,3,4
+refuses 2 'there is no program "third"' run "$work/dot.tp" --program third
+refuses 2 'expected a small program' run "$work/large.tp"
+prints 'exp_f32(' show "$work/exp.tp" --stage cuda --kernel exp_all
+"$taper" ops --json >"$work/json" || fault "ops --json fails"
+if command -v python3 >/dev/null; then
+    python3 - "$work/json" <<'END' || fault "the JSON of ops is not as it should be"
+import json, sys
+rows = {row["op"]: row for row in map(json.loads, open(sys.argv[1]))}
+assert rows["exp"] == dict(op="exp", group="unary", arity=1, takes="float", c="EXP(a)", da="g * y")
+assert rows["sum"]["attributes"] == "axes" and rows["sum"]["grad"] == "sum" and rows["dot"]["arity"] == 2
+assert rows["softplus"]["numbers"] == [["beta", 1], ["threshold", 20]]
+assert len(rows) > 150 and all({"op", "group", "arity"} <= set(row) for row in rows.values())
+END
+fi
 
 # --- a run that is looked at ------------------------------------------------------------------------
 "$taper" train moons --lr 1e30 --check >"$work/out" 2>"$work/err"

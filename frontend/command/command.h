@@ -16,7 +16,8 @@
 
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
-    command_bench, command_golden, command_build, command_explain, command_check, command_sample;
+    command_bench, command_golden, command_build, command_explain, command_check, command_sample,
+    command_run;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {

@@ -19,6 +19,7 @@ static const struct command {
       command_check },
     { "explain", "say of each kernel what it does, why it ends there, how fast it is",
       command_explain },
+    { "run", "run a program of a .tp file once, on numbers that are given", command_run },
     { "verify", "say whether a file is sound, without running it", command_verify },
     { "bench", "time a model's steps", command_bench },
     { "golden", "answer files of questions with values and gradients", command_golden },

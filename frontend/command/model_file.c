@@ -255,7 +255,7 @@ static bool compile_file(struct session *s, const struct ir_program *step,
     }
     if (eval && s->step)
         s->eval = compile_program(s, "eval", rows, making);
-    if (s->step && !tp_program_output(s->step, "loss"))
+    if (s->step && !s->graph->no_engine && !tp_program_output(s->step, "loss"))
         return ir_error(&s->error, IR_REFUSED,
                         "%.200s: its program \"step\" has no output \"loss\"", s->model);
     return tp_error(s->graph) == NULL ||
@@ -299,9 +299,9 @@ bool command_from_file(struct session *s, bool run)
     s->graph = tp_graph_new((step ? step : s->module->program[0])->graph->seed);
     if (!s->graph)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
+    s->graph->no_engine = !run;
     if (!command_target(s))
         return false;
-    s->graph->no_engine = !run;
     s->graph->unfused = s->settings.unfused;
     s->graph->profiled = s->settings.profiled;
     return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]);

@@ -182,8 +182,8 @@ bool command_target(struct session *s)
     const char *name = s->settings.target ? s->settings.target : "native";
 
     s->graph->target = ir_target_by_name(name);
-    if (s->graph->target && s->graph->target->processors == 0)
-        return true;
+    if (s->graph->target && (s->graph->target->processors == 0 || s->graph->no_engine))
+        return true; /* a GPU's is to be looked at only */
     return ir_error(&s->error, IR_REFUSED,
                     "--target \"%.40s\": expected generic, x86-64-v3, x86-64-v4, armv8, cortex-m "
                     "or native",

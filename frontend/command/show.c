@@ -45,6 +45,8 @@ int command_show(int argc, char **argv, struct ir_error *error)
                         "them",
                         words),
                IR_REFUSED;
+    if (strcmp(stage, "cuda") == 0 && !set.target)
+        set.target = "cuda";
     if (!command_session(&s, argv[0], &set, false))
         *error = s.error;
     else if (command_stage_text(&s, stage, of, kernel, format, &text, error))

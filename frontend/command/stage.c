@@ -75,6 +75,11 @@ static void put_kernel(struct ir_text *out, const struct ir_program *p, const st
     ir_text_free(&all);
 }
 
+static const struct gen_target *language(const struct show *w)
+{
+    return w->stage == CUDA ? &gen_target_cuda : &gen_target_c;
+}
+
 static void put_kernels(struct show *w, const struct pass_compiled *c)
 {
     for (int k = 0; k < c->program->kernel_count; k++) {
@@ -84,8 +89,8 @@ static void put_kernels(struct show *w, const struct pass_compiled *c)
         w->found = true;
         if (w->stage == LOOPS)
             loop_print(w->out, c->loops->kernel[k]);
-        else if (w->stage == C)
-            gen_kernel(w->out, c->loops, c->loops->kernel[k], &gen_target_c);
+        else if (w->stage >= C)
+            gen_kernel(w->out, c->loops, c->loops->kernel[k], language(w));
         else
             put_kernel(w->out, c->program, kernel);
     }
@@ -119,8 +124,8 @@ static bool put_planned(struct show *w, const tp_program *program, const struct 
         if (w->stage == PLAN)
             pass_print_plan(w->out, c->loops, w->kernel);
         put_kernels(w, c);
-    } else if (w->stage == C) {
-        ok = gen_program(w->out, c->loops, &gen_target_c, w->error);
+    } else if (w->stage >= C) {
+        ok = gen_program(w->out, c->loops, language(w), w->error);
     } else {
         if (w->stage == LAYOUT)
             pass_print_layout(w->out, c);
@@ -184,17 +189,15 @@ static bool good(struct show *w, const char *stage)
                         "--stage \"%.40s\": expected trace, grad, simple, layout, "
                         "fuse, loops, plan, c or cuda",
                         stage);
-    if (w->stage == CUDA)
-        return ir_error(w->error, IR_UNSUPPORTED, "the stage cuda is not supported yet");
     if (!dot && strcmp(w->format, "text") != 0)
         return ir_error(w->error, strcmp(w->format, "json") == 0 ? IR_UNSUPPORTED : IR_REFUSED,
                         "--format \"%.40s\": expected text or dot", w->format);
     if (w->kernel && w->stage < LAYOUT)
         return ir_error(w->error, IR_REFUSED,
                         "--kernel: the stage %s has none; expected layout, "
-                        "fuse, loops, plan or c",
+                        "fuse, loops, plan, c or cuda",
                         stage);
-    if (dot && (w->kernel || w->stage == LOOPS || w->stage == C))
+    if (dot && (w->kernel || w->stage == LOOPS || w->stage >= C))
         return ir_error(w->error, IR_REFUSED, "--format dot: expected a stage of whole graphs");
     return true;
 }
@@ -210,7 +213,7 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
 
     if (!good(&w, stage))
         return false;
-    if (w.stage != LOOPS && w.stage != C && !kernel && strcmp(format, "text") == 0)
+    if (w.stage != LOOPS && w.stage < C && !kernel && strcmp(format, "text") == 0)
         put_settings(&w);
     if (of && w.stage == TRACE && s->values)
         return ir_error(error, IR_REFUSED, "--program: the stage trace comes before programs");
@@ -230,7 +233,7 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
             return false;
         shown = true;
         /* a C file and a picture are one program, and a kernel is shown once */
-        if (!of && (kernel ? w.found : w.stage == C || strcmp(format, "dot") == 0))
+        if (!of && (kernel ? w.found : w.stage >= C || strcmp(format, "dot") == 0))
             break;
     }
     if (!shown)
