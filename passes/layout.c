@@ -307,7 +307,7 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
             from->dim[from->rank - 1] != to->dim[to->rank - 1])
             flat[g->nodes[v].args[0].id] = true;
     }
-    int64_t dim = options->fuse || options->external ? image_dim(g) : -1;
+    int64_t dim = image_dim(g);
     if (dim != -1)
         mark_images(g, dim, image);
     for (uint32_t v = 0; v < g->count; v++)
