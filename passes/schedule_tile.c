@@ -168,23 +168,26 @@ static void share_tiles(struct contraction *c, struct loop_block *rows, int at, 
 
 #define AHEAD 32 /* steps of the reduction */
 
-/* Rows of the narrow operand that lie a multiple of 1 KiB apart fall into the same sets of the
- * cache, and no machine guesses the next one: it is asked for in advance, once for a tile. */
-static void look_ahead(struct contraction *c, struct loop_block *b, int axis)
+/* Rows of the narrow operand that lie far apart: no machine guesses the next one, so it is asked
+ * for in advance, once for a tile. */
+static void look_ahead(struct contraction *c, struct loop_block *b, int axis, int around)
 {
     struct loop_kernel *k = c->k;
 
     for (int i = 0; i < b->count; i++) {
         struct loop_statement *s = b->at[i];
         const int64_t bytes = ir_dtypes[s->dtype].bytes;
-        bool linear;
+        bool linear, goes_on;
         if (s->kind == LOOP_FOR)
-            look_ahead(c, &s->body, s->axis);
+            look_ahead(c, &s->body, s->axis, axis);
         if (s->kind != LOOP_LOAD || s->value != c->narrow || s->guards || axis < 0 ||
-            !k->axis[axis].ordered || k->axis[axis].hi < 4 * AHEAD)
+            !k->axis[axis].ordered)
             continue;
-        int64_t pitch = loop_coefficient(k, s->ix, axis, &linear);
-        if (!linear || pitch == 0 || pitch * bytes % 1024)
+        int64_t pitch = loop_coefficient(k, s->ix, axis, &linear), steps = k->axis[axis].hi;
+        if (around >= 0 && k->axis[around].ordered && /* the next turn of the loop around it */
+            loop_coefficient(k, s->ix, around, &goes_on) == pitch * steps && goes_on)
+            steps *= k->axis[around].hi;
+        if (!linear || pitch * bytes < 1024 || steps < 4 * AHEAD)
             continue;
         struct loop_statement ask = { .kind = LOOP_PREFETCH, .buffer = s->buffer };
         ask.ix = loop_plus(k, s->ix, loop_const(k, AHEAD * pitch));
@@ -269,7 +272,7 @@ void pass_tile(struct contraction *c)
         peel_border(k, &k->body, column);
     pass_unroll_short(k, &k->body, 7);
     share_tiles(c, row_block, at, row_loops);
-    look_ahead(c, &k->body, -1);
+    look_ahead(c, &k->body, -1, -1);
     if (c->pack)
         pass_write_packed(c, &packed, sliver);
     loop_depends(k);
