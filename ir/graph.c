@@ -53,12 +53,18 @@ static void take_symbols(struct ir_graph *g, const struct ir_graph *in)
     g->seed = in->seed;
 }
 
-static void take_regions(struct ir_graph *g, const struct ir_graph *in)
+/* in's regions behind those that g has; ir_copy and ir_move_regions know them as in's from now on
+ */
+void ir_take_regions(struct ir_graph *g, const struct ir_graph *in)
 {
-    g->regions = g->region_room = in->regions;
-    g->region = ir_enlarge(g->arena, in->region, in->regions, in->regions, sizeof *in->region);
-    for (uint32_t i = 1; i < g->regions; i++) {
+    const uint32_t first = g->regions;
+
+    g->region_shift = first - 1;
+    g->regions = g->region_room = first + in->regions - 1;
+    g->region = ir_enlarge(g->arena, g->region, first, g->region_room, sizeof *g->region);
+    for (uint32_t i = first; i < g->regions; i++) {
         struct ir_region *r = &g->region[i];
+        *r = in->region[i - g->region_shift];
         r->name = ir_format(g->arena, "%s", r->name);
         r->title = r->title ? ir_format(g->arena, "%s", r->title) : NULL;
         r->loc.file = r->loc.file ? ir_format(g->arena, "%s", r->loc.file) : NULL;
@@ -66,6 +72,7 @@ static void take_regions(struct ir_graph *g, const struct ir_graph *in)
                                 sizeof *r->attr.at);
         r->args = ir_alloc(g->arena, (size_t)r->arity * sizeof *r->args); /* ir_move_regions */
         r->result = (ir_val){ 0 };
+        r->parent += r->parent ? g->region_shift : 0;
     }
 }
 
@@ -79,7 +86,7 @@ static struct ir_graph *like(const struct ir_graph *in, const struct ir_graph *s
     g->nodes = ir_alloc(g->arena, g->room * sizeof *g->nodes);
     table_fill(g);
     take_symbols(g, symbols);
-    take_regions(g, in);
+    ir_take_regions(g, in);
     g->identities = in->identities;
     return g;
 }
@@ -354,6 +361,7 @@ ir_val ir_copy(struct ir_graph *out, const struct ir_graph *in, ir_val v, const 
     if (draft.op != IR_const && draft.op != IR_state)
         for (int i = 0; i < IR_ATTRS; i++)
             draft.attr[i] = translated(out, in, draft.attr[i]);
+    draft.region += draft.region ? out->region_shift : 0;
     out->region_now = draft.region < out->regions ? draft.region : 0;
     copy = ir_add(out, &draft);
     out->region_now = region;
@@ -367,10 +375,11 @@ ir_val *ir_moved(struct ir_graph *out, const struct ir_graph *in)
 
 void ir_move_regions(struct ir_graph *out, const struct ir_graph *in, const ir_val *moved)
 {
-    for (uint32_t r = 1; r < in->regions && r < out->regions; r++) {
+    for (uint32_t r = 1; r < in->regions && r + out->region_shift < out->regions; r++) {
+        struct ir_region *to = &out->region[r + out->region_shift];
         for (int i = 0; i < in->region[r].arity; i++)
-            out->region[r].args[i] = moved[in->region[r].args[i].id];
-        out->region[r].result = moved[in->region[r].result.id];
+            to->args[i] = moved[in->region[r].args[i].id];
+        to->result = moved[in->region[r].result.id];
     }
 }
 

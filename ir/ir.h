@@ -224,9 +224,9 @@ struct ir_graph {
     int symbols;
     struct ir_dimension *dimension; /* symbolic dim d is dimension[d - INT64_MIN] */
     int dimensions, dimension_room;
-    struct ir_region *region; /* region[0] is the whole graph */
-    uint32_t regions, region_room, region_now;
-    struct ir_output *outputs; /* what it returns, in order */
+    struct ir_region *region;                                /* region[0] is the whole graph */
+    uint32_t regions, region_room, region_now, region_shift; /* of what ir_copy takes over */
+    struct ir_output *outputs;                               /* what it returns, in order */
     int output_count, output_room;
     ir_val *effects; /* assign nodes, in order */
     int effect_count, effect_room;
@@ -252,6 +252,7 @@ ir_clone(const struct ir_graph *in,
          const struct ir_graph *symbols); /* all of it, with that graph's symbols */
 ir_val *ir_moved(struct ir_graph *out,
                  const struct ir_graph *in); /* a zeroed table old id -> new value */
+void ir_take_regions(struct ir_graph *out, const struct ir_graph *in);
 void ir_move_regions(struct ir_graph *out, const struct ir_graph *in,
                      const ir_val *moved); /* a pass's last step: regions' arguments and results */
 void ir_move_outputs(struct ir_graph *out, const struct ir_graph *in, const ir_val *moved);

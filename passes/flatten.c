@@ -122,6 +122,7 @@ static ir_val *flatten_step(struct flatten *f, const struct ir_node *n, const ir
         moved[parameter[i].id] =
             i >= carry && i < carry + slices ? ir_reshape(g, a, shape, n->loc) : a;
     }
+    ir_take_regions(g, body);
     flatten_nodes(f, body, moved, outer, depth);
     for (int o = 0; o < body->output_count && g->error->status == IR_OK; o++) {
         struct ir_shape shape;
@@ -194,6 +195,7 @@ static ir_val *flatten_scan(struct flatten *f, const struct ir_node *n, const ir
                                  : when >= 0          ? ir_op2(g, IR_within, a, step, n->loc)
                                                       : a;
     }
+    ir_take_regions(g, body);
     flatten_nodes(f, body, moved, step, depth + 1);
     args = 0;
     arg[args++] = step;
@@ -215,18 +217,23 @@ static void flatten_nodes(struct flatten *f, const struct ir_graph *in, ir_val *
                           int depth)
 {
     ir_val **result = ir_alloc(f->scratch, in->count * sizeof(ir_val *));
+    const uint32_t shift = f->out->region_shift;
 
     for (uint32_t v = 1; v < in->count && f->out->error->status == IR_OK; v++) {
         const struct ir_node *n = &in->nodes[v];
-        if (n->op == IR_scan)
+        if (n->op == IR_scan) {
             result[v] = ir_scan_number(n, IR_SCAN_LENGTH) == 1 && ir_scan_when(n) < 0
                             ? flatten_step(f, n, moved, outer, depth)
                             : flatten_scan(f, n, moved, in, outer, depth);
-        else if (n->op == IR_result)
+            f->out->region_shift = shift;
+        } else if (n->op == IR_result) {
             moved[v] = result[n->args[0].id][n->attr[0].at[0]];
-        else if (!moved[v].id)
+        } else if (!moved[v].id) {
             moved[v] = ir_copy(f->out, in, (ir_val){ v }, moved);
+        }
     }
+    if (f->out->error->status == IR_OK)
+        ir_move_regions(f->out, in, moved);
 }
 
 struct ir_graph *pass_flatten_scans(const struct ir_graph *in)
@@ -243,10 +250,8 @@ struct ir_graph *pass_flatten_scans(const struct ir_graph *in)
     f.scratch = ir_arena_new();
     moved = ir_alloc(f.scratch, in->count * sizeof *moved);
     flatten_nodes(&f, in, moved, (ir_val){ 0 }, 0);
-    if (f.out->error->status == IR_OK) {
+    if (f.out->error->status == IR_OK)
         ir_move_outputs(f.out, in, moved);
-        ir_move_regions(f.out, in, moved);
-    }
     ir_arena_free(f.scratch);
     return f.out;
 }

@@ -131,6 +131,58 @@ static bool needs_copies(const struct ir_graph *g, int64_t dim)
     return dim != -1;
 }
 
+/* Which axis of a product's operand goes in lanes: the one that the result keeps; -1: neither, or
+ * both operands are parameters. */
+static int lanes_in(const struct ir_graph *g, uint32_t v, int operand)
+{
+    const struct ir_node *n = &g->nodes[v], *p = ir_at(g, n->args[operand]),
+                         *other = ir_at(g, n->args[1 - operand]);
+    const char *letters = operand ? strchr(n->text, ',') + 1 : n->text,
+               *result = strstr(n->text, "->") + 2;
+    bool first, second;
+
+    if (p->shape.rank != 2 || p->dtype != IR_F32 || other->op == IR_state)
+        return -1;
+    first = strchr(result, letters[0]);
+    second = strchr(result, letters[1]);
+    return first == second ? -1 : !first;
+}
+
+/*
+ * Parameters that a loop's products read along their other axis: they would be turned anew in each
+ * round, so they are copied once, before the loop.
+ */
+struct turned {
+    int *lanes;   /* by state: 1 + the axis that its first product has in lanes */
+    bool *wanted; /* by state: a copy with the other axis in lanes */
+    ir_val *copy;
+    bool any;
+};
+
+static bool reads_turned(const struct turned *t, const struct ir_graph *g, uint32_t v, int operand)
+{
+    const ir_val w = g->nodes[v].args[operand];
+    const int axis = ir_at(g, w)->op == IR_state ? lanes_in(g, v, operand) : -1;
+
+    if (axis >= 0 && !t->lanes[w.id])
+        t->lanes[w.id] = axis + 1;
+    return axis >= 0 && t->lanes[w.id] != axis + 1;
+}
+
+static struct turned find_turned(const struct ir_graph *g, struct ir_arena *arena)
+{
+    const struct pass_loops *loops = pass_find_loops(g, arena);
+    struct turned t = { .lanes = ir_alloc(arena, g->count * sizeof *t.lanes),
+                        .wanted = ir_alloc(arena, g->count * sizeof *t.wanted),
+                        .copy = ir_alloc(arena, g->count * sizeof *t.copy) };
+
+    for (uint32_t v = 1; v < g->count && loops->count; v++)
+        for (int i = 0; i < 2 && g->nodes[v].op == IR_dot; i++)
+            if (reads_turned(&t, g, v, i) && loops->loop_of[v] >= 0)
+                t.any = t.wanted[g->nodes[v].args[i].id] = true;
+    return t;
+}
+
 /*
  * Dense arrays that convolutions read or write, a program's inputs and everything eager, are
  * brought side by side, and back, by kernels of their own. They are written as stop_gradient, the
@@ -139,11 +191,15 @@ static bool needs_copies(const struct ir_graph *g, int64_t dim)
 const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
 {
     int64_t dim = image_dim(in);
+    struct ir_arena *scratch = ir_arena_new();
+    const struct turned turned = find_turned(in, scratch);
     struct ir_graph *out;
     ir_val *moved;
 
-    if (!needs_copies(in, dim))
+    if (!needs_copies(in, dim) && !turned.any) {
+        ir_arena_free(scratch);
         return in;
+    }
     out = ir_graph_like(in);
     moved = ir_moved(out, in);
     for (uint32_t v = 1; v < in->count; v++) {
@@ -163,16 +219,24 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
             if (op == IR_state || op == IR_input)
                 moved[n->args[1].id] = ir_op1(out, IR_stop_gradient, before[1], n->loc);
         }
+        for (int i = 0; i < 2 && n->op == IR_dot; i++) {
+            before[i] = moved[n->args[i].id];
+            if (reads_turned(&turned, in, v, i) && turned.wanted[n->args[i].id])
+                moved[n->args[i].id] = turned.copy[n->args[i].id];
+        }
         moved[v] = ir_copy(out, in, (ir_val){ v }, moved);
+        if (turned.wanted[v])
+            turned.copy[v] = ir_op1(out, IR_stop_gradient, moved[v], n->loc);
         if (n->op == IR_assign)
             moved[n->args[1].id] = before[1];
-        for (int i = 0; i < n->arity && conv; i++)
+        for (int i = 0; i < n->arity && (conv || n->op == IR_dot); i++)
             moved[n->args[i].id] = before[i];
         if (conv && all && n->op != IR_conv_weight)
             moved[v] = ir_op1(out, IR_stop_gradient, moved[v], n->loc);
     }
     ir_move_outputs(out, in, moved);
     ir_move_regions(out, in, moved);
+    ir_arena_free(scratch);
     return out;
 }
 
@@ -222,26 +286,17 @@ static struct pass_storage sliver(const struct ir_graph *g, const struct ir_node
 }
 
 /* The first product that a parameter takes part in, the forward one, says which of its axes lies in
- * lanes: the one that the result keeps. */
+ * lanes; so does the product that a copy was made for. */
 static void find_slivers(const struct ir_graph *g, int *lanes)
 {
-    for (uint32_t v = 1; v < g->count; v++) {
-        const struct ir_node *n = &g->nodes[v];
-        if (n->op != IR_dot)
-            continue;
-        for (int i = 0; i < 2; i++) {
-            ir_val w = n->args[i];
-            const struct ir_node *p = ir_at(g, w), *other = ir_at(g, n->args[1 - i]);
-            const char *letters = i ? strchr(n->text, ',') + 1 : n->text,
-                       *result = strstr(n->text, "->") + 2;
-            if (p->op != IR_state || p->shape.rank != 2 || p->dtype != IR_F32 || lanes[w.id] >= 0 ||
-                other->op == IR_state)
-                continue;
-            bool first = strchr(result, letters[0]), second = strchr(result, letters[1]);
-            if (first != second)
-                lanes[w.id] = first ? 0 : 1;
+    for (uint32_t v = 1; v < g->count; v++)
+        for (int i = 0; i < 2 && g->nodes[v].op == IR_dot; i++) {
+            const ir_val w = g->nodes[v].args[i];
+            const struct ir_node *n = ir_at(g, w);
+            const bool copy = n->op == IR_stop_gradient && ir_at(g, n->args[0])->op == IR_state;
+            if ((n->op == IR_state || copy) && lanes[w.id] < 0)
+                lanes[w.id] = lanes_in(g, v, i);
         }
-    }
 }
 
 /* what is updated with a parameter lies as it does: momenta and the like */

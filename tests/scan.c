@@ -371,6 +371,45 @@ Test(scan, prints_and_parses_back)
     }
 }
 
+/* Regions are numbered graph by graph. */
+Test(scan, laid_flat_its_nodes_keep_their_regions)
+{
+    struct bench b =
+        open_case("step(h: f64[3], x: f64[2 3]) {\n"
+                  "  %3 = exp h # a.c:1 {1 softmax}\n"
+                  "  %4 = scan %3, x carry=1 slices=1 length=2 (h: f64[3], x: f64[3]) {\n"
+                  "    %3 = mul h, x # a.c:2 {1 sigmoid}\n"
+                  "    region 1 sigmoid (h, x) -> %3 in 0\n"
+                  "    return %3\n"
+                  "  }\n"
+                  "  %5 = result %4 at=0\n"
+                  "  %6 = tanh %5 # a.c:3 {2 relu}\n"
+                  "  region 1 softmax (h) -> %3 in 0\n"
+                  "  region 2 relu (%5) -> %6 in 0\n"
+                  "  return %6\n"
+                  "}\n");
+    struct ir_graph *flat = pass_flatten_scans(b.g);
+    static const struct {
+        enum ir_op op;
+        const char *region;
+    } wanted[] = { { IR_exp, "softmax" }, { IR_mul, "sigmoid" }, { IR_tanh, "relu" } };
+    size_t found = 0;
+
+    cr_assert(flat);
+    for (uint32_t v = 1; v < flat->count; v++)
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            const struct ir_node *n = &flat->nodes[v];
+            if (n->op != wanted[i].op)
+                continue;
+            found++;
+            cr_expect_str_eq(flat->region[n->region].name, wanted[i].region);
+            cr_expect_eq(flat->region[n->region].result.id, v);
+        }
+    cr_expect_eq(found, 3);
+    ir_graph_free(flat);
+    close_case(&b);
+}
+
 Test(scan, is_one_node_where_it_is_the_same)
 {
     struct bench b = open_case(cases[0]);
