@@ -113,6 +113,7 @@ struct data_set *tp_data_digits(int64_t rows, uint64_t seed, struct ir_error *er
 /* data_planar.c: points of the plane: x f32 [2], y i32 []. */
 struct data_set *tp_data_planar(const char *set, int64_t points, double noise, uint64_t seed,
                                 struct ir_error *error);
+bool tp_data_made(const char *name); /* a set of points, or digits */
 
 /* file_aside.c: a file that appears whole or not at all. */
 struct file_aside;

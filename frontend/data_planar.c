@@ -8,6 +8,8 @@
 
 #include "frontend/data.h"
 
+#include <string.h>
+
 struct data_set *tp_data_planar(const char *name, int64_t points, double noise, uint64_t seed,
                                 struct ir_error *error)
 {
@@ -16,4 +18,12 @@ struct data_set *tp_data_planar(const char *name, int64_t points, double noise, 
 
     planar_make(name, points, noise, seed, &columns, &part);
     return tp_part_told(&part, error) ? tp_data_take(name, &columns, error) : NULL;
+}
+
+bool tp_data_made(const char *name)
+{
+    for (size_t i = 0; i < sizeof planar_sets / sizeof *planar_sets; i++)
+        if (strcmp(planar_sets[i].name, name) == 0)
+            return true;
+    return strcmp(name, "digits") == 0;
 }

@@ -204,7 +204,8 @@ static void put_axis(struct ir_text *t, const struct ir_array *a, const char **a
     const int64_t extent = axis < a->shape.rank ? a->shape.dim[axis] : 0;
 
     if (axis == a->shape.rank) {
-        ir_put(t, "%g", tp_number_at(a->dtype, *at));
+        const double number = tp_number_at(a->dtype, *at);
+        ir_put(t, "%g", number != number ? (double)NAN : number); /* not -nan */
         *at += ir_dtypes[a->dtype].bytes;
         return;
     }

@@ -103,6 +103,9 @@ prints 'y = f32[n n] [[7 10]
 w = f32[2] [2 2]' run "$work/dot.tp" a=1,2,3,4 b=1,2,3,4
 prints 'w = f32[2] [6 -2]' run "$work/dot.tp" n=1 a=1,2 b=3,4 w=3,-1
 prints 'bool[2] [0 1]' run "$work/dot.tp" --program other a=1,0
+sed '/^step/,/^}/d' "$work/dot.tp" >"$work/other.tp"
+prints 'kernel not_all' show "$work/other.tp" --stage fuse
+refuses 2 'its program has no output "loss"' train "$work/other.tp"
 refuses 2 'run takes one file' run
 refuses 2 'no numbers for b; expected b=1,2,..' run "$work/dot.tp" a=1,2
 refuses 2 'a: 3 numbers are given; expected those of f32[n 2]' run "$work/dot.tp" a=1,2,3 b=1,2
@@ -168,6 +171,8 @@ fi
 
 # --- training --------------------------------------------------------------------------------------
 prints '100 steps' train moons
+touch "$work/moons"
+(cd "$work" && "$taper" train moons --epochs 1 >out 2>err) || fault "beside a file moons: $(cat "$work/err")"
 for i in $(seq 20); do echo "$((i % 7)),$((i % 5)),$((i % 2))"; done >"$work/rows.csv"
 "$taper" train planar --set circle --epochs 30 --json --log-every 10 --svg "$work/picture.svg" \
     --save "$work/planar.safetensors" >"$work/json" || fault "planar does not train"

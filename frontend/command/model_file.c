@@ -262,6 +262,22 @@ static bool compile_file(struct session *s, const struct ir_program *step,
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
 
+static bool returns(const struct ir_graph *g, const char *name)
+{
+    for (int i = 0; i < g->output_count; i++)
+        if (g->outputs[i].name && strcmp(g->outputs[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A program that is no model, to be looked at. */
+static bool compile_alone(struct session *s, const struct ir_graph *graph)
+{
+    s->eval = compile_program(s, graph->name, INT64_MAX,
+                              (struct making){ .threads = (int)s->settings.threads });
+    return s->eval || ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
+}
+
 bool command_from_file(struct session *s, bool run)
 {
     struct model otherwise = { .data = "digits",
@@ -304,5 +320,10 @@ bool command_from_file(struct session *s, bool run)
         return false;
     s->graph->unfused = s->settings.unfused;
     s->graph->profiled = s->settings.profiled;
-    return step ? compile_file(s, step, eval) : compile_trace(s, s->module->program[0]);
+    if (step)
+        return compile_file(s, step, eval);
+    eval = s->module->program[0];
+    return run || (returns(eval->graph, "loss") && returns(eval->graph, "hits"))
+               ? compile_trace(s, eval)
+               : compile_alone(s, eval->graph);
 }

@@ -110,7 +110,8 @@ static tp_loader *open_part(const struct settings *s, const char *part)
 
     if (format && strcmp(format, "words") == 0 && !train)
         args.part = "validation"; /* and the test is left for the end */
-    if (format || stat(s->data, &about) == 0)
+    /* a set's name is one wherever the command is called, beside a program called moons too */
+    if (format || (!tp_data_made(s->data) && stat(s->data, &about) == 0))
         return tp_load_data_with(format, s->data, args);
     return tp_load_made(s->data, args);
 }
