@@ -20,6 +20,7 @@ struct gen_unit { /* a program of a text that may hold several */
     const char *prefix; /* of its other functions' names: "step_", or "" where it stands alone */
     bool exported;      /* the entry can be seen outside of its file */
     bool alone;         /* never more than one thread: no OpenMP, no barriers */
+    bool linked;        /* the users' functions are in the text, and called by name */
 };
 /* what differs between the languages */
 struct gen_target {
@@ -69,6 +70,12 @@ void gen_call(struct ir_text *out, const struct gen_unit *, const struct loop_ke
               struct gen_columns *, const char *threads, int depth);
 void gen_wait_and_call(struct ir_text *out, const struct gen_unit *, const struct loop_kernel *,
                        struct gen_columns *, int depth);
+/* call.c: what kernels need that call a function of the user's, and such a kernel */
+bool gen_has_calls(const struct loop_program *);
+bool gen_put_call_types(struct ir_text *out, const struct gen_unit *, int units, struct ir_error *);
+void gen_call_kernel(struct ir_text *out, const struct gen_unit *, const struct loop_kernel *);
+void gen_put_extent(struct ir_text *out, const struct ir_graph *,
+                    int64_t dim); /* as the caller of kernels knows it */
 /* target_c.c: the calls of kernels `first` to before `end`, in a function of thread, threads, base
  * and dims (given, where the program has loops of kernels) */
 void gen_sequence(struct ir_text *out, const struct gen_unit *, int first, int end);

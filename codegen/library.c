@@ -301,9 +301,9 @@ static void put_head(struct ir_text *out, const struct gen_library *l)
 bool gen_library(struct ir_text *text, struct ir_text *header, const struct gen_library *l,
                  struct ir_error *error)
 {
-    const struct gen_unit unit[] = { { l->step, "run_step", "step_", false, l->threads < 2 },
-                                     { l->predict, "run_predict", "predict_", false,
-                                       l->threads < 2 } };
+    const struct gen_unit unit[] = { { l->step, "run_step", "step_", false, l->threads < 2, true },
+                                     { l->predict, "run_predict", "predict_", false, l->threads < 2,
+                                       true } };
 
     gen_library_header(header, l);
     put_head(text, l);

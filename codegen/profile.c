@@ -7,7 +7,7 @@
 /* A loop of kernels is run by its mark, as a whole; its kernels by themselves do nothing. */
 static void put_loop(struct ir_text *out, const struct loop_program *p, int first, bool begins)
 {
-    const struct gen_unit unit = { p, "", "", false, false };
+    const struct gen_unit unit = { .program = p, .entry = "", .prefix = "" };
     const char *runs = "";
     int end = first + 1;
 
@@ -38,7 +38,7 @@ static void put_loop(struct ir_text *out, const struct loop_program *p, int firs
 
 bool gen_profile(struct ir_text *out, const struct loop_program *p, struct ir_error *error)
 {
-    const struct gen_unit unit = { p, "", "", false, false };
+    const struct gen_unit unit = { .program = p, .entry = "", .prefix = "" };
 
     if (!gen_program(out, p, &gen_target_c, error))
         return false;

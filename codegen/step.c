@@ -19,7 +19,7 @@ static void name_all(struct gen *e, const struct loop_kernel *k)
     for (int i = 0; i < k->buffers; i++) {
         const struct loop_buffer *b = &k->buffer[i];
         const struct ir_node *n = ir_at(k->graph, b->value);
-        const char *own = b->value.id && !n->text
+        const char *own = b->value.id && (!n->text || n->op == IR_custom)
                               ? ir_format(e->arena, "%s%u", ir_ops[n->op].name, b->value.id)
                               : b->name;
         const char *name = gen_identifier(e->arena, own, ir_format(e->arena, "t%u", b->value.id)),
@@ -144,7 +144,12 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
 void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct loop_kernel *k,
                 const struct gen_target *target)
 {
-    put_kernel(out, p, k->first && target->language == GEN_C ? k->first : k, target, "");
+    const struct gen_unit unit = { .program = p, .prefix = "" };
+
+    if (k->call)
+        gen_call_kernel(out, &unit, k);
+    else
+        put_kernel(out, p, k->first && target->language == GEN_C ? k->first : k, target, "");
 }
 
 static void put_head(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target)
@@ -186,7 +191,9 @@ static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct
         return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
                         gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
     for (int i = 0; i < p->kernels; i++)
-        if (!p->kernel[i]->mark && !(p->kernel[i]->first && !gpu))
+        if (p->kernel[i]->call)
+            gen_call_kernel(out, u, p->kernel[i]);
+        else if (!p->kernel[i]->mark && !(p->kernel[i]->first && !gpu))
             put_kernel(out, p, p->kernel[i], target, u->prefix);
     target->run(out, u);
     return true;
@@ -207,9 +214,12 @@ static bool put_all(struct ir_text *out, const struct ir_text *body,
 bool gen_program(struct ir_text *out, const struct loop_program *p, const struct gen_target *target,
                  struct ir_error *error)
 {
-    const struct gen_unit unit = { p, gen_identifier(p->arena, p->name, "step"), "", true, false };
+    const struct gen_unit unit = { .program = p,
+                                   .entry = gen_identifier(p->arena, p->name, "step"),
+                                   .prefix = "",
+                                   .exported = true };
     struct ir_text body = { 0 };
-    bool fine = put_unit(&body, &unit, target, error);
+    bool fine = gen_put_call_types(&body, &unit, 1, error) && put_unit(&body, &unit, target, error);
 
     if (fine)
         put_head(out, &unit, target);
@@ -222,7 +232,7 @@ bool gen_programs(struct ir_text *out, const struct gen_unit *unit, int units,
                   struct ir_error *error)
 {
     struct ir_text body = { 0 };
-    bool fine = true;
+    bool fine = gen_put_call_types(&body, unit, units, error);
 
     for (int i = 0; i < units && fine; i++) {
         put_head(&body, &unit[i], &gen_target_c);

@@ -66,8 +66,7 @@ static const char *base(struct gen *e, int number)
     return ir_format(e->arena, "base[%d]", number);
 }
 
-/* an extent as the caller of kernels knows it */
-static void put_extent(struct ir_text *out, const struct ir_graph *g, int64_t dim)
+void gen_put_extent(struct ir_text *out, const struct ir_graph *g, int64_t dim)
 {
     const struct ir_dimension *d;
 
@@ -100,12 +99,12 @@ static void put_begin(struct ir_text *out, const struct gen_unit *u, const struc
                          gen_place_of(u->program, NULL, k, 0));
     ir_put(out, "%*sfor (%s = ", 4 * depth, "", name);
     if (k->reverse) {
-        put_extent(out, g, k->length);
+        gen_put_extent(out, g, k->length);
         ir_put(out, " - 1; %s%s >= 0; %s--) {\n", asks, name, name);
         return;
     }
     ir_put(out, "0; %s%s < ", asks, name);
-    put_extent(out, g, k->length);
+    gen_put_extent(out, g, k->length);
     ir_put(out, "; %s++) {\n", name);
 }
 

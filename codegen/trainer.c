@@ -468,8 +468,8 @@ static bool fits(const struct gen_trainer *t, struct ir_error *error)
 bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_error *error)
 {
     const char *model = gen_identifier(t->step->arena, t->model, "model");
-    const struct gen_unit unit[] = { { t->step, "step", "step_", false, false },
-                                     { t->eval, "eval", "eval_", false, false } };
+    const struct gen_unit unit[] = { { t->step, "step", "step_", false, false, true },
+                                     { t->eval, "eval", "eval_", false, false, true } };
 
     if (!fits(t, error))
         return false;

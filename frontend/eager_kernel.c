@@ -21,6 +21,7 @@ struct kernel {
     tp_entry *entry;
     int leaves, bases, threads;
     int *base_of; /* by leaf, then of the result: which pointer it is; -1: it is not read */
+    char *calls;  /* the users' functions, behind the bases; NULL: none */
 };
 
 struct kernels {
@@ -57,6 +58,7 @@ static void free_kernel(struct kernel *k)
     if (!k)
         return;
     run_code_free(k->code);
+    free(k->calls);
     free(k->base_of);
     free(k->form);
     free(k);
@@ -116,6 +118,20 @@ static int leaf_number(const struct kernel_job *job, ir_val v)
     return -1;
 }
 
+/* A body's text does not say where its functions are. */
+static void put_functions(struct kernels *k, const struct ir_graph *body)
+{
+    for (uint32_t v = 1; v < body->count; v++) {
+        const struct ir_node *n = &body->nodes[v];
+        if (n->custom) {
+            put(k, &n->custom->function, sizeof n->custom->function);
+            put(k, &n->custom->user, sizeof n->custom->user);
+        }
+        if (n->body)
+            put_functions(k, n->body);
+    }
+}
+
 static void put_form(struct kernels *k, const struct kernel_job *job, ir_val v)
 {
     const struct ir_node *n = ir_at(job->graph, v);
@@ -128,11 +144,16 @@ static void put_form(struct kernels *k, const struct kernel_job *job, ir_val v)
     }
     if (n->text)
         put(k, n->text, strlen(n->text) + 1);
+    if (n->custom) {
+        put(k, &n->custom->function, sizeof n->custom->function);
+        put(k, &n->custom->user, sizeof n->custom->user);
+    }
     if (n->body) {
         struct ir_text text = { 0 };
         ir_print(&text, n->body);
         put(k, text.data, text.size);
         ir_text_free(&text);
+        put_functions(k, n->body);
     }
     for (int i = 0; i < n->arity; i++) {
         const int leaf = leaf_number(job, n->args[i]);
@@ -209,12 +230,12 @@ static bool fit(struct kernels *k, const struct loop_program *loops, struct ir_e
         k->arena = run_memory_map(bytes, error);
         k->arena_bytes = k->arena ? bytes : 0;
     }
-    if (loops->bases > k->base_room) {
-        char **more = realloc(k->base, (size_t)loops->bases * sizeof *more);
+    if (loops->bases + 1 > k->base_room) {
+        char **more = realloc(k->base, (size_t)(loops->bases + 1) * sizeof *more);
         if (!more)
             return ir_error(error, IR_FAILED, "eager: not enough memory");
         k->base = more;
-        k->base_room = loops->bases;
+        k->base_room = loops->bases + 1;
     }
     return k->arena != NULL;
 }
@@ -233,7 +254,7 @@ static bool compile(struct kernels *k, struct kernel *kernel, const struct kerne
 
     if (error->status == IR_OK)
         c = pass_pipeline(&program, &options, arena, error);
-    if (c && fit(k, c->loops, error))
+    if (c && fit(k, c->loops, error) && tp_call_table(c->loops, &kernel->calls, error))
         kernel->code = tp_machine_code(c->loops, false, &kernel->entry, error);
     if (kernel->code) {
         kernel->leaves = job->leaves;
@@ -337,6 +358,7 @@ bool tp_kernel_run(struct kernels *k, const struct kernel_job *job, struct ir_er
     if (!kernel && !(kernel = make(k, job, hash, error)))
         return false;
     k->base[0] = k->arena;
+    k->base[kernel->bases] = kernel->calls;
     for (int i = 0; i <= job->leaves; i++)
         if (kernel->base_of[i] >= 0)
             k->base[kernel->base_of[i]] = i < job->leaves ? job->data[i] : job->to;

@@ -382,6 +382,8 @@ struct profile { /* of a kernel */
 int tp_program_kernels(const tp_program *p, const struct profile **profile); /* of a profiled one */
 void tp_run_kernel(tp_program *p, int kernel); /* all of them in their order are a run */
 typedef void tp_entry(char *const *base, const long *dims, int threads);
+/* What its base behind the others is: the users' functions, to be freed; NULL: it has none. */
+bool tp_call_table(const struct loop_program *loops, char **table, struct ir_error *error);
 /* Its text compiled, or taken from the cache. NULL with an error. */
 struct run_code *tp_machine_code(struct loop_program *loops, bool profiled, tp_entry **entry,
                                  struct ir_error *error);

@@ -19,7 +19,7 @@ struct native {
     struct engine engine;
     struct run_code *code;
     tp_entry *step;
-    char *base[2]; /* arena, states */
+    char *base[3]; /* arena, states, the users' functions */
     size_t mapped;
     int threads, symbols, kernels;
     struct profile *profile; /* of a profiled program, by kernel */
@@ -58,6 +58,7 @@ static void free_native(struct engine *e)
 
     run_memory_free(n->base[0], n->mapped);
     run_code_free(n->code);
+    free(n->base[2]);
     free(n);
 }
 
@@ -222,6 +223,31 @@ void tp_run_kernel(tp_program *p, int kernel)
     n->entry[kernel](n->base, dims, n->threads);
 }
 
+struct call { /* as the text of programs has it (codegen/call.c) */
+    void (*function)(void);
+    void *user;
+};
+
+bool tp_call_table(const struct loop_program *loops, char **table, struct ir_error *error)
+{
+    struct call *calls = NULL;
+
+    *table = NULL;
+    if (loops->calls && !(calls = calloc((size_t)loops->calls, sizeof *calls)))
+        return ir_error(error, IR_FAILED, "program %s: not enough memory", loops->name);
+    *table = (char *)calls;
+    for (int k = 0; k < loops->kernels; k++) {
+        const struct loop_call *call = loops->kernel[k]->call;
+        if (call && !call->custom)
+            return ir_error(error, IR_UNSUPPORTED,
+                            "custom: %.60s is a C function, which a text does not hold",
+                            call->name);
+        if (call)
+            calls[call->at] = (struct call){ call->custom->function, call->custom->user };
+    }
+    return true;
+}
+
 /* The program's memory: states that nobody has placed yet, and its arena. */
 static bool make_memory(struct native *n, tp_graph *g, const struct pass_compiled *c)
 {
@@ -242,7 +268,7 @@ static bool assemble(struct native *n, tp_graph *g, const struct ir_graph *graph
 {
     struct pass_compiled *c = tp_planned_program(g, simple, making, arena);
 
-    if (!c)
+    if (!c || !tp_call_table(c->loops, &n->base[2], &g->error))
         return false;
     n->code = tp_machine_code(c->loops, g->profiled, &n->step, &g->error);
     if (!n->code || !make_memory(n, g, c))

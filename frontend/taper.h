@@ -1255,6 +1255,42 @@ typedef void tp_gradient_rule(void *user, const tp_tensor x[], const tp_tensor y
 TP_API bool tp_with_gradient_at(tp_branch *function, tp_gradient_rule *rule, void *user, int n,
                                 const tp_tensor x[], int outputs, tp_tensor y[], tp_loc at);
 
+/*
+ * A C function of yours as an operation: a result of this type and shape from tensors, 1 to 29. It
+ * must be pure (what it gives follows from the arrays alone): equal calls are one, and what nobody
+ * reads is not called. It is called once a step, by one thread. Symbols in the shape are extents at
+ * run time. .backward makes the gradient by floating argument number `by`, called once for each
+ * that is asked for, from the arguments, the result and the gradient of it: in[0..n + 2); without
+ * it derivatives are refused, and second derivatives and forward mode always are. Where a file is
+ * to stand alone (tp_emit_c, `taper build`), .source is C text that defines NAME, and NAME_gradient
+ * for the backward function; tp_array is declared there, and .user must be NULL.
+ *
+ *     void cube(void *user, int by, const tp_array in[], const tp_array *out)
+ *     {
+ *         const float *x = in[0].data;
+ *         float *y = out->data;
+ *         for (int64_t i = 0; i < in[0].dim[0]; i++)
+ *             y[i] = x[i] * x[i] * x[i];
+ *     }
+ *     y = tp_custom("cube", tp_list(x), TP_F32, tp_dims(B), cube, .backward = cube_gradient);
+ */
+typedef struct tp_array { /* element (i, j) is data[i * pitch[0] + j * pitch[1]] */
+    void *data;
+    int dtype, rank; /* a tp_dtype */
+    const int64_t *dim, *pitch;
+} tp_array;
+typedef void tp_function(void *user, int by, const tp_array in[], const tp_array *out); /* by: -1 */
+typedef struct tp_custom_args {
+    tp_function *function, *backward;
+    void *user;         /* handed to both */
+    const char *source; /* copied */
+} tp_custom_args;
+#define tp_custom(name, x, dtype, shape, ...)                                                \
+    tp_custom_at((name), (x), (dtype), (shape), (tp_custom_args){ .function = __VA_ARGS__ }, \
+                 TP_HERE)
+TP_API tp_tensor tp_custom_at(const char *name, tp_list x, tp_dtype dtype, tp_shape shape,
+                              tp_custom_args args, tp_loc at);
+
 /* ---- optimisers and schedules: values, which become part of the compiled step ---------------- */
 
 /* Parameters whose name fits; a later group goes before an earlier one:

@@ -291,6 +291,17 @@ bool ir_value_of_given(struct ir_evaluation *e, const struct ir_node *n, const s
     return ir_error(e->error, IR_REFUSED, "%s: the input has no value", n->text);
 }
 
+bool ir_value_of_custom(struct ir_evaluation *e, const struct ir_node *n,
+                        const struct ir_array *arg, struct ir_array *result)
+{
+    if (!n->custom)
+        return ir_error(e->error, IR_UNSUPPORTED,
+                        "custom: %.60s is a C function, which a text does not hold", n->text);
+    n->custom->call(n->custom, n->attr[0].count ? (int)n->attr[0].at[0] : -1, n->arity, arg,
+                    result);
+    return true;
+}
+
 static ir_value_function *const functions[IR_OPS] = {
 #define ROW(name, ...)                                       [IR_##name] = ir_value_of_row,
 #define UNARY                                                ROW

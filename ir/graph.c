@@ -152,6 +152,13 @@ static uint64_t hash_of(const struct ir_node *n)
     return mix(hash, hash >> 32); /* the table takes the lowest bits: all of them must count */
 }
 
+static bool same_custom(const struct ir_custom *a, const struct ir_custom *b)
+{
+    return !a == !b &&
+           (!a || (a->function == b->function && a->user == b->user &&
+                   strcmp(a->source ? a->source : "", b->source ? b->source : "") == 0));
+}
+
 static bool equal(const struct ir_node *a, const struct ir_node *b)
 {
     if (a->op != b->op || a->dtype != b->dtype || a->arity != b->arity ||
@@ -166,7 +173,7 @@ static bool equal(const struct ir_node *a, const struct ir_node *b)
             (a->attr[i].count && memcmp(a->attr[i].at, b->attr[i].at,
                                         (size_t)a->attr[i].count * sizeof *a->attr[i].at) != 0))
             return false;
-    return !a->body || ir_same_body(a->body, b->body, true);
+    return (!a->body || ir_same_body(a->body, b->body, true)) && same_custom(a->custom, b->custom);
 }
 
 /* the place of an equal node, or the empty one where it would go */
@@ -276,6 +283,13 @@ static ir_val append(struct ir_graph *g, const struct ir_node *draft)
         struct ir_graph *body = ir_clone(n->body, g);
         ir_arena_adopt(g->arena, body->arena);
         n->body = body;
+    }
+    if (n->custom) { /* it goes with the graph that has the node */
+        struct ir_custom *custom = ir_alloc(g->arena, sizeof *custom);
+        *custom = *n->custom;
+        custom->name = n->text;
+        custom->source = kept(g, custom->source);
+        n->custom = custom;
     }
     n->name = n->op == IR_input || n->op == IR_state ? n->text : kept(g, n->name);
     if (n->loc.file) { /* runs of nodes come from one file */

@@ -170,6 +170,22 @@ struct ir_list { /* an attribute: a list of integers */
 };
 #define IR_ATTRS 6
 
+/*
+ * A C function of the user's. It is pure: a call may be shared with an equal one or left out. What
+ * runs nodes calls `call`; machine code gets the function's address at run time, never as text, and
+ * a text that stands alone contains `source` and calls it by its name.
+ */
+#define IR_CUSTOM_ARGUMENTS 32
+struct ir_array;
+struct ir_custom {
+    const char *name;       /* a C identifier */
+    const char *source;     /* C text that defines it, or NULL */
+    void (*function)(void); /* of what type the frontend knows */
+    void *user;             /* its first argument */
+    void (*call)(const struct ir_custom *, int by, int n, const struct ir_array *in,
+                 struct ir_array *out); /* by: -1: the value */
+};
+
 struct ir_node {
     enum ir_op op;
     enum ir_dtype dtype;
@@ -180,12 +196,13 @@ struct ir_node {
         attr[IR_ATTRS]; /* by the names in ir_ops[op].attributes; const: value = one number, the
                            bits of a double for floating types, else the integer; size: the dim;
                            state: init kind and the bits of two doubles */
-    const char *text;   /* input, state: its name; dot: the letters "mk,kn->mn"; else NULL */
-    const char *name;   /* the user's name path, e.g. "fc1.relu", or NULL */
+    const char *text; /* input, state, custom: its name; dot: the letters "mk,kn->mn"; else NULL */
+    const char *name; /* the user's name path, e.g. "fc1.relu", or NULL */
     struct ir_loc loc;
     uint32_t region;             /* innermost region it was recorded in, 0: none */
     uint32_t identity;           /* not 0: never merged with an equal node (effects, random bits) */
     const struct ir_graph *body; /* scan: one step; else NULL */
+    const struct ir_custom *custom; /* of such a node, unless it was read from a text; else NULL */
 };
 
 /* how a state starts: attr init = { kind, bits of a, bits of b } */

@@ -150,6 +150,23 @@ struct loop_table { /* a hash of numbers plus one */
  * has a buffer, only where the truth value in it holds.
  */
 enum loop_mark { LOOP_NO_MARK, LOOP_BEGIN, LOOP_END };
+/*
+ * A call is a kernel without statements: thread 0 hands whole arrays to a C function of the user's.
+ * The caller of the program has a table of such functions behind the bases.
+ */
+struct loop_argument {
+    int buffer;
+    struct ir_shape shape;
+    int64_t pitch[IR_RANK]; /* elements from an index of an axis to the next */
+};
+struct loop_call {
+    const char *name; /* of the function */
+    int by;           /* -1: its value; else the gradient by this argument */
+    int arguments;
+    const struct loop_argument *argument; /* behind them the result */
+    const struct ir_custom *custom;       /* NULL: nobody has the function */
+    int at;                               /* filled by plan: its place in the table */
+};
 struct loop_kernel {
     const char *name;
     const char *comment; /* maths and shapes, one line */
@@ -171,8 +188,9 @@ struct loop_kernel {
     bool shared;  /* runs on all threads; else thread 0 alone */
     int barrier;  /* filled by plan: a barrier stands before it */
     enum loop_mark mark;
-    int64_t index, length; /* of LOOP_BEGIN, dims: index is a symbol, 0 <= index < length */
-    bool reverse;          /* .. and falls */
+    struct loop_call *call; /* NULL: it has statements, or is a mark */
+    int64_t index, length;  /* of LOOP_BEGIN, dims: index is a symbol, 0 <= index < length */
+    bool reverse;           /* .. and falls */
     double flops, bytes;
     struct loop_kernel *first; /* whose function it calls, with buffers of its own: the first of its
                                   kind; NULL: it has a function */
@@ -210,7 +228,8 @@ struct loop_program {
     int places;
     struct loop_repeat *repeat; /* ascending, none inside another */
     int repeats;
-    int bases;
+    int bases; /* base[bases] is the table of functions, where there are calls */
+    int calls;
     int symbols;                      /* of the graph, that the caller knows: the first */
     int64_t arena_bytes, state_bytes; /* all that base[0] and base[1] must have */
     int64_t least; /* of the arena is alive at the fullest moment: no packing needs less */

@@ -329,7 +329,7 @@ bool ir_parse_node(struct ir_reader *r, int kernel)
         if (!ir_scan_run(s, "abcdefghijklmnopqrstuvwxyz,->", &run, &length) || length > 60)
             return ir_scan_wanted(s, "letters like mk,kn->mn");
         n->text = ir_format(s->arena, "%.*s", (int)length, run);
-    } else if (n->op == IR_state && !ir_scan_name(s, &n->text)) {
+    } else if ((n->op == IR_state || n->op == IR_custom) && !ir_scan_name(s, &n->text)) {
         return false;
     } else if (n->op == IR_const &&
                !ir_scan_run(s, "0123456789+-.abcdefinxpABCDEF", &l->number, &l->digits)) {
@@ -352,7 +352,7 @@ bool ir_parse_node(struct ir_reader *r, int kernel)
             return false;
         l->typed = true;
     } else if (n->op == IR_cast || n->op == IR_bitcast || n->op == IR_reshape ||
-               n->op == IR_expand || n->op == IR_bits || n->arity == 0) {
+               n->op == IR_expand || n->op == IR_bits || n->op == IR_custom || n->arity == 0) {
         return ir_scan_wanted(s, ": and a type");
     }
     if (n->op == IR_state && !read_init(r, n))

@@ -84,9 +84,9 @@ static void put_list(struct ir_text *t, const struct ir_graph *g, const struct i
 
 static void put_attributes(struct ir_text *t, const struct ir_graph *g, const struct ir_node *n)
 {
-    static const char *const single[] = { "axis",  "groups",     "stream", "dim",
-                                          "carry", "slices",     "length", "reverse",
-                                          "at",    "descending", "when",   "own" };
+    static const char *const single[] = { "axis",   "groups", "stream",  "dim", "carry",
+                                          "slices", "length", "reverse", "at",  "descending",
+                                          "when",   "own",    "by" };
 
     if (n->op == IR_reshape || n->op == IR_expand) /* their dims are the type */
         return;

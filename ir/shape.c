@@ -296,6 +296,22 @@ bool ir_shape_of_given(struct ir_graph *g, struct ir_node *n)
     }
 }
 
+/* The function's type is the user's word; its name becomes a word of C. */
+bool ir_shape_of_custom(struct ir_graph *g, struct ir_node *n)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    const char *name = n->text ? n->text : "";
+
+    if (!*name || (*name >= '0' && *name <= '9') || name[strspn(name, letters)] ||
+        strlen(name) > 60)
+        return ir_refuse(g, n, "the name \"%.60s\"; expected a C identifier of at most 60 letters",
+                         name);
+    if (n->arity < 1 || n->arity > IR_CUSTOM_ARGUMENTS)
+        return ir_refuse(g, n, "%d arguments; expected 1 to %d", n->arity, IR_CUSTOM_ARGUMENTS);
+    return ir_shape_of_given(g, n) &&
+           (n->attr[0].count == 0 || ir_rule_list(g, n, 0, 1, 0, n->arity - 1));
+}
+
 bool ir_shape_of_constant(struct ir_graph *g, struct ir_node *n)
 {
     return ir_shape_of_given(g, n) && const_value(g, n);

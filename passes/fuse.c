@@ -402,6 +402,7 @@ static void place(struct fuse *f, ir_val v)
     case IR_cummin:
     case IR_recur:
     case IR_argsort:
+    case IR_custom:
         class = FUSE_SCATTER;
         break;
     case IR_window_sum:

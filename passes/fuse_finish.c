@@ -21,6 +21,9 @@ static int put_operations(struct ir_text *text, const struct fuse *f, const stru
             continue;
         if (n->op == IR_assign && parts == 0)
             ir_put(text, "%supdate_%s", parts++ ? "_" : "", ir_at(f->g, n->args[0])->text);
+        else if (n->op == IR_custom)
+            ir_put(text, "%scall_%s%s", parts++ ? "_" : "", n->text,
+                   n->attr[0].count ? "_gradient" : "");
         else if (n->op != IR_assign && n->op != IR_cast)
             ir_put(text, "%s%s", parts++ ? "_" : "", ir_ops[n->op].name);
     }

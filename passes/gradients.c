@@ -446,3 +446,15 @@ void pass_grad_of_scatter_add(struct pass_step *s)
 {
     s->to[0] = apply(s, IR_gather, s->grad, s->node->args[1], s->node->attr);
 }
+
+/* One with a derivative is in a scan that says so (tp_custom): who comes here asks for more. */
+void pass_grad_of_custom(struct pass_step *s)
+{
+    if (s->node->attr[0].count)
+        ir_refuse(s->g, s->node,
+                  "a second derivative of %.60s, a C function; expected the first at most",
+                  s->node->text);
+    else
+        ir_refuse(s->g, s->node, "a derivative of %.60s, a C function; expected it with .backward",
+                  s->node->text);
+}

@@ -49,6 +49,7 @@ void pass_grad_of_cumextreme(struct pass_step *);
 void pass_grad_of_recur(struct pass_step *);
 void pass_grad_of_scan(struct pass_step *);
 void pass_grad_of_result(struct pass_step *);
+void pass_grad_of_custom(struct pass_step *);
 void pass_grad_of_region_softmax(struct pass_step *);
 void pass_grad_of_region_log_softmax(struct pass_step *);
 void pass_grad_of_region_cross_entropy(struct pass_step *);

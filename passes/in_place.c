@@ -150,7 +150,7 @@ bool pass_in_place(const struct loop_kernel *k, int read, int written)
     };
     const struct loop_buffer *a = &k->buffer[read], *b = &k->buffer[written];
 
-    if (a->scratch || b->scratch || a->written ||
+    if (k->call || a->scratch || b->scratch || a->written ||
         ir_dtypes[a->dtype].bytes != ir_dtypes[b->dtype].bytes)
         return false;
     walk(&loads, &k->body);

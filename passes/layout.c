@@ -123,6 +123,9 @@ static enum ir_op seen_through(const struct ir_graph *g, ir_val v)
 
 static bool needs_copies(const struct ir_graph *g, int64_t dim)
 {
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].op == IR_custom)
+            return true;
     for (int i = 0; i < g->effect_count; i++) {
         enum ir_op op = seen_through(g, ir_at(g, g->effects[i])->args[1]);
         if (op == IR_state || op == IR_input)
@@ -183,6 +186,15 @@ static struct turned find_turned(const struct ir_graph *g, struct ir_arena *aren
     return t;
 }
 
+/* What a C function reads is a dense array of its own, wherever it came from. */
+static ir_val for_call(struct ir_graph *g, ir_val v, struct ir_loc loc)
+{
+    struct ir_node copy = { .op = IR_stop_gradient, .arity = 1, .args = &v, .loc = loc };
+
+    copy.identity = g->identities + 1; /* others who copy it may want it in another order */
+    return ir_at(g, v)->op == IR_input ? v : ir_add(g, &copy);
+}
+
 /*
  * Dense arrays that convolutions read or write, a program's inputs and everything eager, are
  * brought side by side, and back, by kernels of their own. They are written as stop_gradient, the
@@ -210,7 +222,8 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
             bool image =
                 ir_at(in, n->args[i])->shape.dim[0] == dim && !(i == 1 && n->op != IR_conv_weight);
             before[i] = moved[n->args[i].id];
-            if (image && (all || seen_through(in, n->args[i]) == IR_input))
+            const enum ir_op from = seen_through(in, n->args[i]);
+            if (image && (all || from == IR_input || from == IR_custom))
                 moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, before[i], n->loc);
         }
         if (n->op == IR_assign) {
@@ -223,6 +236,16 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
             before[i] = moved[n->args[i].id];
             if (reads_turned(&turned, in, v, i) && turned.wanted[n->args[i].id])
                 moved[n->args[i].id] = turned.copy[n->args[i].id];
+        }
+        if (n->op == IR_custom) {
+            ir_val own[IR_CUSTOM_ARGUMENTS];
+            struct ir_node call = *n;
+            for (int i = 0; i < n->arity; i++)
+                own[i] = for_call(out, moved[n->args[i].id], n->loc);
+            call.args = own;
+            moved[v] = ir_add(out, &call);
+            out->nodes[moved[v].id].region = n->region;
+            continue;
         }
         moved[v] = ir_copy(out, in, (ir_val){ v }, moved);
         if (turned.wanted[v])
@@ -350,6 +373,12 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
     for (uint32_t v = 1; v < g->count; v++)
         if (ir_is_memory(g->nodes[v].op))
             dense[v] |= g->nodes[v].op == IR_input, stored[v] = true;
+    for (uint32_t v = 1; v < g->count; v++)
+        if (g->nodes[v].op == IR_custom) {
+            dense[v] = stored[v] = true;
+            for (int i = 0; i < g->nodes[v].arity; i++)
+                dense[g->nodes[v].args[i].id] |= ir_at(g, g->nodes[v].args[i])->op != IR_state;
+        }
     bool *image = ir_alloc(c->arena, g->count * sizeof *image);
     int *lanes = ir_alloc(c->arena, g->count * sizeof *lanes);
     bool *flat = ir_alloc(c->arena, g->count * sizeof *flat);

@@ -149,6 +149,8 @@ void pass_lower_scatter(struct lower *, ir_val v);
 /* lower_order.c: so are those that follow an axis step by step, or put it in order */
 void pass_lower_cumulate(struct lower *, ir_val v);
 void pass_lower_argsort(struct lower *, ir_val v);
+/* lower_call.c: a C function of the user's */
+void pass_lower_call(struct lower *, ir_val v);
 
 /* lower_kernel.c, lower_comment.c */
 bool pass_lower_is_output(const struct lower *, ir_val v);

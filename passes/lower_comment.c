@@ -22,7 +22,7 @@ static void describe(struct lower *l, struct ir_text *out, ir_val v, int depth, 
         ir_put(out, "%.4g", ir_number_of(n));
         return;
     }
-    if (n->text && n->op != IR_dot) {
+    if (n->text && n->op != IR_dot && n->op != IR_custom) {
         ir_put(out, "%.40s", n->text);
         return;
     }
@@ -39,7 +39,7 @@ static void describe(struct lower *l, struct ir_text *out, ir_val v, int depth, 
         ir_put(out, inner ? ")" : "");
         return;
     }
-    ir_put(out, "%s(", ir_ops[n->op].name);
+    ir_put(out, "%s(", n->op == IR_custom ? n->text : ir_ops[n->op].name);
     for (int i = 0; i < n->arity; i++) {
         ir_put(out, i ? ", " : "");
         describe(l, out, n->args[i], depth - 1, false);

@@ -194,6 +194,8 @@ struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_er
         pass_lower_cumulate(l, of->nodes[0]);
     else if (of->count == 1 && pass_lower_table[first->op] == pass_lower_of_argsort)
         pass_lower_argsort(l, of->nodes[0]);
+    else if (of->count == 1 && first->op == IR_custom)
+        pass_lower_call(l, of->nodes[0]);
     else if (find_row(l, of))
         lower_rows(l, of);
     else if (!l->failed)

@@ -162,7 +162,7 @@ struct loop_kernel *pass_outline_find(struct pass_outline *o, struct loop_kernel
     uint64_t hash = UINT64_C(0xcbf29ce484222325), *kept;
     int at;
 
-    if (plain->mark)
+    if (plain->mark || plain->call)
         return NULL;
     w->count = 0;
     put_kernel(w, plain);

@@ -278,6 +278,13 @@ static void resolve_buffers(struct plan *p)
         }
 }
 
+static void number_calls(struct loop_program *p)
+{
+    for (int k = 0; k < p->kernels; k++)
+        if (p->kernel[k]->call)
+            p->kernel[k]->call->at = p->calls++;
+}
+
 static bool meet(int64_t a, int64_t a_bytes, int64_t b, int64_t b_bytes)
 {
     return a < b + b_bytes && b < a + a_bytes;
@@ -389,6 +396,7 @@ bool pass_plan(struct pass_compiled *c, const struct pass_options *options, stru
     place_states(&p);
     place_arena(&p);
     resolve_buffers(&p);
+    number_calls(p.p);
     place_barriers(&p);
     return true;
 }

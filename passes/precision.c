@@ -40,6 +40,7 @@ static enum policy policy_of(enum ir_op op)
     case IR_cumprod:
     case IR_recur:
     case IR_bitcast:
+    case IR_custom:
         return WIDE;
     case IR_input:
     case IR_state:

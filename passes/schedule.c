@@ -361,6 +361,10 @@ bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
 {
     bool gpu = options->target->processors;
 
+    if (k->call)
+        return !gpu ||
+               ir_error(error, IR_UNSUPPORTED, "custom: %.60s, a C function, does not run on %s",
+                        k->call->name, options->target->name);
     if (k->mark)
         return gpu ? ir_error(error, IR_UNSUPPORTED, "scan: has no form for %s yet",
                               options->target->name)

@@ -134,6 +134,10 @@ static ir_val step_forward(const struct forward *f, ir_val y)
     if (ir_ops[n.op].group != IR_STRUCTURAL)
         return pointwise(f, &n, y);
     switch (n.op) {
+    case IR_custom:
+        ir_refuse(f->g, &n, "forward mode through %.60s, a C function; expected reverse mode",
+                  n.text);
+        return (ir_val){ 0 };
     case IR_stop_gradient:
     case IR_bitcast:
     case IR_assign:

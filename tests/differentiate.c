@@ -593,7 +593,7 @@ Test(rows, each_with_a_rule_is_tested)
 
     for (int op = 1; op < IR_OPS; op++) {
         bool tested = !gradient_of[op] || strcmp(gradient_of[op], "none") == 0 || op == IR_scan ||
-                      op == IR_result; /* tests/scan.c */
+                      op == IR_result || op == IR_custom; /* tests/scan.c, custom.c */
 
         for (size_t i = 0; i < sizeof structural / sizeof *structural; i++)
             tested |= (int)structural[i].op == op;

@@ -109,6 +109,7 @@ static const struct sample {
     { IR_store, "" },
     { IR_done, "done %12, %14 : bool" },
     { IR_result, "result %11 at=0 : f32[n 2 6]" },
+    { IR_custom, "custom x, i mine by=1 : f32[n 6]" },
     { IR_scatter_add, "scatter_add x, i axis=1 size=n : f32[n n]" },
 };
 
