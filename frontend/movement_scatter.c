@@ -39,19 +39,41 @@ static bool good_places(const char *what, tp_tensor x, int64_t *axis, tp_tensor 
     return true;
 }
 
-/* reduce: "set", "max" or "min" with what is there */
+/* Running products among equal neighbours of index along an axis: of 1, then 2, then 4, .. steps
+ * back; the last of each stretch has the product of all of it. */
+static tp_tensor products(tp_tensor source, int axis, tp_tensor index, tp_loc at)
+{
+    const int64_t most = tp_dim_bound(source, axis);
+    tp_tensor place = tp_arange_at(source.g, TP_I64, tp_dim(source, axis), at);
+    tp_tensor row = tp_along(place, axis, tp_rank(source), at);
+
+    for (int64_t back = 1; back < most && source.id; back *= 2) {
+        tp_tensor before =
+            not_below_0(tp_binary_at("sub", place, tp_as_number((double)back), at), at);
+        tp_tensor same =
+            tp_binary_at("and", tp_binary_at("le", tp_as_number((double)back), row, at),
+                         tp_binary_at("eq", tp_take_at(index, axis, before, at), index, at), at);
+        tp_tensor all =
+            tp_where_at(same, tp_take_at(source, axis, before, at), tp_as_number(1), at);
+        source = tp_binary_at("mul", source, all, at);
+    }
+    return source;
+}
+
+/* reduce: "set", or "max", "min" or "mul" with what is there */
 tp_tensor tp_scatter_at(const char *reduce, tp_tensor x, int axis, tp_tensor index,
                         tp_tensor source, tp_loc at)
 {
-    const bool set = strcmp(reduce, "set") == 0, min = strcmp(reduce, "min") == 0;
+    const bool set = strcmp(reduce, "set") == 0, min = strcmp(reduce, "min") == 0,
+               mul = strcmp(reduce, "mul") == 0;
     tp_shape lo = { 0 }, hi = { 0 };
     tp_tensor last, put, there;
     int64_t a = axis;
 
     if (!good_places("tp_scatter", x, &a, index, source, at))
         return POISON(x.g);
-    if (!set && !min && strcmp(reduce, "max") != 0)
-        return tp_fail(x.g, at, "tp_scatter", "\"%.20s\"; expected set, max or min", reduce);
+    if (!set && !min && !mul && strcmp(reduce, "max") != 0)
+        return tp_fail(x.g, at, "tp_scatter", "\"%.20s\"; expected set, max, min or mul", reduce);
     if (!source.g)
         source = tp_full_at(x.g, tp_dtype_of(x), tp_shape_of(index), source.number, at);
     lo.rank = hi.rank = tp_rank(x);
@@ -70,7 +92,11 @@ tp_tensor tp_scatter_at(const char *reduce, tp_tensor x, int axis, tp_tensor ind
                        tp_describe(x), tp_describe(index), tp_describe(source));
     if (tp_dim(index, (int)a) == 0)
         return x;
-    if (!set) { /* the greatest comes last */
+    if (mul) { /* those of one place stand together */
+        tp_tensor order = tp_argsort_at(index, (tp_sort_args){ .axis = (int)a }, at);
+        index = tp_gather_at(index, (int)a, order, at);
+        source = products(tp_gather_at(source, (int)a, order, at), (int)a, index, at);
+    } else if (!set) { /* the greatest comes last */
         tp_tensor order;
         source = tp_sort_at(
             source, (tp_sort_args){ .axis = (int)a, .descending = min, .index = &order }, at);

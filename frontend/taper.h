@@ -473,20 +473,22 @@ static inline int64_t tp_axes_of(tp_shape axes) /* four bits an axis, their numb
     tp_reduce_at((op), (x), (tp_reduce_args){ .dim = __VA_ARGS__ }, TP_HERE)
 #define tp_reduce(op, ...) TP_JOIN(tp_reduce_, TP_MORE_(__VA_ARGS__))(op, __VA_ARGS__)
 
-#define tp_sum(...)           tp_reduce("sum", __VA_ARGS__)
-#define tp_mean(...)          tp_reduce("mean", __VA_ARGS__)
-#define tp_prod(...)          tp_reduce("prod", __VA_ARGS__)
-#define tp_amax(...)          tp_reduce("amax", __VA_ARGS__)
-#define tp_amin(...)          tp_reduce("amin", __VA_ARGS__)
-#define tp_all(...)           tp_reduce("all", __VA_ARGS__)
-#define tp_any(...)           tp_reduce("any", __VA_ARGS__)
-#define tp_argmax(...)        tp_reduce("argmax", __VA_ARGS__) /* one axis or all; i64 */
-#define tp_argmin(...)        tp_reduce("argmin", __VA_ARGS__)
-#define tp_var(...)           tp_reduce("var", __VA_ARGS__)
-#define tp_std(...)           tp_reduce("std", __VA_ARGS__)
-#define tp_logsumexp(...)     tp_reduce("logsumexp", __VA_ARGS__)
-#define tp_logmeanexp(...)    tp_reduce("logmeanexp", __VA_ARGS__)
-#define tp_count_nonzero(...) tp_reduce("count_nonzero", __VA_ARGS__) /* i64 */
+#define tp_sum(...)    tp_reduce("sum", __VA_ARGS__)
+#define tp_mean(...)   tp_reduce("mean", __VA_ARGS__)
+#define tp_prod(...)   tp_reduce("prod", __VA_ARGS__)
+#define tp_amax(...)   tp_reduce("amax", __VA_ARGS__)
+#define tp_amin(...)   tp_reduce("amin", __VA_ARGS__)
+#define tp_all(...)    tp_reduce("all", __VA_ARGS__)
+#define tp_any(...)    tp_reduce("any", __VA_ARGS__)
+#define tp_argmax(...) tp_reduce("argmax", __VA_ARGS__) /* one axis or all; i64 */
+#define tp_argmin(...) tp_reduce("argmin", __VA_ARGS__)
+#define tp_var(...)    tp_reduce("var", __VA_ARGS__)
+#define tp_std(...)    tp_reduce("std", __VA_ARGS__)
+/* Both, the mean into *mean: tp_var_mean(&mean, x, 1) */
+#define tp_var_mean(mean, ...) (*(mean) = tp_mean(__VA_ARGS__), tp_var(__VA_ARGS__))
+#define tp_logsumexp(...)      tp_reduce("logsumexp", __VA_ARGS__)
+#define tp_logmeanexp(...)     tp_reduce("logmeanexp", __VA_ARGS__)
+#define tp_count_nonzero(...)  tp_reduce("count_nonzero", __VA_ARGS__) /* i64 */
 /* The p-norm over all of x, or tp_norm(x, p, axes): (sum |x|^p)^(1/p); INFINITY, -INFINITY: the
  * greatest, the least; 0: how many are not 0. */
 #define tp_norm_2(x, p)      tp_norm_at((x), (p), (tp_reduce_args){ .dim = TP_ALL }, TP_HERE)
@@ -584,13 +586,15 @@ typedef struct tp_flatten_args {
     tp_scatter_add_at((x), (axis), (index), (source), TP_HERE)
 #define tp_masked_fill(x, mask, value) tp_masked_fill_at((x), (mask), (value), TP_HERE)
 /* x with the elements of source (or a number) at the places of index, which has its rank; of those
- * that name one place the last; or the greatest, least, of them and x */
+ * that name one place the last; or the greatest, least, product of them and x */
 #define tp_scatter(x, axis, index, source) \
     tp_scatter_at("set", (x), (axis), (index), TP_ARG(source), TP_HERE)
 #define tp_scatter_max(x, axis, index, source) \
     tp_scatter_at("max", (x), (axis), (index), TP_ARG(source), TP_HERE)
 #define tp_scatter_min(x, axis, index, source) \
     tp_scatter_at("min", (x), (axis), (index), TP_ARG(source), TP_HERE)
+#define tp_scatter_mul(x, axis, index, source) \
+    tp_scatter_at("mul", (x), (axis), (index), TP_ARG(source), TP_HERE)
 /* Slices of source, or a number, at the places of the vector index */
 #define tp_index_copy(x, axis, index, source) \
     tp_index_copy_at((x), (axis), (index), TP_ARG(source), TP_HERE)
@@ -791,12 +795,20 @@ typedef struct tp_lrn_args {
  * tp_conv2d(x, "conv1", 6, 5, .pad = 2) */
 #define tp_conv_n(what, axes, x, name, ...) \
     tp_conv_at((what), (axes), (x), (name), (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
-#define tp_conv1d(x, name, ...)            tp_conv_n("tp_conv1d", 1, x, name, __VA_ARGS__)
-#define tp_conv2d(x, name, ...)            tp_conv_n("tp_conv2d", 2, x, name, __VA_ARGS__)
-#define tp_conv3d(x, name, ...)            tp_conv_n("tp_conv3d", 3, x, name, __VA_ARGS__)
-#define tp_conv_transpose1d(x, name, ...)  tp_conv_n("tp_conv_transpose1d", 1, x, name, __VA_ARGS__)
-#define tp_conv_transpose2d(x, name, ...)  tp_conv_n("tp_conv_transpose2d", 2, x, name, __VA_ARGS__)
-#define tp_conv_transpose3d(x, name, ...)  tp_conv_n("tp_conv_transpose3d", 3, x, name, __VA_ARGS__)
+#define tp_conv1d(x, name, ...)           tp_conv_n("tp_conv1d", 1, x, name, __VA_ARGS__)
+#define tp_conv2d(x, name, ...)           tp_conv_n("tp_conv2d", 2, x, name, __VA_ARGS__)
+#define tp_conv3d(x, name, ...)           tp_conv_n("tp_conv3d", 3, x, name, __VA_ARGS__)
+#define tp_conv_transpose1d(x, name, ...) tp_conv_n("tp_conv_transpose1d", 1, x, name, __VA_ARGS__)
+#define tp_conv_transpose2d(x, name, ...) tp_conv_n("tp_conv_transpose2d", 2, x, name, __VA_ARGS__)
+#define tp_conv_transpose3d(x, name, ...) tp_conv_n("tp_conv_transpose3d", 3, x, name, __VA_ARGS__)
+/* Each channel by itself, NAME.depthwise.weight, without a bias; then all channels at each place,
+ * NAME.pointwise (arXiv:1610.02357): tp_separable_conv2d(x, "s", 64, 3, .pad = 1) */
+#define tp_separable_conv1d(x, name, ...)                       \
+    tp_separable_conv_at("tp_separable_conv1d", 1, (x), (name), \
+                         (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
+#define tp_separable_conv2d(x, name, ...)                       \
+    tp_separable_conv_at("tp_separable_conv2d", 2, (x), (name), \
+                         (tp_conv_args){ .out = __VA_ARGS__ }, TP_HERE)
 #define tp_embed(index, name, rows, width) tp_embed_at((index), (name), (rows), (width), TP_HERE)
 #define tp_embedding(weight, index)        tp_take_at((weight), 0, (index), TP_HERE)
 /* .. whose row `padding` learns nothing */
@@ -1025,12 +1037,38 @@ typedef struct tp_rotary_args {
 #define tp_positions(g, dtype, time, width) tp_positions_at((g), (dtype), (time), (width), TP_HERE)
 #define tp_alibi(g, dtype, heads, queries, keys) \
     tp_alibi_at((g), (dtype), (heads), (queries), (keys), TP_HERE)
+/*
+ * Layers one after the other, from a table: linear, conv1d .. conv3d, max_pool1d .. avg_pool3d,
+ * batch_norm, layer_norm, rms_norm, group_norm, flatten (from axis 1), dropout, softmax and
+ * log_softmax (last axis), embed (.kernel rows), or an activation by its name. Parameters are
+ * called NAME.0.weight, .. as in nn.Sequential, or by .name.
+ *
+ *     tp_sequential(x, "net", tp_layer("conv2d", 6, .kernel = 5), tp_layer("relu"),
+ *                   tp_layer("max_pool2d", .kernel = 2), tp_layer("flatten"), tp_layer("linear",
+ * 10));
+ */
+typedef struct tp_layer {
+    const char *what;
+    int64_t out, kernel, stride, pad, groups;
+    double p; /* dropout: 0.5 */
+    bool no_bias;
+    const char *name;
+    tp_init init;
+} tp_layer;
+#define tp_layer(...) ((tp_layer){ .what = __VA_ARGS__ })
+#define tp_sequential(x, name, ...)                                                              \
+    tp_sequential_at((x), (name), (int)(sizeof((tp_layer[]){ __VA_ARGS__ }) / sizeof(tp_layer)), \
+                     (tp_layer[]){ __VA_ARGS__ }, TP_HERE)
+TP_API tp_tensor tp_sequential_at(tp_tensor x, const char *name, int count, const tp_layer *layer,
+                                  tp_loc at);
 /* Linear layers with relu between them: tp_mlp(x, "mlp", 16, 16, 1) */
 #define tp_mlp(x, name, ...) tp_mlp_at((x), (name), tp_dims(__VA_ARGS__), TP_HERE)
 
 TP_API tp_tensor tp_linear_at(tp_tensor x, const char *name, tp_linear_args args, tp_loc at);
 TP_API tp_tensor tp_conv_at(const char *what, int axes, tp_tensor x, const char *name,
                             tp_conv_args args, tp_loc at);
+TP_API tp_tensor tp_separable_conv_at(const char *what, int axes, tp_tensor x, const char *name,
+                                      tp_conv_args args, tp_loc at);
 TP_API tp_tensor tp_embed_at(tp_tensor index, const char *name, int64_t rows, int64_t width,
                              tp_loc at);
 TP_API tp_tensor tp_pool_at(const char *op, int axes, tp_tensor x, tp_pool_args args, tp_loc at);
@@ -1380,6 +1418,40 @@ TP_API tp_schedule tp_given(double rate);
 TP_API bool tp_set_rate(tp_graph *g, double rate);
 /* From 0 up; these steps are the schedule's first. */
 TP_API tp_schedule tp_warmup(double steps, tp_schedule then);
+
+/*
+ * Plateau: the rate is multiplied by .factor where a number, a loss after each epoch, has not
+ * become better for more than .patience calls; then nothing is counted for .cooldown calls. Better
+ * is less (.rising: more) by .threshold of the best (.absolute: by itself). PyTorch's
+ * ReduceLROnPlateau with its defaults, and a reduction of at most 1e-8 is none. The program's rate
+ * is a given one. False with an error.
+ *
+ *     tp_plateau fall = { .rate = 0.1, .patience = 3 };
+ *     step = tp_compile_train(loss, .lr = tp_given(fall.rate));
+ *     .. tp_plateau_step(g, &fall, sum / rows);
+ */
+typedef struct tp_plateau {
+    double rate;              /* now */
+    double factor, threshold; /* 0.1, 1e-4 */
+    int patience, cooldown;   /* 10, 0 */
+    double least;             /* rate */
+    bool rising, absolute;
+    bool seen; /* its own, zero at first: */
+    double best;
+    int bad, cooling;
+} tp_plateau;
+TP_API bool tp_plateau_step(tp_graph *g, tp_plateau *p, double value);
+/* True once .patience calls in a row (1) were not better than the best by more than .least: stop.
+ *     tp_early_stop stop = { .patience = 3 };  .. if (tp_early_stop_step(&stop, loss)) break; */
+typedef struct tp_early_stop {
+    int patience;
+    double least;
+    bool rising;
+    bool seen; /* its own, zero at first: */
+    double best;
+    int bad;
+} tp_early_stop;
+TP_API bool tp_early_stop_step(tp_early_stop *s, double value);
 
 /* ---- compiling ------------------------------------------------------------------------------- */
 

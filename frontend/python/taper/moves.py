@@ -268,6 +268,15 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
                 x, src if isinstance(src, Tensor) else None)
 
 
+def scatter_reduce(x: Tensor, dim: int, index: Tensor, src: Any, reduce: str) -> Tensor:
+    """reduce: sum, prod, amax or amin, with what is there"""
+    if reduce == "sum":
+        return scatter_add(x, dim, index, src)
+    how = {"prod": b"mul", "amax": b"max", "amin": b"min"}.get(reduce, reduce.encode())
+    return wrap(lib.tp_scatter_at(how, x._handle(), dim, index._handle(), handle(src), here()),
+                x, src if isinstance(src, Tensor) else None)
+
+
 def pad_axes(x: Tensor, lo: Sequence[int], hi: Sequence[int], value: float = 0,
              mode: str = "constant") -> Tensor:
     if mode == "constant":
@@ -280,7 +289,8 @@ def attach(cls: Any) -> None:
     for name in """reshape view view_as flatten ravel unflatten squeeze unsqueeze permute transpose
             swapaxes t movedim expand broadcast_to expand_as repeat tile repeat_interleave flip roll
             rot90 tril triu diagonal diag trace narrow select split chunk unbind index_select
-            take_along_dim index_add index_copy scatter_add scatter""".split():
+            take_along_dim index_add index_copy scatter_add scatter
+            scatter_reduce""".split():
         setattr(cls, name, globals()[name])
     cls.T = property(lambda self: permute(self, *range(self.ndim)[::-1]))
     cls.mT = property(lambda self: transpose(self, -1, -2))

@@ -137,6 +137,16 @@ def std(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = Fals
     return _spread("std", x, _dim(dim, names), keepdim, unbiased, correction)
 
 
+def var_mean(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False,
+             **names: Any) -> Tuple[Tensor, Tensor]:
+    return var(x, dim, unbiased, keepdim, **names), mean(x, names.get("axis", dim), keepdim)
+
+
+def std_mean(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False,
+             **names: Any) -> Tuple[Tensor, Tensor]:
+    return std(x, dim, unbiased, keepdim, **names), mean(x, names.get("axis", dim), keepdim)
+
+
 def logsumexp(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:
     return reduced("logsumexp", x, _dim(dim, names), keepdim)
 

@@ -258,6 +258,17 @@ def test_schedules(make, want):
     np.testing.assert_allclose(seen, want, atol=1e-6)
 
 
+def test_plateau():
+    """the rates of PyTorch's source"""
+    opt = tp.optim.SGD([nn.Parameter(tp.ones(1))], lr=1.0)
+    s = tp.optim.lr_scheduler.ReduceLROnPlateau(opt, factor=0.5, patience=1, cooldown=1, min_lr=0.2)
+    seen = []
+    for loss in [5, 4, 4, 4, 4, 4, 4, 4, 3, 3, 3, 3, 3]:
+        s.step(loss)
+        seen.append(opt.param_groups[0]["lr"])
+    assert seen == [1, 1, 1, .5, .5, .5, .25, .25, .25, .25, .2, .2, .2]
+
+
 def test_clipping():
     w = nn.Parameter(tp.tensor([3.0, 4.0]))
     (w * w / 2).sum().backward()

@@ -149,3 +149,13 @@ def test_files(tmp_path):
         (tmp_path / "bad").write_bytes(bad)
         with pytest.raises(tp.Error):
             tp.load(tmp_path / "bad")
+
+
+def test_variance_with_its_mean_and_scatter_by_product():
+    x = tp.tensor(A)
+    for made, alone in zip(tp.var_mean(x, 0, keepdim=True), (A.var(0, ddof=1), A.mean(0))):
+        close(made, alone[None], 1e-9)
+    index = tp.tensor(np.array([[0, 2, 0, 2]]))
+    source = tp.tensor(np.array([[2.0, 3.0, 5.0, 7.0]]))
+    y = tp.scatter_reduce(tp.tensor(np.array([[1.0, 2.0, 3.0]])), 1, index, source, "prod")
+    close(y, np.array([[10.0, 2.0, 63.0]]), 1e-9)

@@ -145,9 +145,10 @@ class OneCycleLR(LRScheduler):
 
 class ReduceLROnPlateau:
     def __init__(self, optimizer: Any, mode: str = "min", factor: float = 0.1, patience: int = 10,
-                 threshold: float = 1e-4, min_lr: float = 0.0) -> None:
+                 threshold: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0) -> None:
         self.optimizer, self.sign, self.factor = optimizer, 1 if mode == "min" else -1, factor
         self.patience, self.threshold, self.min_lr = patience, threshold, min_lr
+        self.cooldown, self.cooling = cooldown, 0
         self.best, self.bad = math.inf, 0
 
     def step(self, metric: float) -> None:
@@ -156,7 +157,9 @@ class ReduceLROnPlateau:
             self.best, self.bad = value, 0
         else:
             self.bad += 1
+        if self.cooling:
+            self.cooling, self.bad = self.cooling - 1, 0
         if self.bad > self.patience:
-            self.bad = 0
+            self.cooling, self.bad = self.cooldown, 0
             for g in self.optimizer.param_groups:
                 g["lr"] = max(g["lr"] * self.factor, self.min_lr)
