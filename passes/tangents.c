@@ -174,13 +174,19 @@ bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangen
     struct ir_arena *scratch;
     struct forward f = { .g = g };
     ir_val *moves;
-    bool ok = pass_differentiable(g, "the argument", n, wrt) &&
-              pass_differentiable(g, "the result", n_y, y);
+    bool *asked, ok = pass_differentiable(g, "the argument", n, wrt) &&
+                      pass_differentiable(g, "the result", n_y, y);
 
     if (!ok)
         return false;
     scratch = ir_arena_new();
     f.tangent = moves = ir_alloc(scratch, count * sizeof *moves);
+    asked = ir_alloc(scratch, count * sizeof *asked); /* who else is in the graph is left alone */
+    for (int i = 0; i < n_y; i++)
+        asked[y[i].id] = true;
+    for (uint32_t v = count; v-- > 1;)
+        for (int i = 0; asked[v] && i < g->nodes[v].arity; i++)
+            asked[g->nodes[v].args[i].id] = true;
     for (int i = 0; ok && i < n; i++) {
         moves[wrt[i].id] = pass_seed(g, "tangent", wrt[i], tangent, i);
         ok = moves[wrt[i].id].id != 0;
@@ -188,7 +194,7 @@ bool pass_jvp(struct ir_graph *g, int n, const ir_val *wrt, const ir_val *tangen
     for (uint32_t v = 1; ok && v < count; v++) {
         uint32_t before = g->count;
 
-        if (moves[v].id) /* a wrt moves as it is told */
+        if (moves[v].id || !asked[v]) /* a wrt moves as it is told */
             continue;
         moves[v] = step_forward(&f, (ir_val){ v });
         pass_name_after(g, before, "tangent", g->nodes[v].name);

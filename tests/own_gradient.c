@@ -184,3 +184,21 @@ Test(own_gradient, stands_in_a_choice)
         cr_expect_eq(has[i], 1, "%g", (double)has[i]);
     tp_graph_free(g);
 }
+
+/* Its derivative is a gradient: there is no way forward through it. What it does not read may be.
+ */
+Test(own_gradient, forward_mode_is_refused)
+{
+    tp_graph *g = tp_graph_new(1);
+    tp_tensor x = begin(g, false), y, d;
+
+    cr_assert(tp_with_gradient(sign, straight, NULL, 1, &x, 1, &y));
+    cr_expect(tp_jvp(tp_mul(x, x), 1, &x, &x, &d), "%s", tp_error(g));
+    cr_expect(!tp_jvp(y, 1, &x, &x, &d));
+    cr_expect(
+        strstr(tp_error(g), "own_gradient.c:") &&
+            strstr(tp_error(g), "scan: its own derivative is a gradient; expected reverse mode"),
+        "%s", tp_error(g));
+    cr_expect_eq(tp_status(g), 2);
+    tp_graph_free(g);
+}
