@@ -163,7 +163,7 @@ static void make(struct budget *b, ir_val v, int64_t bytes, int reader)
 
     if (b->made[v.id])
         return;
-    if (b->count == AT_ONCE || ir_is_again(b->g, v)) {
+    if (b->count == AT_ONCE || ir_is_again(b->g, v) || n->op == IR_custom) { /* a call is once */
         b->fine = false;
         return;
     }

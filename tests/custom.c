@@ -187,6 +187,7 @@ Test(custom, integers_views_states_and_numbers_of_ones_own)
     cr_assert(p, "%s", tp_error(g));
     cr_assert_eq(y.id, again.id, "equal calls are one");
     memcpy(tp_buffer(p, x, NULL), (float[]){ 0, 0, 0, 1, 2, 3 }, 6 * sizeof(float));
+    cr_expect(strstr(tp_explain(p, NULL), "call_picked"), "%s", tp_explain(p, NULL));
     calls = 0;
     cr_assert(tp_run(p));
     cr_expect_eq(calls, 1);

@@ -36,6 +36,7 @@ from .autograd import (enable_grad, grad, hessian, inference_mode, is_grad_enabl
                        jacobian, jvp, no_grad, set_grad_enabled, value_and_grad, vjp)
 from . import autograd, nn, optim, utils  # noqa: E402
 from .compile import compile  # noqa: E402
+from .custom import custom  # noqa: E402
 from .files import load, save  # noqa: E402
 from .nn import functional  # noqa: E402
 from . import plot  # noqa: E402
