@@ -171,9 +171,10 @@ static void want_copy(struct contraction *c, const struct nest *n)
     int64_t pitch = loop_coefficient(k, load->ix, along, &linear);
     if (loop_axes_of(k, load->ix) & ~outside)
         return;
-    bool whole;
-    if (piece >= 0 && (loop_coefficient(k, load->ix, piece, &whole) != pitch * k->axis[along].hi ||
-                       !whole)) /* pieces of one run */
+    bool whole, full = loop_is_const(k, k->axis[along].to, NULL);
+    if (piece >= 0 && /* pieces of one run: of one axis, or an axis in another */
+        (loop_coefficient(k, load->ix, piece, &whole) != pitch * k->axis[along].hi || !whole ||
+         !(full || loop_axes_of(k, k->axis[along].to) >> piece & 1)))
         return;
     if (!linear || rows_that_read(c, n, c->wide) < 48 ||
         (pitch % LOOP_LANES == 0 && pitch % 256 != 0) || k->axis[c->lanes].hi < LOOP_LANES)

@@ -18,8 +18,10 @@ struct packing pass_read_packed(struct contraction *c, int64_t width)
     int64_t least, depth;
 
     p.rows = k->axis[c->along].to;
-    if (c->piece >= 0) { /* its pieces lie one behind the other */
-        p.rows = loop_replace(k, p.rows, c->piece, 0);
+    if (c->piece >= 0) { /* its pieces lie one behind the other; the last may be shorter */
+        p.rows = loop_axes_of(k, p.rows) >> c->piece & 1
+                     ? loop_replace(k, p.rows, c->piece, 0)
+                     : loop_scale(k, k->axis[c->piece].to, k->axis[c->along].hi);
         p.from = loop_replace(k, p.from, c->piece, 0);
         row = loop_plus(k, row, loop_scale(k, loop_axis_ix(k, c->piece), k->axis[c->along].hi));
     }

@@ -62,31 +62,54 @@ Test(compiled, fused_equals_eager_equals_interpreter)
                   "seed %lu", (unsigned long)seed);
 }
 
-/* Tiles of two heights, side by side on two threads: random graphs are too small to be shared. */
-Test(compiled, products_of_odd_extents_are_shared)
+/* Products that are shared by threads, or packed: random graphs are too small for either. */
+static const struct product {
+    const char *text;
+    struct ir_shape a, b;
+} products[] = {
+    /* tiles of two heights, side by side on two threads */
+    { "step(a: f32[131 40], b: f32[70 40]) {\n"
+      "  %1 = dot a, b mk,nk->mn : f32[131 70]\n"
+      "  return y=%1\n}\n",
+      { 2, { 131, 40 } },
+      { 2, { 70, 40 } } },
+    /* a sum over two axes, of rows that lie 2 KiB apart */
+    { "step(a: f32[3 7 130], b: f32[3 7 512]) {\n"
+      "  %1 = dot a, b abm,abn->mn : f32[130 512]\n"
+      "  return y=%1\n}\n",
+      { 3, { 3, 7, 130 } },
+      { 3, { 3, 7, 512 } } },
+};
+
+static void compare_product(const struct product *p, bool fuse)
 {
-    static const char text[] = "step(a: f32[131 40], b: f32[70 40]) {\n"
-                               "  %1 = dot a, b mk,nk->mn : f32[131 70]\n"
-                               "  return y=%1\n}\n";
     struct random_case c = { .arena = ir_arena_new(), .bindings = 2 };
-    struct ir_module *m = ir_parse("odd.tp", text, sizeof text - 1, &c.error);
-    static float a[131 * 40], b[70 * 40];
+    struct ir_module *m = ir_parse("product.tp", p->text, strlen(p->text), &c.error);
+    static float a[6000], b[12000];
 
     cr_assert(m, "%s", c.error.text);
-    for (int i = 0; i < 131 * 40; i++)
+    for (int i = 0; i < 6000; i++)
         a[i] = (float)(i % 17 - 8) / 8;
-    for (int i = 0; i < 70 * 40; i++)
+    for (int i = 0; i < 12000; i++)
         b[i] = (float)(i % 13 - 6) / 4;
     c.graph = m->program[0]->graph;
-    c.binding[0] = (struct ir_binding){ "a", { IR_F32, { 2, { 131, 40 } }, a } };
-    c.binding[1] = (struct ir_binding){ "b", { IR_F32, { 2, { 70, 40 } }, b } };
+    c.binding[0] = (struct ir_binding){ "a", { IR_F32, p->a, a } };
+    c.binding[1] = (struct ir_binding){ "b", { IR_F32, p->b, b } };
     struct ir_array *want = random_values(&c);
     struct ir_array *got =
-        compiled_values(&c, &(struct compiled_how){ .fuse = true, .threads = 2 });
+        compiled_values(&c, &(struct compiled_how){ .fuse = fuse, .threads = 2 });
     struct ir_text why = { 0 };
     cr_assert(want && got, "%s", c.error.text);
-    cr_expect(random_equal(want, got, 1e-6, 1e-6, &why), "%s", why.data);
+    cr_expect(random_equal(want, got, 1e-6, 1e-6, &why), "%s: %s", p->text, why.data);
     ir_text_free(&why);
     ir_module_free(m);
     ir_arena_free(c.arena);
+}
+
+Test(compiled, products_of_odd_extents_are_right)
+{
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        compare_product(&products[i], true);
+        compare_product(&products[i], false);
+    }
 }
