@@ -57,28 +57,37 @@ def setup(folder):
     subprocess.run([os.path.join(folder, "bin", "pip"), "install", "-q", "torch", "numpy"], check=True)
 
 
-def python_with_torch(folder):
-    for python in (os.path.join(folder, "bin", "python"), os.path.join(folder, "torch", "bin", "python")):
-        if os.path.exists(python):
-            found = subprocess.run([python, "-c", "import importlib.util as u; exit(not (u.find_spec('torch') and u.find_spec('numpy')))"])
-            if found.returncode == 0:
-                return python
-    return None
+def python_with(folder, *modules):
+    """The environment's Python, or None where one of the modules is not there."""
+    python = os.path.join(folder, "bin", "python")
+    look = f"import importlib.util as u; exit(not all(u.find_spec(m) for m in {modules!r}))"
+    return python if os.path.exists(python) and subprocess.run([python, "-c", look]).returncode == 0 else None
 
 
 def has_numpy(python):
     return subprocess.run([python, "-c", "import numpy"], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def peers(bench, python):
-    """Name -> how to call it; a workload's name is appended."""
+def script(python, name, *mode):
+    """A peer of ours in Python, as a column."""
+    return lambda w: [python, os.path.join(HERE, "peers", f"by_{name}.py"), w, *mode]
+
+
+def added():
+    """The columns that the environment adds."""
+    return {
+        key[len("TAPER_PEER_"):].lower(): lambda w, c=command: c.split() + [w]
+        for key, command in os.environ.items() if key.startswith("TAPER_PEER_") and command
+    }
+
+
+def columns(bench, python):
+    """Name -> how to call it with a workload's name."""
     taper = os.path.join(bench, "taper-peer")
     table = {"taper": lambda w: [taper, w]}
     if python:
-        table["torch eager"] = lambda w: [python, os.path.join(HERE, "peers", "torch_eager.py"), w]
-    for key, command in os.environ.items():
-        if key.startswith("TAPER_PEER_") and command:
-            table[key[len("TAPER_PEER_"):].lower()] = lambda w, c=command: c.split() + [w]
+        table["torch eager"] = script(python, "torch", "eager")
+    table.update(added())
     table["taper copied"] = lambda w: [taper, w, "--copied"]
     table["taper eager"] = lambda w: [taper, w, "--eager"]
     return table
@@ -110,23 +119,30 @@ class Runs:
             return None
 
     def peak(self):
+        """What the machine gives just now, in GFLOP/s."""
         d = self.program("gemm", "--peak", "--json")
-        if d:
-            self.peaks.append(d["fma_gflops"])
-            self.triads.append(d["triad_gbs"])
+        if not d:
+            return 0
+        self.peaks.append(d["fma_gflops"])
+        self.triads.append(d["triad_gbs"])
+        return d["fma_gflops"]
 
-    def peer(self, name, command, round_):
-        """One run of a peer: its JSON object, or None."""
+    def write_numbers(self, python, workloads):
+        writer = os.path.join(HERE, "peers", "write_numbers.py")
+        subprocess.run([python, writer, self.numbers, *workloads], check=True, env=self.environment)
+
+    def peer(self, name, command, round_, **more):
+        """One run of a peer, with more in its environment: its JSON object, or None."""
         result = os.path.join(self.o.build, "peers-result.json")
         if os.path.exists(result):
             os.remove(result)
-        environment = dict(self.environment, PEER_RESULT=result, PEER_SPAWN=repr(time.time()))
+        environment = dict(self.environment, PEER_RESULT=result, PEER_SPAWN=repr(time.time()), **more)
         try:
-            got = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+            got = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
             with open(result) as f:
                 d = json.load(f)
         except subprocess.TimeoutExpired:
-            say(f"{name}: took more than 300 s")
+            say(f"{name}: took more than 900 s")
             return None
         except (OSError, ValueError):
             lines = (got.stderr.strip() or "no result").splitlines()
@@ -263,7 +279,7 @@ def main():
     runs = Runs(o)
     if not os.path.exists(os.path.join(runs.bench, "taper-peer")):
         sys.exit(f"table.py: {runs.bench}/taper-peer is not there; ./dev bench builds it")
-    python = python_with_torch(folder)
+    python = python_with(folder, "torch", "numpy")
     if not python:
         say(f"table.py: no PyTorch in {folder}; --setup installs it. Its column is left out")
     found = {}
@@ -271,8 +287,8 @@ def main():
     if "steps" in parts and not has_numpy(writer):
         say("table.py: NumPy is needed for the common numbers; --setup installs it. Steps are left out")
     elif "steps" in parts:
-        subprocess.run([writer, os.path.join(HERE, "peers", "write_numbers.py"), runs.numbers], check=True, env=runs.environment)
-        found = steps(runs, peers(runs.bench, python), workloads)
+        runs.write_numbers(writer, workloads)
+        found = steps(runs, columns(runs.bench, python), workloads)
     gemm = runs.program("gemm", "--json", "--rounds", str(o.rounds)) if "gemm" in parts else None
     start = runs.program("compile", "--json", "--rounds", str(o.rounds), *workloads) if "start" in parts else None
     runs.peak()

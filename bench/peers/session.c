@@ -21,28 +21,25 @@ static size_t elements(tp_shape shape)
 }
 
 /* For programs that only start: anything that trains. */
-static bool make_up(struct session *s, int i)
+static bool make_up(struct session *s, const struct array *array, unsigned state, void **data,
+                    size_t *bytes)
 {
-    size_t xs = elements(s->w->x), ys = elements(s->w->y);
-    float *x = s->batch_x[i] = malloc(xs * sizeof *x);
-    unsigned state = 1u + (unsigned)i;
+    const size_t n = elements(array->shape);
+    const bool whole = array->dtype == TP_I64;
 
-    s->x_bytes = xs * sizeof *x;
-    s->y_bytes = ys * (s->w->y_dtype == TP_F32 ? sizeof(float) : sizeof(int64_t));
-    s->batch_y[i] = malloc(s->y_bytes);
-    if (!x || !s->batch_y[i]) {
+    *bytes = n * (whole ? sizeof(int64_t) : sizeof(float));
+    *data = malloc(*bytes);
+    if (!*data) {
         snprintf(s->why, sizeof s->why, "not enough memory");
         return false;
     }
-    for (size_t j = 0; j < xs; j++) {
+    for (size_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
-        x[j] = (float)(state >> 8) / (1 << 24);
-    }
-    for (size_t j = 0; j < ys; j++)
-        if (s->w->y_dtype == TP_F32)
-            ((float *)s->batch_y[i])[j] = j % 2 ? 1 : -1;
+        if (whole)
+            ((int64_t *)*data)[i] = (int64_t)(state >> 8) % 10;
         else
-            ((int64_t *)s->batch_y[i])[j] = (int64_t)(j % 10);
+            ((float *)*data)[i] = (float)(state >> 8) / (1 << 24);
+    }
     return true;
 }
 
@@ -55,23 +52,22 @@ static bool read_numbers(struct session *s, const char *name, tp_dtype dtype, tp
     return npy_read(path, dtype, shape, data, bytes, s->why, sizeof s->why);
 }
 
+static bool batch_of(struct session *s, const struct array *array, char letter, int i, void **data,
+                     size_t *bytes)
+{
+    char name[20];
+
+    snprintf(name, sizeof name, "%c%d", letter, i);
+    return s->numbers ? read_numbers(s, name, array->dtype, array->shape, data, bytes)
+                      : make_up(s, array, (unsigned)(letter + i), data, bytes);
+}
+
 bool session_data(struct session *s)
 {
-    for (int i = 0; i < BATCHES; i++) {
-        char name[20];
-
-        if (!s->numbers) {
-            if (!make_up(s, i))
-                return false;
-            continue;
-        }
-        snprintf(name, sizeof name, "x%d", i);
-        if (!read_numbers(s, name, s->w->x_dtype, s->w->x, &s->batch_x[i], &s->x_bytes))
+    for (int i = 0; i < BATCHES; i++)
+        if (!batch_of(s, &s->w->x, 'x', i, &s->batch_x[i], &s->x_bytes) ||
+            !batch_of(s, &s->w->y, 'y', i, &s->batch_y[i], &s->y_bytes))
             return false;
-        *name = 'y';
-        if (!read_numbers(s, name, s->w->y_dtype, s->w->y, &s->batch_y[i], &s->y_bytes))
-            return false;
-    }
     return true;
 }
 
@@ -111,18 +107,26 @@ static bool load_parameters(struct session *s)
 
 /*
  * An eager graph has its parameters once the model was recorded, but then their old values are on
- * the tape. A step of rate 0 clears it; after it the numbers are loaded. It counts as a step:
- * Adam's corrections begin with the second.
+ * the tape. A step of rate 0 clears it; after it the numbers are loaded, and steps are counted from
+ * there.
  */
 static bool setup_eager(struct session *s)
 {
+    const int64_t none = 0;
+    tp_tensor steps;
+
+    if (s->w->clip_norm)
+        return failed(s, "an eager update does not clip gradients");
     s->g = tp_eager_new(1);
     if (!s->g)
         return failed(s, "not enough memory");
-    s->x = tp_array(s->g, s->w->x_dtype, s->w->x, s->batch_x[0]);
-    s->y = tp_array(s->g, s->w->y_dtype, s->w->y, s->batch_y[0]);
+    s->x = tp_array(s->g, s->w->x.dtype, s->w->x.shape, s->batch_x[0]);
+    s->y = tp_array(s->g, s->w->y.dtype, s->w->y.shape, s->batch_y[0]);
     if (!tp_backward(s->w->loss(s->x, s->y)) || !tp_update(s->g, tp_sgd(), tp_const(0)))
         return failed(s, "no eager step");
+    steps = tp_find(s->g, "taper.steps");
+    if (steps.id && !tp_set_values(steps, &none, sizeof none))
+        return failed(s, "steps cannot be counted");
     return load_parameters(s);
 }
 
@@ -135,7 +139,7 @@ static tp_shape one_of(int64_t count, tp_shape shape)
 }
 
 /* All batches as one array of the graph's own, of which a step takes one. */
-static tp_tensor resident(struct session *s, tp_dtype dtype, tp_shape shape, void *const *batch,
+static tp_tensor resident(struct session *s, const struct array *array, void *const *batch,
                           size_t bytes, tp_tensor which)
 {
     char *all = malloc(BATCHES * bytes);
@@ -143,7 +147,7 @@ static tp_tensor resident(struct session *s, tp_dtype dtype, tp_shape shape, voi
 
     for (size_t i = 0; all && i < BATCHES; i++)
         memcpy(all + i * bytes, batch[i], bytes);
-    x = tp_array(s->g, dtype, one_of(BATCHES, shape), all);
+    x = tp_array(s->g, array->dtype, one_of(BATCHES, array->shape), all);
     free(all);
     return tp_take(x, 0, which);
 }
@@ -171,16 +175,17 @@ static bool setup_compiled(struct session *s)
     if (!s->g)
         return failed(s, "not enough memory");
     if (s->copied) {
-        s->x = tp_input(s->g, "x", w->x_dtype, w->x);
-        s->y = tp_input(s->g, "y", w->y_dtype, w->y);
+        s->x = tp_input(s->g, "x", w->x.dtype, w->x.shape);
+        s->y = tp_input(s->g, "y", w->y.dtype, w->y.shape);
     } else {
         which = tp_input(s->g, "which", TP_I32, TP_SCALAR);
-        s->x = resident(s, w->x_dtype, w->x, s->batch_x, s->x_bytes, which);
-        s->y = resident(s, w->y_dtype, w->y, s->batch_y, s->y_bytes, which);
+        s->x = resident(s, &w->x, s->batch_x, s->x_bytes, which);
+        s->y = resident(s, &w->y, s->batch_y, s->y_bytes, which);
     }
     s->loss = w->loss(s->x, s->y);
-    s->step = tp_compile_train(s->loss, .opt = tp_opt_of(w->opt.kind, w->opt),
-                               .lr = tp_const(w->rate), .threads = s->threads);
+    s->step =
+        tp_compile_train(s->loss, .opt = tp_opt_of(w->opt.kind, w->opt), .lr = tp_const(w->rate),
+                         .clip_norm = w->clip_norm, .threads = s->threads);
     if (!s->step)
         return failed(s, "the step could not be compiled");
     return find_inputs(s, which) && load_parameters(s);
@@ -196,8 +201,8 @@ bool session_setup(struct session *s)
 
 static bool step_eager(struct session *s, long i)
 {
-    s->x = tp_array(s->g, s->w->x_dtype, s->w->x, s->batch_x[i % BATCHES]);
-    s->y = tp_array(s->g, s->w->y_dtype, s->w->y, s->batch_y[i % BATCHES]);
+    s->x = tp_array(s->g, s->w->x.dtype, s->w->x.shape, s->batch_x[i % BATCHES]);
+    s->y = tp_array(s->g, s->w->y.dtype, s->w->y.shape, s->batch_y[i % BATCHES]);
     s->loss = s->w->loss(s->x, s->y);
     s->last = tp_item(s->loss);
     return (tp_backward(s->loss) &&

@@ -6,13 +6,17 @@
 
 #include <taper.h>
 
+struct array { /* of a batch; whole numbers are classes or tokens */
+    tp_dtype dtype;
+    tp_shape shape;
+};
+
 struct workload {
     const char *name;
     tp_tensor (*loss)(tp_tensor x, tp_tensor y);
-    tp_dtype x_dtype, y_dtype;
-    tp_shape x, y; /* of a batch */
-    tp_opt opt;    /* as written; tp_opt_of() fills in the defaults */
-    double rate;
+    struct array x, y;
+    tp_opt opt; /* as written; tp_opt_of() fills in the defaults */
+    double rate, clip_norm;
 };
 
 extern const struct workload workloads[]; /* ends with a row without a name */
