@@ -277,6 +277,7 @@ def header():
     with open(blocks.SOURCE + "/frontend/taper.h") as file:
         text = file.read()
     text = text[text.index("/* ---- graphs"):text.index("#ifdef __cplusplus\n}")]
+    text = re.sub(r"^TP_API [^;{}]*?\b\w+_(at|with)\([^;]*;.*\n", "", text, flags=re.M)
     parts = re.split(r"^/\* -{4} (.*?) -{3,} ?\*/\n", text, flags=re.M)
     out = []
     for title, body in zip(parts[1::2], parts[2::2]):
