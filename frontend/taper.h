@@ -1724,7 +1724,7 @@ typedef struct tp_columns {
 /*
  * Rows that a function makes: it writes row 0 <= row < count to each column (NULL: not wanted), the
  * same whenever it is asked; with .ahead on a thread of its own. The columns' data is not read.
- *     tp_loader_from_fn(tp_columns({ "x", TP_F32, tp_dims(2) }), fill, user, 1000, .batch = 50)
+ *     tp_loader_from_fn(tp_columns({ "x", TP_F32, tp_dims(2), NULL }), fill, user, 1000)
  */
 typedef void tp_fill(void *user, int64_t row, void *const column[]);
 #define tp_loader_from_fn(columns, fill, user, ...) \
