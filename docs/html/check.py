@@ -75,6 +75,8 @@ def main():
         faults += check_links(paths, texts)
     for fault in faults:
         print(fault)
+    if faults and not bless:
+        print("TAPER_BLESS=1 bash tests/docs.sh writes what is printed now into docs/; read the diff")
     count = sum(b.runs for p in pages for b in p.blocks())
     print(f"{len(pages)} pages, {count} examples, {len(faults)} faults")
     return 1 if faults else 0

@@ -62,7 +62,7 @@ def coloured(lang, text):
 
 def code(block, caption=None):
     text = block.text()
-    body = coloured(block.lang, text)
+    body = coloured("c" if (block.file or "").endswith(".h") else block.lang, text)
     kind = "output" if block.lang == "output" else "code"
     head = f'<div class="file">{html.escape(caption)}</div>' if caption else ""
     return f'<div class="block {kind}">{head}<pre class="highlight">{body}</pre></div>\n'

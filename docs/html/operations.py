@@ -322,6 +322,10 @@ module("taper.utils.data", tp.utils.data)
 """
 
 
+def plain(doc):
+    return re.sub(r"([*_])", r"\\\1", html.escape(doc))
+
+
 def python_names(build):
     python = blocks.python_with_numpy()
     if not python:
@@ -338,7 +342,7 @@ def python_names(build):
         else:
             call, _, doc = line.partition("\t")
             call = call if len(call) < 110 else call[:106] + " .."
-            out.append(f"- `{call}`" + (f" {html.escape(doc)}" if doc else "") + "\n")
+            out.append(f"- `{call}`" + (f" {plain(doc)}" if doc else "") + "\n")
     return "".join(out)
 
 
