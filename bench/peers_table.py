@@ -72,24 +72,22 @@ def columns(runs, folder):
     return table
 
 
-def measure(runs, table, caches):
-    """(workload, column) -> the JSON objects of its rounds, None where there is none."""
-    found = {}
-    for workload in runs.o.workloads:
-        for round_ in range(runs.o.rounds):
-            calib = runs.peak()
-            for name in list(table) if round_ % 2 == 0 else list(table)[::-1]:
-                rows = found.setdefault((workload, name), [])
-                if None in rows:  # it will not do better the next time
-                    continue
-                more = {"THREADS": "1", "OMP_NUM_THREADS": "1"} if name == ONE else {}
-                more["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(caches, workload, name)  # empty in the first round
-                d = runs.peer(name, table[name](workload), round_, **more)
-                before, calib = calib, runs.peak()
-                if d:
-                    d["calib"] = [before, calib]
-                rows.append(d)
-    return {key: rows for key, rows in found.items() if None not in rows}
+def measure(runs, table, workload, caches):
+    """Column -> the JSON objects of its rounds."""
+    found = {name: [] for name in table}
+    for round_ in range(runs.o.rounds):
+        calib = runs.peak()
+        for name in list(table) if round_ % 2 == 0 else list(table)[::-1]:
+            if None in found[name]:  # it will not do better the next time
+                continue
+            more = {"THREADS": "1", "OMP_NUM_THREADS": "1"} if name == ONE else {}
+            more["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(caches, workload, name)  # empty in the first round
+            d = runs.peer(name, table[name](workload), round_, **more)
+            before, calib = calib, runs.peak()
+            if d:
+                d["calib"] = [before, calib]
+            found[name].append(d)
+    return {name: rows for name, rows in found.items() if None not in rows}
 
 
 def multiply_adds(python, workloads):  # of a step; said by a file that needs NumPy
@@ -98,8 +96,8 @@ def multiply_adds(python, workloads):  # of a step; said by a file that needs Nu
     return json.loads(got.stdout)
 
 
-def start(runs):
-    d = runs.program("compile", "--json", "--rounds", str(min(runs.o.rounds, 5)), *runs.o.workloads)
+def start(runs, workload):
+    d = runs.program("compile", "--json", "--rounds", str(min(runs.o.rounds, 5)), workload)
     return {s["workload"]: s for s in d["starts"]} if d else {}
 
 
@@ -214,7 +212,7 @@ def keep(folder, result, text):
         json.dump(result, f, indent=1)
     with open(path + ".md", "w") as f:
         f.write(text)
-    say(f"written: {path}.md and .json")
+    return path
 
 
 def main():
@@ -232,19 +230,21 @@ def main():
         sys.exit(f"peers_table.py: NumPy is needed for the common numbers, in {folder} or here")
     runs.write_numbers(python, o.workloads)
     table = columns(runs, folder)
-    with tempfile.TemporaryDirectory() as caches:
-        found = measure(runs, table, caches)
-    starts = start(runs)
-    operations = {w: 2 * n for w, n in multiply_adds(python, o.workloads).items()}
-    by_workload = {w: {name: rows for (x, name), rows in found.items() if x == w} for w in o.workloads}
     result = dict(
-        date=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"), machine=machine(runs, found), rounds=o.rounds, seconds=o.seconds,
-        threads=o.threads, peaks=runs.peaks, triads=runs.triads, operations=operations, starts=starts, runs=by_workload,
+        date=datetime.datetime.now().strftime("%Y-%m-%d %H:%M"), rounds=o.rounds, seconds=o.seconds, threads=o.threads, runs={}, starts={},
+        operations={w: 2 * n for w, n in multiply_adds(python, o.workloads).items()},
     )
-    text = table_of(result)
+    with tempfile.TemporaryDirectory() as caches:
+        for workload in o.workloads:  # kept after each, as a whole run takes an hour
+            result["runs"][workload] = measure(runs, table, workload, caches)
+            result["starts"].update(start(runs, workload))
+            taper = {(w, "taper"): by_name.get("taper", []) for w, by_name in result["runs"].items()}
+            result.update(machine=machine(runs, taper), peaks=runs.peaks, triads=runs.triads)
+            text = table_of(result)
+            path = keep(o.results, result, text)
     print(text, end="")
-    keep(o.results, result, text)
-    return 0 if all((w, "taper") in found for w in o.workloads) and starts else 1
+    say(f"written: {path}.md and .json")
+    return 0 if all("taper" in by_name for by_name in result["runs"].values()) and len(result["starts"]) == len(o.workloads) else 1
 
 
 if __name__ == "__main__":
