@@ -81,7 +81,7 @@ def measure(runs, table, workload, caches):
             if None in found[name]:  # it will not do better the next time
                 continue
             more = {"THREADS": "1", "OMP_NUM_THREADS": "1"} if name == ONE else {}
-            more["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(caches, workload, name)  # empty in the first round
+            more["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(caches, workload, name.replace(" ", "-"))  # empty in the first round
             d = runs.peer(name, table[name](workload), round_, **more)
             before, calib = calib, runs.peak()
             if d:
