@@ -115,6 +115,11 @@ struct data_set *tp_data_planar(const char *set, int64_t points, double noise, u
                                 struct ir_error *error);
 bool tp_data_made(const char *name); /* a set of points, or digits */
 
+/* file_npy.c: an array of NumPy's, in the arena; and out. */
+bool tp_npy_read(const char *path, struct ir_arena *arena, struct ir_array *array,
+                 struct ir_error *error);
+bool tp_npy_write(const char *path, const struct ir_array *array, struct ir_error *error);
+
 /* file_aside.c: a file that appears whole or not at all. */
 struct file_aside;
 struct file_aside *tp_aside_open(const char *path, struct ir_error *error);

@@ -17,7 +17,7 @@
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
     command_bench, command_golden, command_build, command_explain, command_check, command_sample,
-    command_run;
+    command_run, command_grad;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {
@@ -126,6 +126,10 @@ bool command_from_file(struct session *s, bool run);
 struct ir_module *command_read_module(const char *path, struct ir_error *error);
 struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
+
+/* run_onnx.c: `taper run` of an ONNX file */
+bool command_is_onnx(const char *path);
+command_function command_run_onnx;
 
 /* build_library.c: NAME.c, NAME.h and what is compiled of them, in a folder (NULL: this one). */
 bool command_build_library(struct session *s, const char *name, const char *folder,

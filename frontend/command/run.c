@@ -208,18 +208,24 @@ int command_run(int argc, char **argv, struct ir_error *error)
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
-        "taper run FILE.tp [NAME=NUMBERS...]",
+        "taper run FILE.tp [NAME=NUMBERS...] | taper run MODEL.onnx --input F.. --output-dir D",
         "Runs a program of a .tp file once, by the interpreter, and prints what it returns and, "
         "of\n"
         "states that it assigns, the new values. NAME is an input, a state (which otherwise "
         "starts\n"
-        "as its line says) or a symbol; numbers stand row by row, with commas between them.",
+        "as its line says) or a symbol; numbers stand row by row, with commas between them.\n"
+        "Of an ONNX model the inputs are files, .npy or .pb, in its order or as NAME=F, and the\n"
+        "outputs become output_0.npy, ..",
         "taper run dot.tp a=1,2,3,4 b=0,1,1,0", options
     };
-    int words = command_options(argc, argv, &usage, error);
+    int words;
     struct ir_module *m = NULL;
     const struct ir_program *p = NULL;
 
+    for (int i = 0; i < argc; i++)
+        if (command_is_onnx(argv[i]))
+            return command_run_onnx(argc, argv, error);
+    words = command_options(argc, argv, &usage, error);
     if (words < 0)
         return words == -2 ? 0 : error->status;
     if (words < 1 || words > 64)

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "frontend/data.h"
+#include "frontend/onnx/onnx.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -112,6 +113,82 @@ static bool verify_model(const char *path, bool compile, struct ir_error *error)
     return ok;
 }
 
+/* With --compile the model is recorded and compiled, open extents being 1. */
+static bool build_onnx(const struct onnx_model *m, struct ir_arena *arena, int *built,
+                       struct ir_error *error)
+{
+    const int inputs = tp_onnx_inputs(m), outputs = tp_onnx_outputs(m);
+    struct onnx_request request = { .output = ir_alloc(arena, (size_t)(outputs + 1) *
+                                                                  sizeof *request.output) };
+    tp_tensor *in = ir_alloc(arena, (size_t)(inputs + 1) * sizeof *in);
+    tp_graph *g = tp_graph_new(1);
+    bool ok = g != NULL;
+
+    if (!ok)
+        return ir_error(error, IR_FAILED, "not enough memory");
+    tp_on_warning(g, NULL, NULL);
+    for (int i = 0; ok && i < inputs; i++) {
+        const struct onnx_port *p = tp_onnx_input(m, i);
+        tp_shape shape = { .rank = p->rank };
+
+        if (p->optional)
+            continue;
+        ok = p->shaped || ir_error(error, IR_UNSUPPORTED,
+                                   "input \"%.60s\": its shape is not said; expected one", p->name);
+        for (int k = 0; k < p->rank; k++)
+            shape.dim[k] = p->dim[k] < 0 ? 1 : p->dim[k];
+        if (ok)
+            in[i] = tp_input(g, p->name, (tp_dtype)(p->dtype + 1), shape);
+    }
+    request.input = in;
+    ok = ok && tp_onnx_import(m, g, &request, error);
+    for (int i = 0; ok && i < outputs; i++)
+        ir_output(g->ir, tp_onnx_output(m, i)->name, tp_val(request.output[i]));
+    if (ok) {
+        const int64_t bytes = memory_of(g->ir);
+        if (bytes >= 0 && bytes <= (int64_t)BURDEN << 20)
+            *built = tp_compile_at(g, (tp_list){ outputs, request.output },
+                                   (tp_compile_args){ .mode = TP_EVAL }, TP_HERE) != NULL;
+    }
+    if (tp_error(g))
+        ir_error(error, tp_status(g), "%s", tp_error(g));
+    tp_graph_free(g);
+    return error->status == IR_OK;
+}
+
+static bool verify_onnx(const char *path, bool compile, struct ir_error *error)
+{
+    struct onnx_model *m = tp_onnx_read(path, error);
+    struct ir_arena *arena = ir_arena_new();
+    int built = 0;
+    const bool ok =
+        m && tp_onnx_supported(m, error) && (!compile || build_onnx(m, arena, &built, error));
+
+    if (ok)
+        printf("%s: ONNX, operators of version %lld, %d nodes, %d initialisers, sound%s\n", path,
+               (long long)tp_onnx_opset(m), tp_onnx_nodes(m), tp_onnx_initialisers(m),
+               built ? ", built" : "");
+    ir_arena_free(arena);
+    tp_onnx_free(m);
+    return ok;
+}
+
+static bool verify_value(const char *path, struct ir_error *error)
+{
+    struct ir_arena *arena = ir_arena_new();
+    struct ir_array array;
+    struct ir_text shape = { 0 };
+    const bool ok = tp_onnx_read_value(path, arena, &array, error);
+
+    if (ok) {
+        ir_put_shape(&shape, NULL, array.dtype, &array.shape);
+        printf("%s: ONNX value, %s, sound\n", path, shape.data);
+    }
+    ir_text_free(&shape);
+    ir_arena_free(arena);
+    return ok;
+}
+
 static bool verify(const char *path, bool compile, struct ir_error *error)
 {
     unsigned char head[HEAD] = { 0 };
@@ -126,9 +203,10 @@ static bool verify(const char *path, bool compile, struct ir_error *error)
         return ir_error(error, IR_REFUSED, "%.200s: cannot be read: %s", path, strerror(errno));
     size = fread(head, 1, sizeof head, file);
     fclose(file);
-    if (ends_with(path, ".onnx") || ends_with(path, ".pb"))
-        return ir_error(error, IR_UNSUPPORTED, "%.200s: files of this kind are not supported yet",
-                        path);
+    if (ends_with(path, ".onnx"))
+        return verify_onnx(path, compile, error);
+    if (ends_with(path, ".pb"))
+        return verify_value(path, error);
     if (memcmp(head, "taperck1", 8) == 0)
         return verify_checkpoint(path, error);
     if (memcmp(head, "\x93NUMPY", 6) == 0)
@@ -152,10 +230,12 @@ int command_verify(int argc, char **argv, struct ir_error *error)
         { "--compile", 'b', &compile, NULL, "build its program as well" },
         { NULL, 0, NULL, NULL, NULL },
     };
-    const struct usage usage = { "taper verify FILE [--compile]",
-                                 "Says whether a file (.tp, .safetensors, checkpoint, IDX, CIFAR, "
-                                 ".npy, .npz, .csv) is sound,\nwithout running it.",
-                                 "taper verify model.tp --compile", options };
+    const struct usage usage = {
+        "taper verify FILE [--compile]",
+        "Says whether a file (.tp, .onnx, .safetensors, checkpoint, IDX, CIFAR, "
+        ".npy, .npz, .csv) is sound,\nwithout running it.",
+        "taper verify model.tp --compile", options
+    };
     int words = command_options(argc, argv, &usage, error);
 
     if (words < 0)

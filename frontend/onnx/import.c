@@ -1,0 +1,590 @@
+/*
+ * import: the nodes of an ONNX graph, one after the other, into a trace.
+ *
+ * A value is a tensor, or an initialiser that becomes one when it is first read as such. What has
+ * to be known before anything runs (a shape, an axis) is computed there and then by the
+ * interpreter, from initialisers and, for a single run, from the inputs.
+ */
+#include "frontend/onnx/import.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_KNOWN = 1 << 24 }; /* elements that are computed beforehand, all together */
+
+struct value {
+    const char *name; /* NULL: an empty slot */
+    tp_tensor tensor;
+    const Onnx__TensorProto *initialiser;
+    bool known;
+    struct ir_array array;
+};
+
+struct onnx_import {
+    const struct onnx_model *model;
+    const struct onnx_request *request;
+    tp_graph *g;
+    struct ir_arena *arena;
+    struct value *slot;
+    size_t room;
+    int64_t computed;
+};
+
+static struct value *value_of(struct onnx_import *in, const char *name)
+{
+    size_t h = 1469598103934665603u;
+
+    for (const char *c = name; *c; c++)
+        h = (h ^ (unsigned char)*c) * 1099511628211u;
+    h ^= h >> 29;
+    for (;; h++) {
+        struct value *v = &in->slot[h & (in->room - 1)];
+        if (!v->name || strcmp(v->name, name) == 0)
+            return v;
+    }
+}
+
+/* --- errors ------------------------------------------------------------------------------------
+ */
+
+static tp_tensor fail(struct onnx_node *n, int status, const char *format, va_list list)
+{
+    char text[300];
+
+    vsnprintf(text, sizeof text, format, list);
+    ir_error(&n->g->error, status, "%.100s:%d: %s", n->at.file, n->at.line, text);
+    return POISON(n->g);
+}
+
+tp_tensor onnx_wrong(struct onnx_node *n, const char *format, ...)
+{
+    va_list list;
+    tp_tensor poison;
+
+    va_start(list, format);
+    poison = fail(n, IR_REFUSED, format, list);
+    va_end(list);
+    return poison;
+}
+
+tp_tensor onnx_lacks(struct onnx_node *n, const char *format, ...)
+{
+    va_list list;
+    tp_tensor poison;
+
+    va_start(list, format);
+    poison = fail(n, IR_UNSUPPORTED, format, list);
+    va_end(list);
+    return poison;
+}
+
+bool onnx_ok(const struct onnx_node *n)
+{
+    return n->g->error.status == IR_OK;
+}
+
+/* --- values ------------------------------------------------------------------------------------
+ */
+
+bool onnx_has(const struct onnx_node *n, int i)
+{
+    return i < n->inputs && *n->proto->input[i];
+}
+
+/* A number without axes is part of the program; what has axes is a weight, or an array. */
+static tp_tensor materialise(struct onnx_import *in, const char *name, const struct ir_array *a,
+                             bool weight, tp_loc at)
+{
+    tp_graph *g = in->g;
+    tp_shape shape = { .rank = a->shape.rank };
+    const tp_dtype dtype = (tp_dtype)(a->dtype + 1);
+    tp_tensor t;
+
+    memcpy(shape.dim, a->shape.dim, sizeof shape.dim);
+    if (a->shape.rank == 0) {
+        double number;
+        if (!ir_dtypes[a->dtype].bytes || ir_is_real(a->dtype)) {
+            ir_load_real(&number, a, NULL, 0, 1);
+            return tp_give(g, ir_number(g->ir, a->dtype, number, tp_place(g, at)));
+        }
+        wide whole;
+        ir_load_exact(&whole, a, NULL, 0, 1);
+        return tp_give(g, ir_integer(g->ir, a->dtype, (int64_t)whole, tp_place(g, at)));
+    }
+    if (!weight || !ir_is_real(a->dtype))
+        return tp_array_at(g, dtype, shape, a->data, at);
+    t = tp_param_at(g, name, shape, (tp_param_args){ .init = TP_ZEROS, .dtype = dtype }, at);
+    if (t.id && ir_count(&a->shape))
+        tp_set_values(t, a->data, (size_t)ir_count(&a->shape) * (size_t)ir_dtypes[a->dtype].bytes);
+    return t;
+}
+
+tp_tensor onnx_array(struct onnx_node *n, const struct ir_array *array)
+{
+    return materialise(n->in, "", array, false, n->at);
+}
+
+static tp_tensor tensor_of(struct onnx_import *in, struct value *v, tp_loc at)
+{
+    if (!v->tensor.id && v->initialiser) {
+        if (!v->known)
+            tp_onnx_value(v->initialiser, in->arena, &v->array);
+        v->known = true;
+        v->tensor = materialise(in, v->name, &v->array, true, at);
+    }
+    return v->tensor;
+}
+
+tp_tensor onnx_in(struct onnx_node *n, int i)
+{
+    struct value *v;
+
+    if (!onnx_has(n, i))
+        return onnx_wrong(n, "input %d is missing", i);
+    v = value_of(n->in, n->proto->input[i]);
+    if (!v->tensor.id && !v->initialiser)
+        return onnx_ok(n) ? onnx_lacks(n, "input %d, \"%.60s\", is an output that is not supported",
+                                       i, n->proto->input[i])
+                          : POISON(n->g);
+    return tensor_of(n->in, v, n->at);
+}
+
+/* The numbers of v where they follow from what is known; marks what it reaches. */
+static bool reached(struct onnx_import *in, uint32_t from, bool *seen, int64_t *work)
+{
+    const struct ir_graph *g = in->g->ir;
+
+    seen[from] = true;
+    for (uint32_t v = from; v >= 1; v--) {
+        const struct ir_node *n = &g->nodes[v];
+        int64_t elements;
+
+        if (!seen[v])
+            continue;
+        elements = ir_elements(g, &n->shape);
+        if (elements < 0 || (*work += elements + 1) > MOST_KNOWN || n->op == IR_bits)
+            return false;
+        if (n->op == IR_input && !in->request->known)
+            return false;
+        for (int i = 0; i < n->arity; i++)
+            seen[n->args[i].id] = true;
+    }
+    return true;
+}
+
+static bool compute(struct onnx_import *in, tp_tensor t, struct ir_array *array)
+{
+    const struct ir_graph *g = in->g->ir;
+    const int inputs = in->model->inputs;
+    bool *seen = calloc(g->count + 1, sizeof *seen);
+    struct ir_binding *binding;
+    struct ir_error error = { 0 };
+    const ir_val value = tp_val(t);
+    int bound = 0;
+    bool ok = seen && reached(in, t.id, seen, &in->computed);
+
+    binding = ir_alloc(in->arena, (size_t)(in->g->state_count + inputs + 1) * sizeof *binding);
+    for (int i = 0; ok && in->request->known && i < inputs; i++)
+        if (in->request->known[i].data)
+            binding[bound++] =
+                (struct ir_binding){ in->model->input[i].name, in->request->known[i] };
+    for (int i = 0; ok && i < in->g->state_count; i++) {
+        struct state *s = &in->g->states[i];
+        if (s->value.id && seen[s->value.id])
+            binding[bound++] =
+                (struct ir_binding){ s->name, { s->dtype, s->shape, tp_state_numbers(in->g, s) } };
+    }
+    ok = ok && ir_evaluate(g, bound, binding, 1, &value, array, in->arena, &error);
+    free(seen);
+    return ok;
+}
+
+bool onnx_is_known(struct onnx_node *n, int i, struct ir_array *array)
+{
+    struct value *v;
+
+    if (!onnx_has(n, i) || !onnx_ok(n))
+        return false;
+    v = value_of(n->in, n->proto->input[i]);
+    if (!v->known && v->initialiser)
+        tp_onnx_value(v->initialiser, n->in->arena, &v->array);
+    else if (!v->known && !(v->tensor.id && compute(n->in, v->tensor, &v->array)))
+        return false;
+    v->known = true;
+    *array = v->array;
+    return true;
+}
+
+bool onnx_known(struct onnx_node *n, int i, struct ir_array *array)
+{
+    if (onnx_is_known(n, i, array))
+        return true;
+    if (onnx_ok(n) && !onnx_has(n, i))
+        onnx_wrong(n, "input %d is missing", i);
+    else if (onnx_ok(n))
+        onnx_lacks(n, "its input \"%.60s\" is computed; expected one that is known before the run",
+                   n->proto->input[i]);
+    return false;
+}
+
+bool onnx_known_ints(struct onnx_node *n, int i, struct onnx_ints *ints)
+{
+    struct ir_array a;
+    int64_t count;
+
+    if (!onnx_known(n, i, &a))
+        return false;
+    count = ir_count(&a.shape);
+    if (a.shape.rank > 1 || ir_is_real(a.dtype) || count > 1 << 16) {
+        onnx_wrong(n, "input %d, \"%.60s\"; expected a list of integers", i, n->proto->input[i]);
+        return false;
+    }
+    ints->count = (int)count;
+    ints->at = ir_alloc(n->in->arena, (size_t)(count + 1) * sizeof *ints->at);
+    for (int k = 0; k < ints->count; k++) {
+        wide whole;
+        ir_load_exact(&whole, &a, NULL, k, 1);
+        ints->at[k] = (int64_t)whole;
+    }
+    return true;
+}
+
+bool onnx_known_number(struct onnx_node *n, int i, double *number)
+{
+    struct ir_array a;
+
+    if (!onnx_known(n, i, &a))
+        return false;
+    if (ir_count(&a.shape) != 1) {
+        onnx_wrong(n, "input %d, \"%.60s\"; expected one number", i, n->proto->input[i]);
+        return false;
+    }
+    ir_load_real(number, &a, NULL, 0, 1);
+    return true;
+}
+
+/* --- attributes --------------------------------------------------------------------------------
+ */
+
+const Onnx__AttributeProto *onnx_attribute(const struct onnx_node *n, const char *name)
+{
+    for (size_t i = 0; i < n->proto->n_attribute; i++)
+        if (strcmp(n->proto->attribute[i]->name, name) == 0)
+            return n->proto->attribute[i];
+    return NULL;
+}
+
+bool onnx_attr(const struct onnx_node *n, const char *name)
+{
+    return onnx_attribute(n, name) != NULL;
+}
+
+int64_t onnx_int(const struct onnx_node *n, const char *name, int64_t otherwise)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(n, name);
+
+    return a && a->has_i ? a->i : otherwise;
+}
+
+double onnx_float(const struct onnx_node *n, const char *name, double otherwise)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(n, name);
+
+    return a && a->has_f ? (double)a->f : otherwise;
+}
+
+const char *onnx_word(const struct onnx_node *n, const char *name, const char *otherwise)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(n, name);
+
+    if (!a || !a->has_s || a->s.len > 1000)
+        return otherwise;
+    return ir_format(n->in->arena, "%.*s", (int)a->s.len, (const char *)a->s.data);
+}
+
+bool onnx_ints(struct onnx_node *n, const char *name, struct onnx_ints *ints)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(n, name);
+
+    *ints = (struct onnx_ints){ 0, NULL };
+    if (!a)
+        return false;
+    if (a->n_ints > 1 << 16) {
+        onnx_wrong(n, "%.40s has %zu numbers; expected fewer", name, a->n_ints);
+        return false;
+    }
+    ints->count = (int)a->n_ints;
+    ints->at = ir_alloc(n->in->arena, (a->n_ints + 1) * sizeof *ints->at);
+    for (int i = 0; i < ints->count; i++)
+        ints->at[i] = a->ints[i];
+    return true;
+}
+
+bool onnx_attr_or_input(struct onnx_node *n, const char *name, int i, struct onnx_ints *ints,
+                        bool *there)
+{
+    *ints = (struct onnx_ints){ 0, NULL };
+    *there = onnx_attr(n, name);
+    if (*there)
+        return onnx_ints(n, name, ints);
+    *there = onnx_has(n, i);
+    return !*there || onnx_known_ints(n, i, ints);
+}
+
+/* --- short ways --------------------------------------------------------------------------------
+ */
+
+bool onnx_axis(struct onnx_node *n, int64_t *axis, int rank)
+{
+    if (*axis < -rank || *axis >= rank) {
+        onnx_wrong(n, "axis %lld; expected one of %d", (long long)*axis, rank);
+        return false;
+    }
+    *axis += *axis < 0 ? rank : 0;
+    return true;
+}
+
+bool onnx_axes(struct onnx_node *n, struct onnx_ints *axes, int rank)
+{
+    unsigned seen = 0;
+
+    if (axes->count > rank) {
+        onnx_wrong(n, "%d axes of %d", axes->count, rank);
+        return false;
+    }
+    for (int i = 0; i < axes->count; i++) {
+        if (!onnx_axis(n, &axes->at[i], rank))
+            return false;
+        if (seen >> axes->at[i] & 1) {
+            onnx_wrong(n, "axis %lld twice", (long long)axes->at[i]);
+            return false;
+        }
+        seen |= 1u << axes->at[i];
+    }
+    return true;
+}
+
+struct ir_loc onnx_place(struct onnx_node *n)
+{
+    return tp_place(n->g, n->at);
+}
+
+enum ir_dtype onnx_type(tp_tensor x)
+{
+    return tp_node(x)->dtype;
+}
+
+bool onnx_real(tp_tensor x)
+{
+    return ir_dtypes[tp_node(x)->dtype].kind == 'f';
+}
+
+tp_tensor onnx_cast(struct onnx_node *n, tp_tensor x, enum ir_dtype dtype)
+{
+    return x.id ? tp_give(n->g, ir_cast(n->g->ir, tp_val(x), dtype, onnx_place(n))) : x;
+}
+
+tp_tensor onnx_op1(struct onnx_node *n, enum ir_op op, tp_tensor a)
+{
+    return a.id ? tp_give(n->g, ir_op1(n->g->ir, op, tp_val(a), onnx_place(n))) : a;
+}
+
+tp_tensor onnx_op2(struct onnx_node *n, enum ir_op op, tp_tensor a, tp_tensor b)
+{
+    if (!a.id || !b.id)
+        return POISON(n->g);
+    if (onnx_type(a) != onnx_type(b))
+        return onnx_wrong(n, "%s and %s; expected one type", tp_describe(a), tp_describe(b));
+    return tp_give(n->g, ir_op2(n->g->ir, op, tp_val(a), tp_val(b), onnx_place(n)));
+}
+
+tp_tensor onnx_select(struct onnx_node *n, tp_tensor c, tp_tensor a, tp_tensor b)
+{
+    if (!c.id || !a.id || !b.id)
+        return POISON(n->g);
+    if (onnx_type(a) != onnx_type(b) || onnx_type(c) != IR_BOOL)
+        return onnx_wrong(n, "%s, %s and %s; expected bool and two of one type", tp_describe(c),
+                          tp_describe(a), tp_describe(b));
+    return tp_give(n->g, ir_select(n->g->ir, tp_val(c), tp_val(a), tp_val(b), onnx_place(n)));
+}
+
+tp_tensor onnx_reduce(struct onnx_node *n, enum ir_op op, tp_tensor x, const struct onnx_ints *axes,
+                      bool keep)
+{
+    int64_t sorted[IR_RANK];
+    struct ir_shape shape;
+    tp_tensor y;
+    int count = 0;
+
+    if (!x.id)
+        return x;
+    shape = tp_node(x)->shape;
+    for (int64_t i = 0; i < shape.rank; i++)
+        for (int k = 0; k < axes->count; k++)
+            if (axes->at[k] == i) {
+                sorted[count++] = i;
+                shape.dim[i] = 1;
+            }
+    if (count == 0)
+        return x;
+    y = tp_give(n->g, ir_reduce(n->g->ir, op, tp_val(x), count, sorted, onnx_place(n)));
+    return keep && y.id ? tp_give(n->g, ir_reshape(n->g->ir, tp_val(y), shape, onnx_place(n))) : y;
+}
+
+tp_tensor onnx_number(struct onnx_node *n, enum ir_dtype dtype, double number)
+{
+    return tp_give(n->g, ir_dtypes[dtype].kind == 'f'
+                             ? ir_number(n->g->ir, dtype, number, onnx_place(n))
+                             : ir_integer(n->g->ir, dtype, (int64_t)number, onnx_place(n)));
+}
+
+tp_tensor onnx_integers(struct onnx_node *n, int count, const int64_t *at)
+{
+    return tp_array_at(n->g, TP_I64, tp_dims(count), at, n->at);
+}
+
+tp_tensor onnx_wrapped(struct onnx_node *n, tp_tensor index, int64_t extent)
+{
+    if (!index.id)
+        return index;
+    return onnx_maths(n, "select(a < 0, a + p, a)", 1, &index, (double)extent);
+}
+
+int64_t onnx_extent(tp_tensor x, int from, int to)
+{
+    int64_t all = 1;
+
+    for (int i = from; i < to; i++)
+        all = ir_dim_mul(x.g->ir, all, tp_dim(x, i));
+    return all;
+}
+
+/* --- the graph ---------------------------------------------------------------------------------
+ */
+
+/* An error that an operation of ours has left gets the node's operator and name. */
+static bool explain(struct onnx_node *n, struct ir_error *error)
+{
+    struct ir_error *of = &n->g->error;
+    char here[140];
+    const char *rest = of->text;
+    size_t length;
+
+    length = (size_t)snprintf(here, sizeof here, "%.100s:%d: ", n->at.file, n->at.line);
+    if (strncmp(rest, here, length) == 0)
+        rest += length;
+    return ir_error(error, of->status, "%s%.40s%s%.60s: %.250s", here, n->proto->op_type,
+                    n->proto->name && *n->proto->name ? " " : "",
+                    n->proto->name ? n->proto->name : "", rest);
+}
+
+static bool preview(const Onnx__NodeProto *p)
+{
+    return p->domain && strcmp(p->domain, "ai.onnx.preview.training") == 0;
+}
+
+static const struct onnx_row *row_of(const struct onnx_model *m, size_t i, struct ir_error *error)
+{
+    const Onnx__NodeProto *p = m->graph->node[i];
+    const bool ours = !p->domain || !*p->domain || strcmp(p->domain, "ai.onnx") == 0 || preview(p);
+    const struct onnx_row *row = ours ? tp_onnx_row(p->op_type, preview(p)) : NULL;
+
+    if (!row)
+        ir_error(error, IR_UNSUPPORTED,
+                 "%.100s:%zu: %.60s%s%.60s: no such operation; expected one that is supported",
+                 m->file, i + 1, p->op_type, p->name && *p->name ? " " : "",
+                 p->name ? p->name : "");
+    return row;
+}
+
+bool tp_onnx_supported(const struct onnx_model *m, struct ir_error *error)
+{
+    for (size_t i = 0; i < m->graph->n_node; i++)
+        if (!row_of(m, i, error))
+            return false;
+    return true;
+}
+
+static bool build_node(struct onnx_import *in, size_t i, struct ir_error *error)
+{
+    const Onnx__NodeProto *p = in->model->graph->node[i];
+    struct onnx_node n = { .in = in,
+                           .proto = p,
+                           .row = row_of(in->model, i, error),
+                           .g = in->g,
+                           .at = { in->model->file, (int)i + 1 },
+                           .opset = in->model->opset,
+                           .training = in->request->training,
+                           .inputs = (int)p->n_input,
+                           .outputs = (int)p->n_output };
+
+    if (!n.row)
+        return false;
+    if (n.outputs > ONNX_OUTPUTS)
+        onnx_lacks(&n, "%d outputs; expected at most %d", n.outputs, ONNX_OUTPUTS);
+    for (size_t k = 0; k < p->n_attribute; k++)
+        if (p->attribute[k]->ref_attr_name && *p->attribute[k]->ref_attr_name)
+            onnx_wrong(&n, "attribute of a function outside of one");
+    while (n.outputs > 0 && !*p->output[n.outputs - 1])
+        n.outputs--;
+    if (onnx_ok(&n))
+        n.row->build(&n);
+    if (!onnx_ok(&n))
+        return explain(&n, error);
+    for (int k = 0; k < n.outputs; k++)
+        if (*p->output[k]) {
+            struct value *v = value_of(in, p->output[k]);
+            v->name = p->output[k];
+            v->tensor = n.out[k]; /* poison: only who reads it complains */
+            v->tensor.g = in->g;
+        }
+    return true;
+}
+
+static void enter(struct onnx_import *in)
+{
+    const Onnx__GraphProto *g = in->model->graph;
+    size_t count = g->n_initializer + (size_t)in->model->inputs;
+
+    for (size_t i = 0; i < g->n_node; i++)
+        count += g->node[i]->n_output;
+    for (in->room = 64; in->room < 2 * count + 2;)
+        in->room *= 2;
+    in->slot = ir_alloc(in->arena, in->room * sizeof *in->slot);
+    for (size_t i = 0; i < g->n_initializer; i++) {
+        struct value *v = value_of(in, g->initializer[i]->name);
+        *v = (struct value){ .name = g->initializer[i]->name, .initialiser = g->initializer[i] };
+    }
+    for (int i = 0; i < in->model->inputs; i++)
+        if (in->request->input[i].id) { /* else its initialiser stands */
+            struct value *v = value_of(in, in->model->input[i].name);
+            *v =
+                (struct value){ .name = in->model->input[i].name, .tensor = in->request->input[i] };
+        }
+}
+
+bool tp_onnx_import(const struct onnx_model *m, tp_graph *g, const struct onnx_request *request,
+                    struct ir_error *error)
+{
+    struct onnx_import in = { .model = m, .request = request, .g = g, .arena = ir_arena_new() };
+    bool ok = true;
+
+    enter(&in);
+    for (size_t i = 0; ok && i < m->graph->n_node; i++)
+        ok = build_node(&in, i, error);
+    for (int i = 0; ok && i < m->outputs; i++) {
+        struct value *v = value_of(&in, m->output[i].name);
+        request->output[i] = tensor_of(&in, v, (tp_loc){ m->file, 0 });
+        if (!request->output[i].id)
+            ok = g->error.status
+                     ? ir_error(error, g->error.status, "%s", g->error.text)
+                     : ir_error(error, IR_UNSUPPORTED,
+                                "%.100s: its output \"%.80s\" is not supported; expected another",
+                                m->file, m->output[i].name);
+    }
+    ir_arena_free(in.arena);
+    return ok;
+}

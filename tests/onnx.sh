@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# ONNX's own tests of its operators through `taper run`: of the short tier every 40th, of the long
+# one ($TAPER_LONG) all. The interpreter computes them, and a few of them machine code.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${1:-build}" && pwd)
+
+if ! python3 -c 'import onnx, numpy' 2>/dev/null; then
+    if [ -z "${TAPER_LONG:-}" ] || ! pip install -q onnx==1.22.0 >/dev/null 2>&1; then
+        echo "skipped: no onnx package (pip install onnx)"
+        exit 77
+    fi
+fi
+"$build/taper" verify /dev/null/x.onnx 2>&1 | grep -q 'reads no ONNX' && {
+    echo "skipped: this build reads no ONNX"
+    exit 77
+}
+every=40
+[ -z "${TAPER_LONG:-}" ] || every=1
+TAPER_ENGINE=interpreter python3 "$here/onnx_nodes.py" "$build/taper" --every "$every" || exit 1
+python3 "$here/onnx_nodes.py" "$build/taper" --every "$((every * 9))"
