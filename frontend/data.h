@@ -128,7 +128,8 @@ bool tp_aside_write(struct file_aside *file, const void *bytes, size_t size,
 /* To the disk and renamed, or forgotten; false where it is not there now. NULL is false. */
 bool tp_aside_close(struct file_aside *file, bool commit, struct ir_error *error);
 
-/* file_safetensors.c: named arrays, checked on opening, read one by one on demand. */
+/* file_safetensors.c: named arrays, checked on opening, read one by one on demand. Files whose name
+ * ends in .npz are NumPy's, without pairs. */
 struct file_tensor {
     const char *name;
     enum ir_dtype dtype;
@@ -161,6 +162,16 @@ void tp_safetensors_close(struct file_safetensors *file);
 /* Name, dtype, rank, dim, bytes and data of each tensor are read. */
 bool tp_safetensors_write(const char *path, int64_t count, const struct file_tensor tensor[],
                           int64_t pairs, const struct file_pair pair[], struct ir_error *error);
+
+/* file_npz.c: what these do of a .npz. tensor: the caller's, to be freed; names are z's. */
+struct npz;
+struct npz *tp_npz_open(const char *path, int64_t *count, struct file_tensor **tensor,
+                        struct ir_error *error);
+bool tp_npz_read(const struct npz *z, const struct file_tensor *tensor, void *to,
+                 struct ir_error *error);
+void tp_npz_close(struct npz *z);
+bool tp_npz_write(const char *path, int64_t count, const struct file_tensor tensor[],
+                  struct ir_error *error);
 
 /* svg.c: pictures as text; the caller frees it; NULL when memory runs out. */
 struct svg_curve {

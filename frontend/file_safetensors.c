@@ -1,5 +1,6 @@
 /*
- * file_safetensors: weights by name, in the types that the IR has.
+ * file_safetensors: weights by name, in the types that the IR has; of a file whose name ends in
+ * .npz as NumPy keeps them (file_npz.c).
  */
 #include "frontend/parts.h"
 #include "runtime/parts/aside.h"
@@ -12,7 +13,15 @@
 struct opened {
     struct file_safetensors shown;
     struct safetensors part;
+    struct npz *npz; /* or NULL */
 };
+
+static bool is_npz(const char *path)
+{
+    const size_t size = strlen(path);
+
+    return size > 4 && strcmp(path + size - 4, ".npz") == 0;
+}
 
 static bool show(struct file_tensor *to, const struct safetensor *t, const char *path,
                  struct ir_error *error)
@@ -42,9 +51,15 @@ struct file_safetensors *tp_safetensors_open(const char *path, struct ir_error *
         ir_error(error, IR_FAILED, "%.250s: not enough memory", path);
         return NULL;
     }
-    safetensors_open(&file->part, file->shown.path, &part);
-    ok = tp_part_told(&part, error);
-    if (ok) {
+    if (is_npz(path)) {
+        file->part.descriptor = -1;
+        file->npz = tp_npz_open(file->shown.path, &file->shown.count, &file->shown.tensor, error);
+        ok = file->npz;
+    } else {
+        safetensors_open(&file->part, file->shown.path, &part);
+        ok = tp_part_told(&part, error);
+    }
+    if (ok && !file->npz) {
         file->shown.tensor = calloc((size_t)file->part.count + 1, sizeof *file->shown.tensor);
         file->shown.pairs = file->part.pairs;
         file->shown.pair = (const struct file_pair *)file->part.pair;
@@ -65,6 +80,7 @@ void tp_safetensors_close(struct file_safetensors *shown)
     if (!file)
         return;
     safetensors_close(&file->part);
+    tp_npz_close(file->npz);
     free(file->shown.tensor);
     free(file->shown.path);
     free(file);
@@ -94,25 +110,32 @@ bool tp_safetensors_read(const struct file_safetensors *shown, const struct file
     struct ir_array to = { .dtype = dtype, .data = destination };
     struct part_error part = { 0 };
     double number;
+    bool ok;
 
     if (!values)
         return ir_error(error, IR_FAILED, "%.250s: not enough memory", shown->path);
-    safetensors_read(&file->part, &file->part.tensor[tensor - shown->tensor], false, values, &part);
-    for (int64_t i = 0; values != destination && i < elements && !part.status; i++) {
+    if (!file->npz)
+        safetensors_read(&file->part, &file->part.tensor[tensor - shown->tensor], false, values,
+                         &part);
+    ok = file->npz ? tp_npz_read(file->npz, tensor, values, error) : tp_part_told(&part, error);
+    for (int64_t i = 0; values != destination && i < elements && ok; i++) {
         ir_load_real(&number, &from, NULL, i, 1);
         ir_store_real(&to, i, 1, &number);
     }
     if (values != destination)
         free(values);
-    return tp_part_told(&part, error);
+    return ok;
 }
 
 bool tp_safetensors_write(const char *path, int64_t count, const struct file_tensor tensor[],
                           int64_t pairs, const struct file_pair pair[], struct ir_error *error)
 {
-    struct safetensor *list = calloc((size_t)count + 1, sizeof *list);
+    struct safetensor *list;
     struct part_error part = { 0 };
 
+    if (is_npz(path))
+        return tp_npz_write(path, count, tensor, error);
+    list = calloc((size_t)count + 1, sizeof *list);
     if (!list)
         return ir_error(error, IR_FAILED, "%.250s: not enough memory", path);
     for (int64_t i = 0; i < count; i++) {

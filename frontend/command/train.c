@@ -279,8 +279,8 @@ int command_train(int argc, char **argv, struct ir_error *error)
     const struct option options[] = {
         COMMAND_SETTINGS(set),
         { "--device", 's', &device, "cpu", "where to run" },
-        { "--load", 's', &t.load, "F", "begin with these weights (safetensors)" },
-        { "--save", 's', &t.save, "F", "write the weights at the end (safetensors)" },
+        { "--load", 's', &t.load, "F", "begin with these weights (safetensors, .npz)" },
+        { "--save", 's', &t.save, "F", "write the weights at the end (safetensors, .npz)" },
         { "--svg", 's', &t.svg, "F",
           "draw the losses by epoch; of planar and moons what was learnt" },
         { "--log-every", 'i', &t.report.log_every, "N", "tell the loss every N steps" },

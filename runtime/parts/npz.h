@@ -7,7 +7,7 @@
 #ifndef PART_NPZ_H
 #define PART_NPZ_H
 
-enum { NPZ_ARRAYS = 256, NPZ_NAME = 64, NPZ_CHUNK = 1 << 16 };
+enum { NPZ_ARRAYS = 1024, NPZ_NAME = 128, NPZ_CHUNK = 1 << 16 };
 
 struct npz_entry {
     char name[NPZ_NAME]; /* without .npy */
@@ -147,7 +147,7 @@ PART bool npz_directory(struct npz *z, struct part_error *error)
         size = npz_number(end + at + 12, 4);
         begin = npz_number(end + at + 16, 4);
         if (count == 0 || count > NPZ_ARRAYS || size > z->bytes || begin > z->bytes - size)
-            npz_refuse(z, "its directory is damaged, or has none or more than 256 arrays", error);
+            npz_refuse(z, "its directory is damaged, or has none or more than 1024 arrays", error);
     }
     if (!error->status && !(list = malloc(size + 1)))
         part_no_memory(error, z->path);

@@ -1,10 +1,12 @@
-"""State in files: safetensors, which the C library, `taper` the command and PyTorch read too."""
+"""State in files: safetensors, which the C library, `taper` the command and PyTorch read too; a
+name that ends in .npz is a file of NumPy's, which the first two read."""
 
 from __future__ import annotations
 
 import json
 import os
 import struct
+import zipfile
 from typing import Any, Dict
 
 import numpy as np
@@ -22,6 +24,9 @@ KINDS = {v: k for k, v in NAMES.items()}
 def save(state: Dict[str, Any], path: Any) -> None:
     """A state dict, or a module's; written aside and then put in its place."""
     state = state.state_dict() if hasattr(state, "state_dict") else state
+    if os.fspath(path).endswith(".npz"):
+        _save_npz(state, os.fspath(path))
+        return
     header: Dict[str, Any] = {"__metadata__": {"format": "pt"}}
     parts, at = [], 0
     for name, value in state.items():
@@ -43,8 +48,33 @@ def save(state: Dict[str, Any], path: Any) -> None:
     os.replace(aside, path)
 
 
+def _save_npz(state: Dict[str, Any], path: str) -> None:
+    arrays = {}
+    for name, value in state.items():
+        t = as_tensor(value)
+        if t.dtype == dt.bfloat16:
+            raise Error(f"{path}: NumPy has no bfloat16, which {name} is; a .safetensors holds it")
+        arrays[name] = np.ascontiguousarray(t._array())
+    aside = f"{path}.{os.getpid()}"
+    with open(aside, "wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def _load_npz(path: str) -> Dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: Tensor(np.ascontiguousarray(file[name])) for name in file.files}
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as fault:
+        raise Error(f"{path}: it is no npz file ({fault})") from None
+
+
 def load(path: Any) -> Dict[str, Tensor]:
-    """The tensors of a safetensors file by name; sizes are checked before anything is read."""
+    """The tensors of a file by name; sizes are checked before anything is read."""
+    if os.fspath(path).endswith(".npz"):
+        return _load_npz(os.fspath(path))
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         start = file.read(8)

@@ -159,3 +159,19 @@ def test_variance_with_its_mean_and_scatter_by_product():
     source = tp.tensor(np.array([[2.0, 3.0, 5.0, 7.0]]))
     y = tp.scatter_reduce(tp.tensor(np.array([[1.0, 2.0, 3.0]])), 1, index, source, "prod")
     close(y, np.array([[10.0, 2.0, 63.0]]), 1e-9)
+
+
+def test_npz(tmp_path):
+    state = {"fc.weight": tp.tensor(A), "b": tp.arange(3), "s": tp.tensor(2.5)}
+    tp.save(state, tmp_path / "s.npz")
+    back = tp.load(tmp_path / "s.npz")
+    assert list(back) == ["fc.weight", "b", "s"] and back["b"].dtype == tp.int64
+    close(back["fc.weight"], A)
+    assert back["s"].item() == 2.5
+    whole = (tmp_path / "s.npz").read_bytes()
+    for bad in (b"", whole[:20], whole[:-8], b"\xff" * 64, whole[:200] + b"\0" + whole[201:]):
+        (tmp_path / "bad.npz").write_bytes(bad)
+        with pytest.raises(tp.Error):
+            tp.load(tmp_path / "bad.npz")
+    with pytest.raises(tp.Error, match="no bfloat16"):
+        tp.save({"c": tp.ones(2).bfloat16()}, tmp_path / "c.npz")
