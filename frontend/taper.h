@@ -1264,6 +1264,15 @@ TP_API tp_tensor tp_r2_at(tp_tensor x, tp_tensor target, tp_loc at);
 #define tp_grad_of(y, x) tp_grad_of_at((y), (x), TP_HERE)
 /* Forward mode: how y moves where each x[i] moves by along[i], of its shape; out has y's shape. */
 #define tp_jvp(y, n, x, along, out) tp_jvp_at((y), (n), (x), (along), (out), TP_HERE)
+/*
+ * Is the derivative of the scalar y by each x[i] (parameters, inputs, arrays) right? Computed in
+ * f64 by the interpreter, at the values that parameters and an eager graph's arrays have, and some
+ * made up for inputs (integers are 0), it stands against central differences, of single elements
+ * and along a direction, and against forward mode. False with an error that says which slope is
+ * wrong, and by how much: for rules of your own, and for exercises. `taper check` does it for
+ * models. if (!tp_gradcheck(loss, 2, (tp_tensor[]){ w, b })) ...
+ */
+#define tp_gradcheck(y, n, x) tp_gradcheck_at((y), (n), (x), TP_HERE)
 /* After the run the state has the value; reads in the same run see the old one. In an eager graph
  * it has the value at once, and what is recorded afterwards sees the new one. */
 #define tp_assign(state, value) tp_assign_at((state), TP_ARG(value), TP_HERE)
@@ -1272,6 +1281,7 @@ TP_API bool tp_vjp_at(tp_tensor y, tp_tensor cotangent, int n, const tp_tensor w
 TP_API bool tp_jvp_at(tp_tensor y, int n, const tp_tensor x[], const tp_tensor along[],
                       tp_tensor *out, tp_loc at);
 TP_API tp_tensor tp_grad_of_at(tp_tensor y, tp_tensor x, tp_loc at);
+TP_API bool tp_gradcheck_at(tp_tensor y, int n, const tp_tensor x[], tp_loc at);
 TP_API void tp_assign_at(tp_tensor state, tp_tensor value, tp_loc at);
 
 /*

@@ -7,7 +7,7 @@
  * as the smallest graph that shows it: the operation by itself, with its arguments and the gradient
  * that arrives as inputs, and what was found for the derivative.
  */
-#include "prove.h"
+#include "frontend/proof.h"
 
 #include <stdlib.h>
 #include <string.h>
