@@ -112,6 +112,8 @@ bool tp_good_rank(tp_graph *g, tp_loc at, const char *what, tp_shape shape); /* 
 tp_tensor tp_give(tp_graph *g, ir_val v); /* every operation ends here */
 const char *tp_path(tp_graph *g, const char *name);
 const char *tp_describe(tp_tensor x); /* "fc1.weight f32[120 400]", in the graph's arena */
+const char *
+tp_describe_from(tp_tensor x); /* .. with its line, " (model.c:12)": of two that disagree */
 static inline ir_val tp_val(tp_tensor x)
 {
     return (ir_val){ x.id };

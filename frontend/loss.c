@@ -32,8 +32,8 @@ bool tp_loss_alike(const char *what, int n, const tp_tensor *x, tp_loc at)
             !ir_same_shape(&tp_node(x[i])->shape, &tp_node(x[0])->shape)) {
             tp_fail(tp_graph_of(n, x), at, what,
                     "%s against %s; expected tensors of one type and shape",
-                    x[0].g ? tp_describe(x[0]) : "a number",
-                    x[i].g ? tp_describe(x[i]) : "a number");
+                    x[0].g ? tp_describe_from(x[0]) : "a number",
+                    x[i].g ? tp_describe_from(x[i]) : "a number");
             return false;
         }
     return tp_floating(x[0], what, at);

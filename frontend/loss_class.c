@@ -91,7 +91,7 @@ static bool fit(const char *what, tp_tensor x, const tp_class_args *a, struct ro
         return false;
     if (!a->target.g || tp_rank(x) < 1) {
         tp_fail(x.g, at, what, "%s, targets %s; expected [.. classes] and class numbers",
-                tp_describe(x), a->target.g ? tp_describe(a->target) : "a number");
+                tp_describe_from(x), a->target.g ? tp_describe_from(a->target) : "a number");
         return false;
     }
     if (!tp_axis(x, &axis, tp_rank(x), what, at))
@@ -111,7 +111,7 @@ static bool fit(const char *what, tp_tensor x, const tp_class_args *a, struct ro
         tp_fail(x.g, at, what,
                 "logits %s, targets %s; expected class numbers of an integer type without axis %d, "
                 "the classes, or probabilities like the logits",
-                tp_describe(x), tp_describe(a->target), (int)axis);
+                tp_describe_from(x), tp_describe_from(a->target), (int)axis);
         return false;
     }
     if (a->weight.g && (tp_rank(a->weight) != 1 || tp_dim(a->weight, 0) != tp_dim(x, (int)axis) ||

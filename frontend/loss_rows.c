@@ -46,7 +46,7 @@ static bool signs(const char *what, tp_tensor x, tp_tensor y, tp_loc at)
         memcmp(tp_shape_of(y).dim, tp_shape_of(x).dim, (size_t)tp_rank(y) * sizeof(int64_t)) == 0)
         return true;
     tp_fail(x.g, at, what, "%s, targets %s; expected 1 or -1 for each row, of the same type",
-            tp_describe(x), y.g ? tp_describe(y) : "a number");
+            tp_describe_from(x), y.g ? tp_describe_from(y) : "a number");
     return false;
 }
 

@@ -40,8 +40,8 @@ bool tp_layer_of(struct layer *l, const char *what, tp_tensor x, tp_tensor weigh
     if (!tp_layer_begin(l, what, name ? name : what, x, at) || !tp_ready(x.g, at, what, 1, &weight))
         return false;
     if (weight.g && tp_node(weight)->dtype != l->dtype)
-        tp_fail(x.g, at, what, "input %s, weight %s; expected one type", tp_describe(x),
-                tp_describe(weight));
+        tp_fail(x.g, at, what, "input %s, weight %s; expected one type", tp_describe_from(x),
+                tp_describe_from(weight));
     return x.g->error.status == IR_OK;
 }
 

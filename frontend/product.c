@@ -18,8 +18,8 @@ tp_tensor tp_dot_at(const char *letters, tp_tensor a, tp_tensor b, tp_loc at)
     dtype = tp_node(a)->dtype;
     if (dtype != tp_node(b)->dtype)
         return tp_fail(g, at, "tp_dot",
-                       "a = %s and b = %s; expected one type, tp_cast() changes it", tp_describe(a),
-                       tp_describe(b));
+                       "a = %s and b = %s; expected one type, tp_cast() changes it",
+                       tp_describe_from(a), tp_describe_from(b));
     return tp_give(g, ir_dot(g->ir, tp_val(a), tp_val(b), letters, tp_place(g, at)));
 }
 
@@ -36,7 +36,7 @@ static bool batch(tp_tensor a, tp_tensor b, struct ir_shape *all, tp_loc at)
                 dim[j] = s[j]->dim[i - all->rank + s[j]->rank - 2];
         if (dim[0] != dim[1] && dim[0] != 1 && dim[1] != 1) {
             tp_fail(a.g, at, "tp_matmul", "a = %s and b = %s; expected equal batch axes or 1",
-                    tp_describe(a), tp_describe(b));
+                    tp_describe_from(a), tp_describe_from(b));
             return false;
         }
         all->dim[i] = dim[0] == 1 ? dim[1] : dim[0];
@@ -75,7 +75,7 @@ static tp_tensor matmul(tp_tensor a, tp_tensor b, bool transposed, tp_loc at)
     ranks[1] = tp_rank(b);
     if (tp_dim(a, -1) != tp_dim(b, transposed || ranks[1] == 1 ? -1 : -2))
         return tp_fail(g, at, what, "a = %s and b = %s; expected a's last extent to be b's %s",
-                       tp_describe(a), tp_describe(b),
+                       tp_describe_from(a), tp_describe_from(b),
                        transposed || ranks[1] == 1 ? "last" : "last but one");
     if (ranks[1] == 1 || (ranks[1] == 2 && ranks[0] != 1) || (ranks[0] == 1 && ranks[1] == 2)) {
         for (int i = 0; i < ranks[0] - 1; i++)

@@ -829,6 +829,7 @@ typedef struct tp_lrn_args {
 #define tp_avg_pool3d(x, ...) tp_pool_n("avg_pool3d", 3, x, __VA_ARGS__)
 #define tp_lp_pool1d(x, ...)  tp_pool_n("lp_pool1d", 1, x, __VA_ARGS__)
 #define tp_lp_pool2d(x, ...)  tp_pool_n("lp_pool2d", 2, x, __VA_ARGS__)
+#define tp_lp_pool3d(x, ...)  tp_pool_n("lp_pool3d", 3, x, __VA_ARGS__)
 /* To so many windows along the last axes, -1: as many as there are: tp_adaptive_avg_pool(x, 1, 1)
  */
 #define tp_adaptive_avg_pool(x, ...) \
@@ -983,6 +984,23 @@ typedef void tp_branch(void *user, const tp_tensor x[], tp_tensor y[]);
     tp_cond_at((when), (then), (otherwise), (user), (n), (x), (outputs), (y), TP_HERE)
 TP_API bool tp_cond_at(tp_tensor when, tp_branch *then, tp_branch *otherwise, void *user, int n,
                        const tp_tensor x[], int outputs, tp_tensor y[], tp_loc at);
+
+/*
+ * A function again and again as long as `test` of the carries is true, at most `most` times: body
+ * makes the next carries, in place, as in tp_scan (x and y are NULL). Afterwards carry holds the
+ * last ones. Both are recorded once. The derivative is by the steps that ran. A step after the last
+ * costs the test alone, but the memory that the backward part needs is that of `most` steps. Inside
+ * stands what may stand in tp_cond. False with an error.
+ *
+ *     tp_tensor far(void *user, const tp_tensor c[]) { return tp_gt(tp_abs(c[1]), 1e-6); }
+ *     void newton(void *user, tp_tensor c[], const tp_tensor x[], tp_tensor y[]) { .. }
+ *     tp_while(g, far, newton, NULL, 2, carry, 50);
+ */
+typedef tp_tensor tp_test(void *user, const tp_tensor carry[]);
+#define tp_while(g, test, body, user, carries, carry, most) \
+    tp_while_at((g), (test), (body), (user), (carries), (carry), (most), TP_HERE)
+TP_API bool tp_while_at(tp_graph *g, tp_test *test, tp_body *body, void *user, int carries,
+                        tp_tensor carry[], int64_t most, tp_loc at);
 
 /*
  * Attention (arXiv:1706.03762): softmax(scale q k' + mask) v of q [.. l d], k [.. s d], v [.. s e];

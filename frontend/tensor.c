@@ -62,7 +62,7 @@ static bool agree(tp_graph *g, const char *what, tp_tensor a, tp_tensor b, ir_va
     if (a.g && b.g && tp_node(a)->dtype != tp_node(b)->dtype) {
         if (is_real(tp_node(a)->dtype) || is_real(tp_node(b)->dtype)) {
             tp_fail(g, at, what, "a = %s and b = %s; expected one type, tp_cast() changes it",
-                    tp_describe(a), tp_describe(b));
+                    tp_describe_from(a), tp_describe_from(b));
             return false;
         }
         dtype = wider(tp_node(a)->dtype, tp_node(b)->dtype);
@@ -89,11 +89,11 @@ void tp_beware(const char *what, tp_tensor a, tp_tensor b, tp_loc at)
     if (w->dim[f->rank] != 1 || f->dim[f->rank - 1] == 1 ||
         memcmp(w->dim, f->dim, (size_t)f->rank * sizeof *f->dim) != 0)
         return;
-    tp_warn(a.g, at, what,
-            "%s (%s:%d) and %s (%s:%d) broadcast to every row with every row; tp_squeeze() or "
-            "tp_expand() says what is meant",
-            tp_describe(a), tp_node(a)->loc.file, tp_node(a)->loc.line, tp_describe(b),
-            tp_node(b)->loc.file, tp_node(b)->loc.line);
+    tp_warn(
+        a.g, at, what,
+        "%s and %s broadcast to every row with every row; tp_squeeze() or tp_expand() says what "
+        "is meant",
+        tp_describe_from(a), tp_describe_from(b));
 }
 
 tp_tensor tp_unary_at(const char *op, tp_tensor x, tp_loc at)

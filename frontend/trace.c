@@ -208,6 +208,11 @@ const char *tp_describe(tp_tensor x)
     return kept;
 }
 
+const char *tp_describe_from(tp_tensor x)
+{
+    return ir_format(x.g->ir->arena, "%s%s", tp_describe(x), ir_from(x.g->ir, tp_node(x)->loc));
+}
+
 /* --- names ---------------------------------------------------------------------------------------
  */
 

@@ -426,6 +426,8 @@ bool ir_same_shape(const struct ir_shape *a, const struct ir_shape *b);
 int64_t ir_elements(const struct ir_graph *g,
                     const struct ir_shape *s); /* at the upper bounds; -1: does not fit 2^62 */
 void ir_put_dim(struct ir_text *, const struct ir_graph *g, int64_t dim); /* 4*batch+2 */
+/* " (model.c:12)", of a long path its end; "" where there is none */
+const char *ir_from(const struct ir_graph *g, struct ir_loc loc);
 void ir_put_shape(struct ir_text *, const struct ir_graph *g, enum ir_dtype,
                   const struct ir_shape *); /* f32[batch 784]; a scalar: f32 */
 

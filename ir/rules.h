@@ -23,6 +23,8 @@
 
 /* "a = fc1.weight f32[128 784]" of argument i, for messages; in the graph's arena */
 const char *ir_shown(const struct ir_graph *g, const struct ir_node *n, int i);
+const char *ir_shown_from(const struct ir_graph *g, const struct ir_node *n,
+                          int i); /* its line too */
 const char *ir_shown_dim(const struct ir_graph *g, int64_t dim);
 
 static inline const struct ir_node *ir_arg(const struct ir_graph *g, const struct ir_node *n, int i)

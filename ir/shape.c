@@ -34,6 +34,20 @@ const char *ir_shown(const struct ir_graph *g, const struct ir_node *n, int i)
     return kept;
 }
 
+/* Where two tensors disagree, both lines are of interest. */
+const char *ir_shown_from(const struct ir_graph *g, const struct ir_node *n, int i)
+{
+    return ir_format(g->arena, "%s%s", ir_shown(g, n, i), ir_from(g, ir_arg(g, n, i)->loc));
+}
+
+const char *ir_from(const struct ir_graph *g, struct ir_loc loc)
+{
+    const size_t length = loc.file ? strlen(loc.file) : 0, cut = length > 40 ? length - 38 : 0;
+
+    return length ? ir_format(g->arena, " (%s%s:%d)", cut ? ".." : "", loc.file + cut, loc.line)
+                  : "";
+}
+
 const char *ir_shown_dim(const struct ir_graph *g, int64_t dim)
 {
     struct ir_text text = { 0 };
@@ -86,8 +100,8 @@ bool ir_rule_same(const struct ir_graph *g, const struct ir_node *n, int i, int 
 {
     if (ir_arg(g, n, i)->dtype == ir_arg(g, n, j)->dtype)
         return true;
-    return ir_refuse(g, n, "%s, but %s; expected one type, tp_cast() changes it", ir_shown(g, n, i),
-                     ir_shown(g, n, j));
+    return ir_refuse(g, n, "%s, but %s; expected one type, tp_cast() changes it",
+                     ir_shown_from(g, n, i), ir_shown_from(g, n, j));
 }
 
 static const char *attribute(const struct ir_graph *g, const struct ir_node *n, int attr)
@@ -164,7 +178,7 @@ static bool broadcast(struct ir_graph *g, struct ir_node *n, int from)
                 return ir_refuse(g, n,
                                  "%s and %s: extents %s and %s; expected equal ones or 1, "
                                  "counted from the last axis",
-                                 ir_shown(g, n, first), ir_shown(g, n, i),
+                                 ir_shown_from(g, n, first), ir_shown_from(g, n, i),
                                  ir_shown_dim(g, all->dim[axis]), ir_shown_dim(g, s->dim[at]));
             all->dim[axis] = s->dim[at];
             first = i;

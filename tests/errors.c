@@ -87,9 +87,9 @@ static void says(const char *message)
     }
 
 #line 31 "model.c"
-WRONG(shapes_that_do_not_broadcast, "model.c:31: add: a = x f32[batch 784] and b = y2 f32[100]: extents 784 and 100; expected equal ones or 1, counted from the last axis", tp_add(x, tp_param(g, "y2", tp_dims(100), TP_ZEROS)))
+WRONG(shapes_that_do_not_broadcast, "model.c:31: add: a = x f32[batch 784] (model.c:3) and b = y2 f32[100] (model.c:31): extents 784 and 100; expected equal ones or 1, counted from the last axis", tp_add(x, tp_param(g, "y2", tp_dims(100), TP_ZEROS)))
 #line 31 "model.c"
-WRONG(integers_and_floats, "model.c:31: add: a = x f32[batch 784] and b = y i32[batch]; expected one type, tp_cast() changes it", tp_add(x, label))
+WRONG(integers_and_floats, "model.c:31: add: a = x f32[batch 784] (model.c:3) and b = y i32[batch] (model.c:5); expected one type, tp_cast() changes it", tp_add(x, label))
 #line 31 "model.c"
 WRONG(fraction_of_an_integer, "model.c:31: mul: the number 2.5 is no i32; expected an integer, or tp_cast() of the tensor", tp_mul(label, 2.5))
 #line 31 "model.c"
@@ -109,11 +109,11 @@ WRONG(reshape_to_more, "model.c:31: reshape: a = x f32[batch 784] to f32[batch 2
 #line 31 "model.c"
 WRONG(an_axis_too_far, "model.c:31: sum: axis 2 of x f32[batch 784]; expected -2 to 1", tp_sum(x, 2))
 #line 31 "model.c"
-WRONG(matmul_of_unequal_inner_extents, "model.c:31: tp_matmul: a = x f32[batch 784] and b = w f32[128 10]; expected a's last extent to be b's last but one", tp_matmul(x, tp_param(g, "w", tp_dims(128, 10), TP_ZEROS)))
+WRONG(matmul_of_unequal_inner_extents, "model.c:31: tp_matmul: a = x f32[batch 784] (model.c:3) and b = w f32[128 10] (model.c:31); expected a's last extent to be b's last but one", tp_matmul(x, tp_param(g, "w", tp_dims(128, 10), TP_ZEROS)))
 #line 31 "model.c"
-WRONG(loss_of_unequal_shapes, "model.c:31: mse: f32[batch 1] against x f32[batch 784]; expected tensors of one type and shape", tp_mse(tp_sum(x, 1, .keepdim = true), x))
+WRONG(loss_of_unequal_shapes, "model.c:31: mse: f32[batch 1] (model.c:31) against x f32[batch 784] (model.c:3); expected tensors of one type and shape", tp_mse(tp_sum(x, 1, .keepdim = true), x))
 #line 31 "model.c"
-WRONG(targets_of_another_shape, "model.c:31: tp_cross_entropy: logits x f32[batch 784], targets f32[batch]; expected class numbers of an integer type without axis 1, the classes, or probabilities like the logits", tp_cross_entropy(x, tp_sum(x, 1)))
+WRONG(targets_of_another_shape, "model.c:31: tp_cross_entropy: logits x f32[batch 784] (model.c:3), targets f32[batch] (model.c:31); expected class numbers of an integer type without axis 1, the classes, or probabilities like the logits", tp_cross_entropy(x, tp_sum(x, 1)))
 #line 31 "model.c"
 WRONG(recurrent_of_a_matrix, "model.c:31: tp_lstm: \"l\": input x f32[batch 784], 8 hidden, 1 layers; expected rank 3, a last axis of known extent, 1 hidden or more, 1 to 64 layers", tp_lstm(x, "l", 8))
 #line 31 "model.c"

@@ -165,6 +165,29 @@ static tp_tensor scan(struct draw *d, tp_loc at)
     return y[0];
 }
 
+static tp_tensor test(void *user, const tp_tensor carry[])
+{
+    struct draw *d = user;
+
+    return chance(d, 3) ? tp_lt(tp_sum(carry[0]), 3) : T;
+}
+
+static void again(void *user, tp_tensor carry[], const tp_tensor x[], tp_tensor y[])
+{
+    struct draw *d = user;
+
+    (void)x, (void)y;
+    carry[0] = chance(d, 3) ? tp_mul(carry[0], 2) : T;
+}
+
+static tp_tensor loop(struct draw *d, tp_loc at)
+{
+    tp_tensor carry[] = { T };
+
+    tp_while_at(d->g, test, again, d, 1, carry, N, at);
+    return carry[0];
+}
+
 static tp_tensor grads(struct draw *d, tp_loc at)
 {
     tp_tensor wrt[] = { T, T }, out[2] = { T, T };
@@ -360,7 +383,7 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
     ROW(tp_dice(T, T, .eps = D)) ROW(tp_cosine_embedding(T, T, T, .margin = D)) ROW(tp_triplet_margin(T, T, T, .p = D)) ROW(tp_multi_margin(T, T, .p = D, .weight = BIT ? T : (tp_tensor){ 0 })) \
     ROW(tp_cosine_similarity(T, T, A)) ROW(tp_pairwise_distance(T, T, D)) ROW(tp_class_loss_at(K("tp_cross_entropy", "tp_nll"), T, (tp_class_args){ .target = BIT ? d->pool[9] : T, .reduction = (tp_reduction)chance(d, 5), .weight = BIT ? T : (tp_tensor){ 0 }, .smoothing = D, .ignore_index = D, .axis = A }, TP_HERE)) \
     ROW(tp_ctc(BIT ? d->pool[2] : T, BIT ? d->pool[10] : T, .steps = BIT ? d->pool[9] : T, .lengths = BIT ? d->pool[9] : T, .blank = N)) ROW(tp_accuracy(T, T)) ROW(tp_topk_accuracy(T, T, N)) ROW(tp_confusion_matrix(T, T, N)) \
-    ROW(tp_class_score_at(K("tp_precision", "tp_f1"), T, TP_HERE)) ROW(tp_perplexity(T, T)) ROW(tp_r2(T, T)) ROW(grads(d, TP_HERE)) ROW(proof(d, TP_HERE)) ROW(tp_grad_of(BIT ? tp_sum(T) : T, T)) \
+    ROW(tp_class_score_at(K("tp_precision", "tp_f1"), T, TP_HERE)) ROW(tp_perplexity(T, T)) ROW(tp_r2(T, T)) ROW(grads(d, TP_HERE)) ROW(proof(d, TP_HERE)) ROW(loop(d, TP_HERE)) ROW(tp_grad_of(BIT ? tp_sum(T) : T, T)) \
     ROW((tp_assign_at(BIT ? d->pool[22] : T, T, TP_HERE), T)) ROW(train(d, TP_HERE)) ROW(evaluate(d, TP_HERE)) ROW(tangents(d, TP_HERE)) ROW(choice(d, TP_HERE)) ROW(own_gradient(d, TP_HERE)) ROW(tp_random_shift(T, A, N)) ROW(tp_random_crop(T, A, N)) ROW(tp_standardise(T, ((float[8]){ 1 }), ((float[8]){ 1, 1, 1, 1, 1, 1, 1, 1 }))) \
     ROW(tp_linear_of_at(T, T, BIT ? T : (tp_tensor){ 0 }, TP_HERE)) \
     ROW(tp_conv_of_at(K("tp_conv2d", "tp_conv_transpose2d"), 2, T, BIT ? tp_reshape(d->pool[0], 1, 4, 1, 1) : T, BIT ? T : (tp_tensor){ 0 }, (tp_conv_args){ .stride = N, .groups = BIT ? N : 0 }, TP_HERE)) \
@@ -370,8 +393,9 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
 
 /* Those that the helpers above call, and those of eager graphs. */
 static const char *const elsewhere[] = {
-    "tp_scan_at",    "tp_cond_at",          "tp_with_gradient_at", "tp_vjp_at",    "tp_jvp_at",
-    "tp_compile_at", "tp_compile_train_at", "tp_backward_at",      "tp_update_at", "tp_gradcheck_at"
+    "tp_scan_at",   "tp_cond_at",      "tp_with_gradient_at", "tp_vjp_at",
+    "tp_jvp_at",    "tp_compile_at",   "tp_compile_train_at", "tp_backward_at",
+    "tp_update_at", "tp_gradcheck_at", "tp_while_at"
 };
 
 static const char *const texts[] = {
