@@ -131,10 +131,25 @@ static bool good(tp_tensor y, int n, const tp_tensor *x, tp_loc at)
     return g->error.status == IR_OK;
 }
 
+/* A C function of single precision, whose rounding would be all that differences show. */
+static const struct ir_node *find_narrow(const struct ir_graph *g)
+{
+    const struct ir_node *found = NULL;
+
+    for (uint32_t v = 1; v < g->count && !found; v++)
+        if (g->nodes[v].op == IR_scan)
+            found = find_narrow(g->nodes[v].body);
+        else if (g->nodes[v].op == IR_custom && ir_dtypes[g->nodes[v].dtype].kind == 'f' &&
+                 g->nodes[v].dtype != IR_F64)
+            found = &g->nodes[v];
+    return found;
+}
+
 bool tp_gradcheck_at(tp_tensor y, int n, const tp_tensor x[], tp_loc at)
 {
     tp_graph *g = y.g;
     struct proof p = { .samples = SAMPLES };
+    const struct ir_node *narrow;
     struct ir_graph *part;
     ir_val *value, *moved;
     uint32_t *wanted;
@@ -154,7 +169,11 @@ bool tp_gradcheck_at(tp_tensor y, int n, const tp_tensor x[], tp_loc at)
     p.loss = moved[value[n].id];
     for (int i = 0; i < n; i++)
         value[i] = moved[value[i].id];
-    if (bind(&p, g, part) && derive(&p, n, value)) {
+    narrow = find_narrow(part);
+    if (narrow)
+        tp_fail(g, at, what, "the function %.60s gives %s; expected one of f64, for differences",
+                narrow->text, ir_dtypes[narrow->dtype].name);
+    if (!narrow && bind(&p, g, part) && derive(&p, n, value)) {
         tp_proof_differences(&p);
         if (g->error.status == IR_OK)
             report(&p, g, x, at);

@@ -30,6 +30,18 @@ static ir_val copy_bits(struct ir_graph *to, const struct ir_node *n, ir_val a)
     return ir_cast(to, ir_add(to, &draft), tp_proof_type(n->dtype), n->loc);
 }
 
+/* A C function of the user's takes and gives what it was written for. */
+static ir_val copy_custom(struct ir_graph *to, const struct ir_graph *of, const struct ir_node *n,
+                          ir_val *args)
+{
+    struct ir_node draft = *n;
+
+    for (int i = 0; i < n->arity; i++)
+        args[i] = ir_cast(to, args[i], ir_at(of, n->args[i])->dtype, n->loc);
+    draft.args = args;
+    return ir_cast(to, ir_add(to, &draft), tp_proof_type(n->dtype), n->loc);
+}
+
 static ir_val copy_scan(struct ir_graph *to, const struct ir_graph *of, const struct ir_node *n,
                         const ir_val *args)
 {
@@ -62,6 +74,8 @@ struct ir_graph *tp_proof_graph(const struct ir_graph *g, const struct ir_graph 
         to->region_now = n->region < to->regions ? n->region : 0;
         if (n->op == IR_bitcast)
             (*moved)[v] = copy_bits(to, n, args[0]);
+        else if (n->op == IR_custom)
+            (*moved)[v] = copy_custom(to, g, n, args);
         else if (n->op == IR_scan)
             (*moved)[v] = copy_scan(to, g, n, args);
         else

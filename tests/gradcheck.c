@@ -91,3 +91,35 @@ Test(gradcheck, says_what_it_cannot_look_at)
     cr_expect(strstr(tp_error(g), "expected a parameter, an input or an array"), "%s", tp_error(g));
     tp_graph_free(g);
 }
+
+/* x^3 by C, and its derivative, times a number that may be wrong */
+static void cubed(void *user, int by, const tp_array in[], const tp_array *out)
+{
+    const double *x = in[0].data, *g = by < 0 ? NULL : in[2].data;
+    double *y = out->data;
+
+    for (int64_t i = 0; i < out->dim[0]; i++)
+        y[i * out->pitch[0]] =
+            by < 0 ? pow(x[i * in[0].pitch[0]], 3)
+                   : g[i * in[2].pitch[0]] * *(const double *)user * pow(x[i * in[0].pitch[0]], 2);
+}
+
+Test(gradcheck, asks_functions_of_c)
+{
+    for (double factor = 2; factor < 4; factor++) {
+        tp_graph *g = tp_graph_new(1);
+        const tp_tensor x = tp_input(g, "x", TP_F64, tp_dims(4)),
+                        y = tp_custom("cubed", tp_list(x), TP_F64, tp_dims(4), cubed,
+                                      .backward = cubed, .user = &factor);
+
+        cr_expect_eq(tp_gradcheck(tp_sum(y), 1, &x), factor == 3, "%s", tp_error(g));
+        tp_graph_free(g);
+    }
+    tp_graph *g = tp_graph_new(1);
+    const tp_tensor x = tp_input(g, "x", TP_F32, tp_dims(4)),
+                    y = tp_custom("narrow", tp_list(x), TP_F32, tp_dims(4), cubed,
+                                  .backward = cubed);
+    cr_expect_not(tp_gradcheck(tp_sum(y), 1, &x));
+    cr_expect(strstr(tp_error(g), "narrow gives f32; expected one of f64"), "%s", tp_error(g));
+    tp_graph_free(g);
+}
