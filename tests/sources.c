@@ -202,3 +202,129 @@ Test(sources, row_004_27_views)
     cr_expect_eq(tp_rank(tp_sum(wide, 1)), 1);
     cr_expect_eq(tp_rank(tp_sum(wide, 1, .keepdim = true)), 2);
 }
+
+/* 001.16, 001.17: an embedding of characters, flattened, two layers with tanh between; mini-batches
+ * by random integer indices, which the step draws itself; the loss each 100 epochs. 001.3, 001.4,
+ * 001.6, 001.7, 001.9, 001.11, 001.15 */
+Test(sources, row_001_16_batches_by_random_indices)
+{
+    enum { ROWS = 200, CONTEXT = 3, LETTERS = 8, BATCH = 32 };
+    tp_graph *net = tp_graph_new(2);
+    int32_t contexts[ROWS][CONTEXT], next[ROWS];
+    double first = 0, last = 0;
+
+    for (int i = 0; i < ROWS; i++) {
+        for (int k = 0; k < CONTEXT; k++)
+            contexts[i][k] = (i * 5 + k * 3 + i / 7) % LETTERS;
+        next[i] = (contexts[i][0] + 2 * contexts[i][2]) % LETTERS;
+    }
+    const tp_tensor xs = tp_array(net, TP_I32, tp_dims(ROWS, CONTEXT), contexts),
+                    ys = tp_array(net, TP_I32, tp_dims(ROWS), next),
+                    indices = tp_randint(net, TP_I64, tp_dims(BATCH), 0, ROWS),
+                    x = tp_take(xs, 0, indices), y = tp_take(ys, 0, indices);
+    tp_tensor h = tp_flatten(tp_embed(x, "embedding", LETTERS, 6), 1);
+    h = tp_tanh(tp_linear(h, "l1", 40));
+    const tp_tensor loss = tp_cross_entropy(tp_linear(h, "l2", LETTERS), y);
+    tp_program *step = tp_compile_train(loss, .opt = tp_sgd(), .lr = tp_const(0.3));
+
+    cr_assert(step, "%s", tp_error(net));
+    for (int epoch = 0; epoch < 600; epoch++) {
+        cr_assert(tp_run(step));
+        if (epoch % 100 == 0)
+            last = tp_get(step, loss);
+        first = epoch ? first : last;
+    }
+    cr_expect(first > 1.5 && last < first / 4, "%g became %g", first, last);
+    tp_graph_free(net);
+}
+
+/* 003.18: basic operations with their gradients; 003.5, 003.6, 003.7, 003.8 */
+Test(sources, row_003_18_basic_operations)
+{
+    static const struct {
+        double at, slope;
+    } want[] = { { 2, 1 },   { 2, 3 }, { 2, 1 / 3.0 },           { 2, 12 }, { 2, 7.38905609893065 },
+                 { 2, 0.5 }, { 2, 1 }, { 2, 0.0706508248531644 } };
+
+    for (int i = 0; i < 8; i++) {
+        char name[8] = { 'x', (char)('0' + i) };
+        const tp_tensor x = scalar(name, want[i].at), y = i == 0   ? tp_add(x, 3)
+                                                          : i == 1 ? tp_mul(3, x)
+                                                          : i == 2 ? tp_div(x, 3)
+                                                          : i == 3 ? tp_pow(x, 3)
+                                                          : i == 4 ? tp_exp(x)
+                                                          : i == 5 ? tp_log(x)
+                                                          : i == 6 ? tp_relu(x)
+                                                                   : tp_tanh(x);
+        tp_backward(y);
+        is(tp_gradient(x), want[i].slope);
+    }
+}
+
+/* 001.25, 001.29: what is not to be derived and what is not to be trained */
+Test(sources, row_001_29_frozen)
+{
+    tp_graph *net = tp_graph_new(1);
+    const tp_tensor a = tp_param(net, "a", tp_dims(2), TP_ONES),
+                    b = tp_param(net, "b", tp_dims(2), TP_ONES, .frozen = true),
+                    loss = tp_sum(tp_mul(tp_add(a, b), tp_stop_gradient(a)));
+    tp_program *step = tp_compile_train(loss, .lr = tp_const(0.5));
+    float after[2];
+
+    cr_assert(step && tp_run(step), "%s", tp_error(net));
+    cr_assert(tp_get_values(a, after, sizeof after));
+    cr_expect(after[0] == 0.5F && after[1] == 0.5F); /* a (a + 1), a outside held: the slope is 1 */
+    cr_assert(tp_get_values(b, after, sizeof after));
+    cr_expect(after[0] == 1 && after[1] == 1);
+    tp_graph_free(net);
+}
+
+/* 004.35, 000.13: a derivative has its argument's shape; of a tensor it is that of a sum with a
+ * cotangent, and without one it is refused */
+Test(sources, row_004_35_shapes_of_derivatives)
+{
+    tp_graph *wrong = tp_graph_new(1);
+    const tp_tensor x = tp_array(g, TP_F64, tp_dims(2, 3), (double[]){ 1, 2, 3, 4, 5, 6 }),
+                    ct = tp_array(g, TP_F64, tp_dims(2), (double[]){ 10, 100 }),
+                    w = tp_input(wrong, "w", TP_F32, tp_dims(2));
+    tp_tensor dx, none;
+    const double *d;
+
+    cr_assert(tp_vjp(tp_sum(tp_square(x), 1), ct, 1, &x, &dx));
+    d = tp_values(dx, NULL);
+    cr_expect(tp_rank(dx) == 2 && tp_dim(dx, 0) == 2 && tp_dim(dx, 1) == 3);
+    for (int i = 0; i < 6; i++)
+        cr_expect_eq(d[i], 2 * (i + 1) * (i < 3 ? 10 : 100));
+    cr_expect_not(tp_grad(tp_exp(w), 1, &w, &none));
+    cr_expect(strstr(tp_error(wrong), "expected a scalar"), "%s", tp_error(wrong));
+    tp_graph_free(wrong);
+}
+
+static void take_note(const char *text, void *user)
+{
+    strncat(user, text, 999 - strlen(user));
+}
+
+/* 001.18, 001.19: a parameter without gradient is told when the step is compiled; (32,1) against
+ * (32) is refused by losses, and told elsewhere, with both lines. 000.10: types are not mixed. */
+Test(sources, row_001_19_shapes_that_broadcast_by_mistake)
+{
+    tp_graph *net = tp_graph_new(1);
+    char said[1000] = "";
+
+    tp_on_warning(net, take_note, said);
+    const tp_tensor x = tp_input(net, "x", TP_F32, tp_dims(32, 4)),
+                    y = tp_input(net, "y", TP_F32, tp_dims(32)), out = tp_linear(x, "fc", 1),
+                    idle = tp_param(net, "idle", tp_dims(3), TP_ONES);
+    tp_sub(out, y);
+    cr_expect(strstr(said, "broadcast to every row with every row"), "%s", said);
+    cr_assert(tp_compile_train(tp_mse(tp_reshape(out, -1), y), .lr = tp_const(0.1)));
+    cr_expect(strstr(said, "idle: no gradient arrives"), "%s", said);
+    tp_mse(out, y);
+    cr_expect(strstr(tp_error(net), "expected tensors of one type and shape"), "%s", tp_error(net));
+    tp_clear_error(net);
+    tp_add(idle, tp_input(net, "count", TP_I32, tp_dims(3)));
+    cr_expect(strstr(tp_error(net), "expected one type") && strstr(tp_error(net), "(sources.c:"),
+              "%s", tp_error(net));
+    tp_graph_free(net);
+}
