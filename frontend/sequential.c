@@ -8,6 +8,7 @@
 #include "frontend/frontend.h"
 
 static const char what[] = "tp_sequential";
+enum { LONGEST = 200 }; /* name */
 
 static tp_tensor linear(tp_tensor x, const char *name, const tp_layer *l, tp_loc at)
 {
@@ -127,6 +128,9 @@ tp_tensor tp_sequential_at(tp_tensor x, const char *name, int count, const tp_la
         return POISON(x.g);
     if (!x.g)
         return x;
+    if (name && strlen(name) > LONGEST)
+        return tp_fail(x.g, at, what, "a name of %zu letters; expected at most %d", strlen(name),
+                       LONGEST);
     if (name && *name)
         tp_push(x.g, "%s", name);
     for (int i = 0; i < count && x.id; i++)
@@ -149,7 +153,8 @@ tp_tensor tp_separable_conv_at(const char *what_, int axes, tp_tensor x, const c
 
     if (!tp_ready(x.g, at, what_, 1, &x))
         return POISON(x.g);
-    if (tp_rank(x) != axes + 2 || !name || args.groups > 1 || !ir_dim_fixed(tp_dim(x, 1)))
+    if (tp_rank(x) != axes + 2 || !name || !*name || strlen(name) > LONGEST || args.groups > 1 ||
+        !ir_dim_fixed(tp_dim(x, 1)))
         return tp_fail(x.g, at, what_,
                        "\"%.60s\": %s; expected %d axes, fixed channels and no groups",
                        name ? name : "", tp_describe(x), axes + 2);

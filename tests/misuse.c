@@ -261,6 +261,11 @@ static tp_opt optimiser(struct draw *d)
                                                    .groups = BIT ? any_groups : NULL });
 }
 
+static void nothing(void *user, int by, const tp_array in[], const tp_array *out)
+{
+    (void)user, (void)by, (void)in, (void)out;
+}
+
 static tp_schedule schedule(struct draw *d)
 {
     switch (chance(d, 9)) {
@@ -384,7 +389,11 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
     ROW(tp_cosine_similarity(T, T, A)) ROW(tp_pairwise_distance(T, T, D)) ROW(tp_class_loss_at(K("tp_cross_entropy", "tp_nll"), T, (tp_class_args){ .target = BIT ? d->pool[9] : T, .reduction = (tp_reduction)chance(d, 5), .weight = BIT ? T : (tp_tensor){ 0 }, .smoothing = D, .ignore_index = D, .axis = A }, TP_HERE)) \
     ROW(tp_ctc(BIT ? d->pool[2] : T, BIT ? d->pool[10] : T, .steps = BIT ? d->pool[9] : T, .lengths = BIT ? d->pool[9] : T, .blank = N)) ROW(tp_accuracy(T, T)) ROW(tp_topk_accuracy(T, T, N)) ROW(tp_confusion_matrix(T, T, N)) \
     ROW(tp_class_score_at(K("tp_precision", "tp_f1"), T, TP_HERE)) ROW(tp_perplexity(T, T)) ROW(tp_r2(T, T)) ROW(grads(d, TP_HERE)) ROW(proof(d, TP_HERE)) ROW(loop(d, TP_HERE)) ROW(tp_grad_of(BIT ? tp_sum(T) : T, T)) \
-    ROW((tp_assign_at(BIT ? d->pool[22] : T, T, TP_HERE), T)) ROW(train(d, TP_HERE)) ROW(evaluate(d, TP_HERE)) ROW(tangents(d, TP_HERE)) ROW(choice(d, TP_HERE)) ROW(own_gradient(d, TP_HERE)) ROW(tp_random_shift(T, A, N)) ROW(tp_random_crop(T, A, N)) ROW(tp_standardise(T, ((float[8]){ 1 }), ((float[8]){ 1, 1, 1, 1, 1, 1, 1, 1 }))) \
+    ROW((tp_assign_at(BIT ? d->pool[22] : T, T, TP_HERE), T)) ROW(train(d, TP_HERE)) ROW(evaluate(d, TP_HERE)) ROW(tangents(d, TP_HERE)) ROW(choice(d, TP_HERE)) ROW(own_gradient(d, TP_HERE)) \
+    ROW(tp_custom(W("f", "grown"), tp_list(T, T), TYPE, S, BIT || BIT ? nothing : NULL, .backward = BIT ? NULL : nothing)) \
+    ROW(tp_separable_conv2d(T, NAME, N, N, .pad = N)) \
+    ROW(tp_sequential(T, NAME, tp_layer(K("linear", "flatten", "conv2d", "group_norm", "embed"), N, .kernel = N, .groups = BIT ? N : 0), tp_layer(K("relu", "gelu", "dropout", "softmax"), .p = BIT ? D : 0))) \
+    ROW(tp_random_shift(T, A, N)) ROW(tp_random_crop(T, A, N)) ROW(tp_standardise(T, ((float[8]){ 1 }), ((float[8]){ 1, 1, 1, 1, 1, 1, 1, 1 }))) \
     ROW(tp_linear_of_at(T, T, BIT ? T : (tp_tensor){ 0 }, TP_HERE)) \
     ROW(tp_conv_of_at(K("tp_conv2d", "tp_conv_transpose2d"), 2, T, BIT ? tp_reshape(d->pool[0], 1, 4, 1, 1) : T, BIT ? T : (tp_tensor){ 0 }, (tp_conv_args){ .stride = N, .groups = BIT ? N : 0 }, TP_HERE)) \
     ROW(tp_layer_norm_of_at(T, BIT ? T : (tp_tensor){ 0 }, BIT ? T : (tp_tensor){ 0 }, A, D, BIT, TP_HERE)) ROW(tp_group_norm_of_at(T, BIT ? T : (tp_tensor){ 0 }, BIT ? T : (tp_tensor){ 0 }, N, D, TP_HERE)) \

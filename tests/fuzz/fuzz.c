@@ -6,7 +6,7 @@
 #include "tests/fuzz/readers.h"
 
 static const struct fuzz_reader *reader;
-static char folder[] = "/tmp/taper-fuzz-XXXXXX";
+static char folder[] = "/dev/shm/taper-fuzz-XXXXXX"; /* files in memory */
 static int home;
 
 /* The fuzzer's own paths are relative to where it was started: it goes there and back. */
