@@ -207,3 +207,13 @@ def test_values_survive_sweeps():
 ])
 def test_gradient_of(f):
     derived(f, np.array([[0.5, 1.7, -0.3], [2.2, -1.1, 0.9]]))
+
+
+def test_gradcheck():
+    x, w = tp.randn(4, 3), tp.randn(3, 2)
+    assert tp.autograd.gradcheck(lambda x, w: (tp.tanh(x @ w), x.exp()), (x, w))
+    at = tp.tensor([0.0, 1.0])
+    assert not tp.autograd.gradcheck(tp.relu, at, raise_exception=False)
+    with pytest.raises(tp.Error, match="test_autograd.py:.*differences say"):
+        tp.autograd.gradcheck(tp.relu, (at,))
+    assert tp.autograd.gradcheck(tp.relu, at + 0.5)
