@@ -211,10 +211,6 @@ static ir_val find_counter(const struct ir_graph *graph)
 static tp_program *finish(tp_graph *g, struct ir_graph *graph, const uint32_t *traced,
                           struct making making)
 {
-    if (making.memory < 0)
-        ir_error(&g->error, IR_REFUSED,
-                 "%s: .memory is %lld bytes; expected 1 or more, or 0 for no limit", graph->name,
-                 (long long)making.memory);
     if (g->error.status == IR_OK)
         return tp_program_new(g, (struct ir_program){ .graph = graph }, traced, making);
     ir_graph_free(graph);
@@ -251,6 +247,14 @@ static bool good_precision(tp_graph *g, tp_dtype precision, const char *what, tp
     return false;
 }
 
+static bool good_memory(tp_graph *g, int64_t memory, const char *what, tp_loc at)
+{
+    if (memory < 0)
+        tp_fail(g, at, what, ".memory is %lld bytes; expected 1 or more, or 0 for no limit",
+                (long long)memory);
+    return memory >= 0;
+}
+
 /* --- any function ------------------------------------------------------------------------------
  */
 
@@ -261,7 +265,8 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     uint32_t *wanted;
     ir_val *values, steps;
 
-    if (!begin(g, what, outputs, at) || !good_precision(g, args.precision, what, at))
+    if (!begin(g, what, outputs, at) || !good_precision(g, args.precision, what, at) ||
+        !good_memory(g, args.memory, what, at))
         return NULL;
     wanted = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *wanted);
     values = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *values);
@@ -316,7 +321,7 @@ static bool good_training(const tp_train_args *a, tp_loc at)
         tp_fail(g, at, what,
                 "the rate is not finite, or has too many milestones; expected at most %d",
                 TP_MILESTONES);
-    else if (!good_precision(g, a->precision, what, at))
+    else if (!good_precision(g, a->precision, what, at) || !good_memory(g, a->memory, what, at))
         return false;
     else if (a->scale_every < 0 ||
              (a->loss_scale != 0 && !(a->loss_scale >= 0x1p-14 && a->loss_scale <= 0x1p40)))
@@ -358,7 +363,8 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
     plain = t; /* before they are clipped */
     plain.gradient = ir_alloc(graph->arena, ((size_t)t.count + 1) * sizeof(ir_val));
     if (t.count == 0)
-        tp_fail(g, at, "tp_compile_train", "the loss depends on no parameter that is trained");
+        tp_fail(g, at, "tp_compile_train",
+                "the loss depends on no parameter; expected one that is trained");
     const ir_val scale = tp_loss_scale(&u, &args);
     if (narrow(g, graph, "tp_compile_train", args.batch, at) && g->error.status == IR_OK &&
         pass_gradients(graph, 1, values, &scale, t.count, t.parameter, t.gradient)) {

@@ -39,7 +39,7 @@ tp_tensor tp_unflatten_at(tp_tensor x, int axis, tp_shape dims, tp_loc at)
         !tp_axis(x, &a, tp_rank(x), "tp_unflatten", at))
         return POISON(x.g);
     to = tp_shape_of(x);
-    if (dims.rank < 1 || to.rank - 1 + dims.rank > IR_RANK)
+    if (dims.rank < 1 || dims.rank > IR_RANK + 1 - to.rank)
         return tp_fail(x.g, at, "tp_unflatten", "%s with %d axes more; expected at most %d",
                        tp_describe(x), dims.rank - 1, IR_RANK);
     for (int i = 0; i < dims.rank; i++) /* -1 is told from the axis alone, not from all of x */

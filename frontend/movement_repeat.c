@@ -10,7 +10,7 @@ tp_tensor tp_tile_at(tp_tensor x, tp_shape times, tp_loc at)
     struct ir_shape wide = { 0 }, all = wide, final;
     struct ir_loc loc;
 
-    if (!tp_ready(x.g, at, "tp_tile", 1, &x))
+    if (!tp_ready(x.g, at, "tp_tile", 1, &x) || !tp_good_rank(x.g, at, "tp_tile", times))
         return POISON(x.g);
     rank = tp_rank(x) > times.rank ? tp_rank(x) : times.rank;
     final = (struct ir_shape){ .rank = rank };

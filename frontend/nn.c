@@ -158,6 +158,8 @@ tp_tensor tp_mlp_at(tp_tensor x, const char *name, tp_shape widths, tp_loc at)
 {
     char path[256];
 
+    if (!tp_ready(x.g, at, "tp_mlp", 1, &x) || !tp_good_rank(x.g, at, "tp_mlp", widths))
+        return POISON(x.g);
     for (int i = 0; i < widths.rank; i++) {
         snprintf(path, sizeof path, "%.200s.%d", name ? name : "", 2 * i); /* as nn.Sequential's */
         x = tp_linear_at(x, path, (tp_linear_args){ .out = widths.dim[i] }, at);

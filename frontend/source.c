@@ -118,7 +118,8 @@ static tp_tensor new_state(tp_graph *g, const char *what, const char *name, enum
     s->tape = g->tape;
     s->frozen = args.frozen;
     if (args.init.kind > 7 && !tp_initial_fill(g, s, args.init))
-        tp_tell(g);
+        return tp_fail(g, at, what, "\"%.60s\" starts with %lld numbers; expected memory for them",
+                       name, (long long)ir_elements(g->ir, &ir_at(g->ir, v)->shape));
     return tp_give(g, v);
 }
 

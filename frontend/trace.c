@@ -197,9 +197,11 @@ tp_tensor tp_give(tp_graph *g, ir_val v)
 const char *tp_describe(tp_tensor x)
 {
     struct ir_text text = { 0 };
-    const struct ir_node *n = tp_node(x);
+    const struct ir_node *n = x.g ? tp_node(x) : NULL;
     const char *kept;
 
+    if (!n)
+        return "a number";
     if (n->text || n->name)
         ir_put(&text, "%.60s ", n->text && n->op != IR_dot ? n->text : n->name ? n->name : "");
     ir_put_shape(&text, x.g->ir, n->dtype, &n->shape);

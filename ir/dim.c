@@ -284,7 +284,7 @@ void ir_put_dim(struct ir_text *t, const struct ir_graph *g, int64_t dim)
     const struct ir_dimension *d;
     const char *between = "";
 
-    if (dim >= IR_SYMBOLIC) {
+    if (dim >= IR_SYMBOLIC || !ir_dim_valid(g, dim)) {
         ir_put(t, "%lld", (long long)dim);
         return;
     }

@@ -147,7 +147,7 @@ WRONG(loss_that_is_no_scalar, "model.c:31: tp_compile_train: the loss is fc1 f32
 #line 31 "model.c"
 WRONG(no_rate, "model.c:31: tp_compile_train: there is no rate; expected .lr = tp_const(1e-3) or another schedule", tp_compile_train(tp_mean(x)))
 #line 31 "model.c"
-WRONG(nothing_to_train, "model.c:31: tp_compile_train: the loss depends on no parameter that is trained", tp_compile_train(tp_mean(x), .lr = tp_const(1)))
+WRONG(nothing_to_train, "model.c:31: tp_compile_train: the loss depends on no parameter; expected one that is trained", tp_compile_train(tp_mean(x), .lr = tp_const(1)))
 #line 31 "model.c"
 WRONG(a_batch_beyond_the_bound, "model.c:31: tp_compile: .batch is 65; expected 1 to 64, as batch was declared", tp_compile(g, tp_list(x), TP_EVAL, .batch = 65))
 #line 31 "model.c"
