@@ -89,7 +89,9 @@ struct gen_alias {     /* this value, for these indices of the unrolled loops, i
 };
 struct gen_loaded { /* this element of this buffer is in that variable already */
     int buffer;
-    const char *text, *name;
+    loop_ix ix;
+    bool vector;
+    const char *name;
 };
 struct gen { /* the emitter's state while it spells one kernel */
     struct ir_text *out;

@@ -46,15 +46,16 @@ void gen_load(struct gen *e, const struct loop_statement *s)
         return;
     }
     if (!condition && !varies) { /* loaded before? */
-        const char *text = ir_format(e->arena, "%d %s", vector, gen_index_text(e, s->ix));
+        const loop_ix ix = gen_instance(e, s->ix);
         for (int i = e->loads; i-- > 0;)
-            if (e->loaded[i].buffer == s->buffer && !strcmp(e->loaded[i].text, text)) {
+            if (e->loaded[i].buffer == s->buffer && e->loaded[i].ix == ix &&
+                e->loaded[i].vector == vector) {
                 gen_call_it(e, s->value, e->loaded[i].name);
                 return;
             }
         ir_grow(e->arena, e->loaded, e->loads, e->load_room);
         const char *name = gen_new_name(e, s);
-        e->loaded[e->loads++] = (struct gen_loaded){ s->buffer, text, name };
+        e->loaded[e->loads++] = (struct gen_loaded){ s->buffer, ix, vector, name };
         if (!vector) {
             gen_line(e, "const %s %s = %s;", type, name, element(e, s->buffer, s->ix));
             return;
