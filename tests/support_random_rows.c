@@ -67,6 +67,8 @@ static struct random_value domain_b(struct random_maker *m, enum ir_op op, struc
     case IR_mod:
         return random_positive(
             m, b, 0.625); /* no half: mod(x, abs(x) + h) is h, and round jumps at halves */
+    case IR_atan2:        /* at (0, 0) there is no slope */
+        return m->options.smooth ? random_positive(m, b, 0.625) : b;
     default:
         return b;
     }

@@ -100,8 +100,8 @@ bool random_scan(struct random_maker *m)
                   false);
     }
     y = op2(&b, IR_add, mixed(&b, h, w), x);
-    if (k.id)
-        y = op2(&b, IR_mul, y, k);
+    if (k.id) /* of 2 at most: errors do not grow */
+        y = op2(&b, IR_mul, y, op2(&b, IR_mul, k, ir_number(b.g, dtype, 0.25, random_here(m))));
     if (counts)
         y = op2(&b, IR_add, y,
                 op2(&b, IR_mul, ir_cast(b.g, c, dtype, random_here(m)),
