@@ -569,12 +569,37 @@ static void drop_scratch(struct fuse *f)
     f->questions = 0;
 }
 
+static void place_all(struct fuse *f, const bool *live)
+{
+    const struct ir_graph *g = f->g;
+    struct state_readers readers;
+
+    f->groups = f->misfits = 0;
+    f->virtual = pass_fuse_virtual(f);
+    for (uint32_t v = 0; v < g->count; v++)
+        f->group_of[v] = f->window[v] = f->misfit_of[v] = -1;
+    count_readers(f, live);
+    for (uint32_t v = 1; v < g->count; v++)
+        if (live[v] && !f->virtual[v] && !ir_is_memory(g->nodes[v].op) &&
+            !ir_is_store(g->nodes[v].op)) {
+            if (g->nodes[v].op == IR_step)
+                begin_loop(f, (ir_val){ v });
+            else if (g->nodes[v].op == IR_done)
+                end_loop(f, (ir_val){ v });
+            else
+                place(f, (ir_val){ v });
+            drop_scratch(f);
+        }
+    readers = find_readers(f, IR_state, 1);
+    for (int i = 0; i < g->effect_count; i++)
+        place_assign(f, g->effects[i], &readers), drop_scratch(f);
+}
+
 struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options *options,
                              struct ir_arena *arena)
 {
     struct fuse f = { .g = g, .options = options, .arena = arena, .scratch = ir_arena_new() };
     const bool *live = ir_live(g, arena);
-    struct state_readers readers;
     struct ir_program *program;
 
     f.group_of = ir_alloc(arena, g->count * sizeof *f.group_of);
@@ -584,24 +609,9 @@ struct ir_program *pass_fuse(const struct ir_graph *g, const struct pass_options
     f.loops = pass_find_loops(g, arena);
     f.misfit_of = ir_alloc(arena, g->count * sizeof *f.misfit_of);
     f.begin = ir_alloc(arena, ((size_t)f.loops->count + 1) * sizeof *f.begin);
-    f.virtual = pass_fuse_virtual(&f);
-    for (uint32_t v = 0; v < g->count; v++)
-        f.group_of[v] = f.window[v] = f.misfit_of[v] = -1;
-    count_readers(&f, live);
-    for (uint32_t v = 1; v < g->count; v++)
-        if (live[v] && !f.virtual[v] && !ir_is_memory(g->nodes[v].op) &&
-            !ir_is_store(g->nodes[v].op)) {
-            if (g->nodes[v].op == IR_step)
-                begin_loop(&f, (ir_val){ v });
-            else if (g->nodes[v].op == IR_done)
-                end_loop(&f, (ir_val){ v });
-            else
-                place(&f, (ir_val){ v });
-            drop_scratch(&f);
-        }
-    readers = find_readers(&f, IR_state, 1);
-    for (int i = 0; i < g->effect_count; i++)
-        place_assign(&f, g->effects[i], &readers), drop_scratch(&f);
+    place_all(&f, live);
+    if (options->fuse && (f.cheap = pass_fuse_cheap(&f, live)))
+        place_all(&f, live);
     program = pass_fuse_finish(&f);
     ir_arena_free(f.scratch);
     return program;

@@ -1,7 +1,7 @@
 /*
  * fuse.h: what the files of fuse share. fuse.c walks the nodes and chooses, fuse_reads.c says what
- * a node reads and at which index, fuse_order.c keeps the kernels in an order, fuse_why.c keeps the
- * reasons, fuse_finish.c names them.
+ * a node reads and at which index, fuse_cheap.c what is not worth storing, fuse_order.c keeps the
+ * kernels in an order, fuse_why.c keeps the reasons, fuse_finish.c names them.
  */
 #ifndef TAPER_FUSE_H
 #define TAPER_FUSE_H
@@ -45,8 +45,9 @@ struct fuse {
     const struct pass_options *options;
     struct ir_arena *arena, *scratch; /* scratch: for one node's questions */
     bool *virtual;
-    uint8_t *depth; /* by node id: of virtual values in each other */
-    int *group_of;  /* by node id; -1: none */
+    const bool *cheap; /* by node id: computed where it is read as well; NULL: none */
+    uint8_t *depth;    /* by node id: of virtual values in each other */
+    int *group_of;     /* by node id; -1: none */
     const struct pass_loops *loops;
     int *begin;   /* by loop: the group of its step */
     int *readers; /* by node id: stored values that read it */
@@ -76,6 +77,9 @@ void pass_fuse_bases(struct fuse *, ir_val); /* f->base[0..f->bases): the stored
 bool pass_fuse_in_place(struct fuse *, int group, const struct ir_node *,
                         const struct ir_shape *at); /* does n, computed at the index `at`, read the
                                                        group's values where they are made? */
+
+/* fuse_cheap.c */
+bool *pass_fuse_cheap(struct fuse *, const bool *live); /* after a first round; NULL: none */
 
 /* fuse_order.c */
 int pass_fuse_new_group(struct fuse *, enum fuse_class, struct ir_shape domain, const char *reason);

@@ -68,7 +68,7 @@ bool *pass_fuse_virtual(struct fuse *f)
             depth[v] = longer > depth[v] ? (uint8_t)longer : depth[v];
         }
         if (memory[v] && !view) /* pointwise over views of memory is computed, not free */
-            virtual[v] = compares(n->op) && f->options->fuse;
+            virtual[v] = (compares(n->op) && f->options->fuse) || (f->cheap && f->cheap[v]);
         if (depth[v] >= DEEPEST) {
             virtual[v] = false;
             memory[v] = true;
