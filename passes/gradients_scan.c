@@ -183,12 +183,13 @@ static bool is_carry(const struct back *b, uint32_t v)
     return false;
 }
 
-/* the same in all steps, or a slice: nothing to save */
+/* the same in all steps, a number, or a slice: nothing to save */
 static bool is_free(const struct back *b, ir_val v)
 {
     while (pass_is_view(ir_at(b->body, v)->op))
         v = ir_at(b->body, v)->args[0];
-    return b->steady[v.id] || (ir_at(b->body, v)->op == IR_input && !is_carry(b, v.id));
+    return b->steady[v.id] || ir_at(b->body, v)->op == IR_const ||
+           (ir_at(b->body, v)->op == IR_input && !is_carry(b, v.id));
 }
 
 static void find_steady(struct back *b)
@@ -208,6 +209,9 @@ static void find_steady(struct back *b)
 static bool is_cheap(enum ir_op op)
 {
     switch (op) {
+    case IR_const:
+    case IR_iota:
+    case IR_size:
     case IR_neg:
     case IR_abs:
     case IR_sign:
