@@ -192,7 +192,7 @@ static const char *missing(enum ir_op op, const struct census *census, int type)
 /* A third of the rows, so that a test is not long. */
 static void rows(int part)
 {
-    const uint64_t least = (uint64_t)support_cases(2, 20);
+    const uint64_t least = (uint64_t)support_cases(2, 8);
 
     for (int op = 1; op < IR_OPS; op++) {
         struct census census = { 0 };

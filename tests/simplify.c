@@ -227,7 +227,7 @@ static bool keeps_bits(struct random_case *c, void *user, struct ir_text *why)
 Test(graphs, random_ones_keep_every_bit)
 {
     struct tally tally = { 0 };
-    uint64_t cases = support_long() ? 20000 : 600;
+    uint64_t cases = support_long() ? 6000 : 600;
 
     for (uint64_t seed = 0; seed < cases; seed++)
         cr_expect(random_holds(keeps_bits, &tally, seed,
@@ -264,7 +264,7 @@ static bool keeps_bits_of_gradients(struct random_case *c, void *user, struct ir
 Test(graphs, gradients_keep_every_bit)
 {
     struct tally tally = { 0 };
-    uint64_t cases = support_long() ? 10000 : 300;
+    uint64_t cases = support_long() ? 3000 : 300;
 
     for (uint64_t seed = 5000; seed < 5000 + cases; seed++)
         cr_expect(random_holds(keeps_bits_of_gradients, &tally, seed,
