@@ -16,6 +16,7 @@
 
 #include "frontend/data.h"
 #include "frontend/frontend.h"
+#include "frontend/onnx/onnx.h"
 #include "frontend/parts.h"
 #include "ir/loop.h"
 #include "runtime/parts/aside.h"
@@ -212,6 +213,26 @@ static void fuzz_checkpoint(const unsigned char *bytes, size_t size)
 
 /* ---- programs ---- */
 
+/* A model, and a value by itself. */
+static void fuzz_onnx(const unsigned char *bytes, size_t size)
+{
+    struct ir_arena *arena = ir_arena_new();
+    struct ir_error error = { 0 };
+    struct ir_array array;
+    struct onnx_model *m;
+
+    fuzz_put("some.onnx", bytes, size);
+    m = tp_onnx_read("some.onnx", &error);
+    fuzz_told(m != NULL, &error);
+    if (m)
+        tp_onnx_supported(m, &error);
+    tp_onnx_free(m);
+    error = (struct ir_error){ 0 };
+    const bool read = tp_onnx_read_value("some.onnx", arena, &array, &error);
+    fuzz_told(read, &error);
+    ir_arena_free(arena);
+}
+
 /* What is read and sound is printed, and that is read again to the same text. */
 static void fuzz_tp(const unsigned char *bytes, size_t size)
 {
@@ -279,7 +300,8 @@ static const struct fuzz_reader {
     { "npz", fuzz_npz },     { "text", fuzz_text },
     { "words", fuzz_words }, { "safetensors", fuzz_safetensors },
     { "notes", fuzz_notes }, { "checkpoint", fuzz_checkpoint },
-    { "tp", fuzz_tp },       { "loop", fuzz_loop },
+    { "onnx", fuzz_onnx },   { "tp", fuzz_tp },
+    { "loop", fuzz_loop },
 };
 enum { FUZZ_READERS = sizeof fuzz_readers / sizeof *fuzz_readers };
 
