@@ -4,15 +4,12 @@
 # shared library and not by its CMake package, which asks for the clang program as well. Clang and
 # LLVM are linked as shared libraries; lld has none and is linked statically.
 
-include(CheckLanguage)
-check_language(CXX)
 set(CMAKE_MESSAGE_LOG_LEVEL WARNING)            # LLVM's own search for curl is not news
 find_package(LLVM 19.1 CONFIG QUIET HINTS /usr/lib/llvm-19)
 unset(CMAKE_MESSAGE_LOG_LEVEL)
 if(NOT CMAKE_CXX_COMPILER OR NOT LLVM_FOUND)
     return()
 endif()
-enable_language(CXX)
 find_library(TAPER_CLANG NAMES clang-cpp libclang-cpp.so.19.1 libclang-cpp.so.19
     PATHS ${LLVM_LIBRARY_DIRS} NO_DEFAULT_PATH)
 find_path(TAPER_CLANG_HEADERS clang/Frontend/CompilerInstance.h

@@ -29,6 +29,7 @@ endfunction()
 # against `taper-all`, which shows everything.
 function(taper_program name library)
     add_executable(${name} ${ARGN})
+    set_target_properties(${name} PROPERTIES CXX_STANDARD 20 CXX_EXTENSIONS OFF)
     target_link_libraries(${name} PRIVATE ${library} m)
     taper_warnings(${name})
 endfunction()

@@ -11,42 +11,26 @@
 
 #include "frontend/frontend.h"
 
-enum {
-    SGD,
-    ADAM,
-    ADAMW,
-    RMSPROP,
-    ADAGRAD,
-    ADAMAX,
-    NADAM,
-    RADAM,
-    ADADELTA,
-    LION,
-    LAMB,
-    LARS,
-    ADAFACTOR,
-    MUON
-};
 enum decay { COUPLED /* g + d p */, DECOUPLED /* p (1 - r d) */, OWN };
 static const struct kind {
     const char *name;
     double beta1, beta2, eps, alpha, momentum, weight_decay;
     enum decay decay;
 } kinds[] = {
-    [SGD] = { "sgd", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
-    [ADAM] = { "adam", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
-    [ADAMW] = { "adamw", 0.9, 0.999, 1e-8, 0.99, 0, 0.01, DECOUPLED },
-    [RMSPROP] = { "rmsprop", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
-    [ADAGRAD] = { "adagrad", 0.9, 0.999, 1e-10, 0.99, 0, 0, COUPLED },
-    [ADAMAX] = { "adamax", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
-    [NADAM] = { "nadam", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
-    [RADAM] = { "radam", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
-    [ADADELTA] = { "adadelta", 0.9, 0.999, 1e-6, 0.9, 0, 0, COUPLED },
-    [LION] = { "lion", 0.9, 0.99, 1e-8, 0.99, 0, 0, DECOUPLED },
-    [LAMB] = { "lamb", 0.9, 0.999, 1e-6, 0.99, 0, 0, OWN },
-    [LARS] = { "lars", 0.9, 0.999, 1e-8, 0.001, 0.9, 0, OWN },
-    [ADAFACTOR] = { "adafactor", 0.9, 0.999, 1e-3, 0.99, 0, 0, DECOUPLED },
-    [MUON] = { "muon", 0.9, 0.999, 1e-7, 0.99, 0.95, 0.1, DECOUPLED },
+    [TP_SGD] = { "sgd", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
+    [TP_ADAM] = { "adam", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
+    [TP_ADAMW] = { "adamw", 0.9, 0.999, 1e-8, 0.99, 0, 0.01, DECOUPLED },
+    [TP_RMSPROP] = { "rmsprop", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
+    [TP_ADAGRAD] = { "adagrad", 0.9, 0.999, 1e-10, 0.99, 0, 0, COUPLED },
+    [TP_ADAMAX] = { "adamax", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
+    [TP_NADAM] = { "nadam", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
+    [TP_RADAM] = { "radam", 0.9, 0.999, 1e-8, 0.99, 0, 0, COUPLED },
+    [TP_ADADELTA] = { "adadelta", 0.9, 0.999, 1e-6, 0.9, 0, 0, COUPLED },
+    [TP_LION] = { "lion", 0.9, 0.99, 1e-8, 0.99, 0, 0, DECOUPLED },
+    [TP_LAMB] = { "lamb", 0.9, 0.999, 1e-6, 0.99, 0, 0, OWN },
+    [TP_LARS] = { "lars", 0.9, 0.999, 1e-8, 0.001, 0.9, 0, OWN },
+    [TP_ADAFACTOR] = { "adafactor", 0.9, 0.999, 1e-3, 0.99, 0, 0, DECOUPLED },
+    [TP_MUON] = { "muon", 0.9, 0.999, 1e-7, 0.99, 0.95, 0.1, DECOUPLED },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -62,7 +46,7 @@ static double or_default(double given, double otherwise)
 
 tp_opt tp_opt_of(int kind, tp_opt o)
 {
-    const struct kind *k = &kinds[kind >= 0 && kind < KINDS ? kind : SGD];
+    const struct kind *k = &kinds[kind >= 0 && kind < KINDS ? kind : TP_SGD];
 
     o.kind = kind;
     o.filled = true;
@@ -170,27 +154,27 @@ static const struct line lars[LINES] = {
 static const struct line *rule_for(const tp_opt *o)
 {
     switch (o->kind) {
-    case ADAM:
-    case ADAMW:
-    case MUON: /* what has no two axes */
+    case TP_ADAM:
+    case TP_ADAMW:
+    case TP_MUON: /* what has no two axes */
         return adam;
-    case RMSPROP:
+    case TP_RMSPROP:
         return o->centered ? rmsprop_centred : o->momentum != 0 ? rmsprop_momentum : rmsprop;
-    case ADAGRAD:
+    case TP_ADAGRAD:
         return adagrad;
-    case ADAMAX:
+    case TP_ADAMAX:
         return adamax;
-    case NADAM:
+    case TP_NADAM:
         return nadam;
-    case RADAM:
+    case TP_RADAM:
         return radam;
-    case ADADELTA:
+    case TP_ADADELTA:
         return adadelta;
-    case LION:
+    case TP_LION:
         return lion;
-    case LAMB:
+    case TP_LAMB:
         return lamb;
-    case LARS:
+    case TP_LARS:
         return lars;
     default:
         return o->momentum == 0    ? sgd
@@ -343,7 +327,7 @@ void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient)
 {
     const struct ir_node n = *ir_at(u->graph, parameter);
     const struct rule rule = rule_of(u->opt, n.text);
-    const int kind = u->opt->kind >= 0 && u->opt->kind < KINDS ? u->opt->kind : SGD;
+    const int kind = u->opt->kind >= 0 && u->opt->kind < KINDS ? u->opt->kind : TP_SGD;
     struct letters l = { .g = u->graph, .dtype = n.dtype, .at = u->at, .due = u->due };
     uint32_t before = u->graph->count;
     uint32_t region =
@@ -362,9 +346,9 @@ void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient)
     }
     let_numbers(&l, u->opt);
     decay(&l, kinds[kind].decay, rule.weight_decay);
-    if (kind == ADAFACTOR)
+    if (kind == TP_ADAFACTOR)
         next = tp_adafactor_step(&l, u->opt, parameter);
-    else if (kind == MUON && n.shape.rank >= 2)
+    else if (kind == TP_MUON && n.shape.rank >= 2)
         next = tp_muon_step(&l, u->opt, parameter);
     else
         next = follow(&l, rule_for(u->opt), parameter);

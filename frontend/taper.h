@@ -104,7 +104,8 @@ static inline tp_tensor tp_as_tensor(tp_tensor x)
 }
 static inline tp_tensor tp_as_number(double number)
 {
-    tp_tensor t = { .g = NULL };
+    tp_tensor t; /* in C++ as well, where initialisers by name are another matter */
+    t.g = NULL;
     t.number = number;
     return t;
 }
@@ -148,27 +149,32 @@ typedef struct tp_init { /* how a parameter starts */
     int kind;
     double a, b;
 } tp_init;
-#define TP_ZEROS           ((tp_init){ 1, 0, 0 })
-#define TP_ONES            ((tp_init){ 1, 1, 0 })
-#define TP_CONSTANT(value) ((tp_init){ 1, (value), 0 })
-#define TP_UNIFORM(lo, hi) ((tp_init){ 2, (lo), (hi) })
-#define TP_NORMAL(sigma)   ((tp_init){ 3, 0, (sigma) })
+#ifdef __cplusplus
+#define TP_INIT(...) (tp_init{ __VA_ARGS__ })
+#else
+#define TP_INIT(...) ((tp_init){ __VA_ARGS__ })
+#endif
+#define TP_ZEROS           TP_INIT(1, 0, 0)
+#define TP_ONES            TP_INIT(1, 1, 0)
+#define TP_CONSTANT(value) TP_INIT(1, (value), 0)
+#define TP_UNIFORM(lo, hi) TP_INIT(2, (lo), (hi))
+#define TP_NORMAL(sigma)   TP_INIT(3, 0, (sigma))
 /* By the parameter's shape [out in ..], times a gain (tanh 5/3, relu sqrt 2): Xavier's by both
  * fans (Glorot, Bengio 2010), Kaiming's (arXiv:1502.01852, with the gain of relu) and LeCun's by
  * the fan in; the first of each pair is uniform. */
-#define TP_XAVIER_UNIFORM(gain) ((tp_init){ 4, (gain), 0 })
-#define TP_XAVIER_NORMAL(gain)  ((tp_init){ 5, (gain), 0 })
-#define TP_KAIMING_UNIFORM      ((tp_init){ 6, 1.41421356237309504880, 0 })
-#define TP_KAIMING_NORMAL       ((tp_init){ 7, 1.41421356237309504880, 0 })
-#define TP_LECUN_UNIFORM        ((tp_init){ 6, 1, 0 })
-#define TP_LECUN_NORMAL         ((tp_init){ 7, 1, 0 })
+#define TP_XAVIER_UNIFORM(gain) TP_INIT(4, (gain), 0)
+#define TP_XAVIER_NORMAL(gain)  TP_INIT(5, (gain), 0)
+#define TP_KAIMING_UNIFORM      TP_INIT(6, 1.41421356237309504880, 0)
+#define TP_KAIMING_NORMAL       TP_INIT(7, 1.41421356237309504880, 0)
+#define TP_LECUN_UNIFORM        TP_INIT(6, 1, 0)
+#define TP_LECUN_NORMAL         TP_INIT(7, 1, 0)
 /* Normal within two deviations; rows (or columns) at right angles times a gain (arXiv:1312.6120);
  * ones on the diagonal, of a convolution's weight in the middle (eye, dirac); normal numbers with a
  * part of zeros in each column. */
-#define TP_TRUNC_NORMAL(sigma)  ((tp_init){ 8, 0, (sigma) })
-#define TP_ORTHOGONAL(gain)     ((tp_init){ 9, (gain), 0 })
-#define TP_IDENTITY             ((tp_init){ 10, 1, 0 })
-#define TP_SPARSE(zeros, sigma) ((tp_init){ 11, (zeros), (sigma) })
+#define TP_TRUNC_NORMAL(sigma)  TP_INIT(8, 0, (sigma))
+#define TP_ORTHOGONAL(gain)     TP_INIT(9, (gain), 0)
+#define TP_IDENTITY             TP_INIT(10, 1, 0)
+#define TP_SPARSE(zeros, sigma) TP_INIT(11, (zeros), (sigma))
 
 typedef struct tp_param_args {
     tp_init init;
@@ -1369,6 +1375,23 @@ typedef struct tp_group {
 } tp_group;
 #define tp_groups(...) ((const tp_group[]){ __VA_ARGS__, { 0 } })
 
+typedef enum tp_opt_kind {
+    TP_SGD,
+    TP_ADAM,
+    TP_ADAMW,
+    TP_RMSPROP,
+    TP_ADAGRAD,
+    TP_ADAMAX,
+    TP_NADAM,
+    TP_RADAM,
+    TP_ADADELTA,
+    TP_LION,
+    TP_LAMB,
+    TP_LARS,
+    TP_ADAFACTOR,
+    TP_MUON
+} tp_opt_kind;
+
 /*
  * Defaults are PyTorch's, where it has the optimiser; TP_ZERO is a zero that is meant.
  *   sgd       .momentum, .dampening, .nesterov             adamw     .weight_decay 0.01, decoupled
@@ -1381,7 +1404,7 @@ typedef struct tp_group {
  *             has one axis follows adamw (Jordan et al. 2024)
  */
 typedef struct tp_opt {
-    int kind;            /* of the constructors below */
+    int kind;            /* tp_opt_kind */
     double momentum;     /* as above, else 0 */
     double weight_decay; /* as above, else 0; added to the gradient where it is not decoupled */
     double beta1, beta2;
@@ -1394,20 +1417,21 @@ typedef struct tp_opt {
     bool filled; /* with defaults, by tp_opt_of */
 } tp_opt;
 
-#define tp_sgd(...)       tp_opt_of(0, (tp_opt){ .kind = 0, __VA_ARGS__ })
-#define tp_adam(...)      tp_opt_of(1, (tp_opt){ .kind = 1, __VA_ARGS__ })
-#define tp_adamw(...)     tp_opt_of(2, (tp_opt){ .kind = 2, __VA_ARGS__ })
-#define tp_rmsprop(...)   tp_opt_of(3, (tp_opt){ .kind = 3, __VA_ARGS__ })
-#define tp_adagrad(...)   tp_opt_of(4, (tp_opt){ .kind = 4, __VA_ARGS__ })
-#define tp_adamax(...)    tp_opt_of(5, (tp_opt){ .kind = 5, __VA_ARGS__ })
-#define tp_nadam(...)     tp_opt_of(6, (tp_opt){ .kind = 6, __VA_ARGS__ })
-#define tp_radam(...)     tp_opt_of(7, (tp_opt){ .kind = 7, __VA_ARGS__ })
-#define tp_adadelta(...)  tp_opt_of(8, (tp_opt){ .kind = 8, __VA_ARGS__ })
-#define tp_lion(...)      tp_opt_of(9, (tp_opt){ .kind = 9, __VA_ARGS__ })
-#define tp_lamb(...)      tp_opt_of(10, (tp_opt){ .kind = 10, __VA_ARGS__ })
-#define tp_lars(...)      tp_opt_of(11, (tp_opt){ .kind = 11, __VA_ARGS__ })
-#define tp_adafactor(...) tp_opt_of(12, (tp_opt){ .kind = 12, __VA_ARGS__ })
-#define tp_muon(...)      tp_opt_of(13, (tp_opt){ .kind = 13, __VA_ARGS__ })
+#define tp_optimiser(kind_, ...) tp_opt_of((kind_), (tp_opt){ .kind = (kind_), __VA_ARGS__ })
+#define tp_sgd(...)              tp_optimiser(TP_SGD, __VA_ARGS__)
+#define tp_adam(...)             tp_optimiser(TP_ADAM, __VA_ARGS__)
+#define tp_adamw(...)            tp_optimiser(TP_ADAMW, __VA_ARGS__)
+#define tp_rmsprop(...)          tp_optimiser(TP_RMSPROP, __VA_ARGS__)
+#define tp_adagrad(...)          tp_optimiser(TP_ADAGRAD, __VA_ARGS__)
+#define tp_adamax(...)           tp_optimiser(TP_ADAMAX, __VA_ARGS__)
+#define tp_nadam(...)            tp_optimiser(TP_NADAM, __VA_ARGS__)
+#define tp_radam(...)            tp_optimiser(TP_RADAM, __VA_ARGS__)
+#define tp_adadelta(...)         tp_optimiser(TP_ADADELTA, __VA_ARGS__)
+#define tp_lion(...)             tp_optimiser(TP_LION, __VA_ARGS__)
+#define tp_lamb(...)             tp_optimiser(TP_LAMB, __VA_ARGS__)
+#define tp_lars(...)             tp_optimiser(TP_LARS, __VA_ARGS__)
+#define tp_adafactor(...)        tp_optimiser(TP_ADAFACTOR, __VA_ARGS__)
+#define tp_muon(...)             tp_optimiser(TP_MUON, __VA_ARGS__)
 TP_API tp_opt tp_opt_of(int kind, tp_opt opt); /* with defaults filled in */
 
 #define TP_MILESTONES 12

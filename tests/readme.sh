@@ -37,6 +37,20 @@ block 'cmake --install' | sed "s|install build |install \"$build\" |" >"$work/co
     fault "the first program prints $(tail -n 3 "$work/output")"
 "$build/taper" verify "$work/mlp.safetensors" >/dev/null || fault "mlp.safetensors is not sound"
 
+# ... the same in C++, which gives the same losses
+if command -v c++ >/dev/null; then
+    block 'mlp.cpp: the first program' >"$work/mlp.cpp"
+    block 'c++ -std=c++20 mlp.cpp' >"$work/commands"
+    grep '^epoch' "$work/output" >"$work/in-c"
+    (
+        cd "$work" && unset LD_LIBRARY_PATH
+        export PKG_CONFIG_PATH=$work/home/.local/lib/pkgconfig
+        bash -e commands && ./mlp-cpp
+    ) >"$work/in-cpp" 2>&1
+    [ "$(awk '/^epoch [123]  loss [0-9.]+$/ { printf "%.4f\n", $4 }' "$work/in-cpp")" = \
+        "$(awk '{ print $4 }' "$work/in-c")" ] || fault "the program in C++: $(tail -n 5 "$work/in-cpp")"
+fi
+
 # ... and with the mistake that the README makes in it, the message that it quotes
 message=$(sed -n 's/^ *\(mlp\.c:14: .*\)/\1/p' README.md)
 mkdir "$work/bad"

@@ -193,22 +193,58 @@ int main(void)
 """
 
 
+CPP = r"""
+#include <cstdio>
+#include <fstream>
+#include <taper.hpp>
+int main()
+try {
+    taper::graph g(1);
+    auto B = g.symbol("batch", 1, 200);
+    auto x = g.input("x", taper::U8, { B, 1, 28, 28 }), y = g.input("y", taper::I64, { B });
+    auto h = max_pool2d(relu(conv2d(x / 255, "conv1", 6, 5, { .pad = 2 })), 2);
+    h = flatten(max_pool2d(relu(conv2d(h, "conv2", 16, 5)), 2), 1);
+    h = linear(relu(linear(relu(linear(h, "fc1", 120)), "fc2", 84)), "fc3", 10);
+    auto loss = cross_entropy(h, y);
+    auto step = compile_train(loss, { .opt = taper::adamw({ .weight_decay = 0.01 }),
+                                      .lr = 1e-3, .batch = 16 });
+    g.load("start.safetensors");
+    std::ifstream("x").read(reinterpret_cast<char *>(step.buffer<unsigned char>(x).data()), 16 * 784);
+    std::ifstream("y").read(reinterpret_cast<char *>(step.buffer<std::int64_t>(y).data()), 16 * 8);
+    for (int i = 0; i < 6; i++) {
+        step.rows(16);
+        step.run();
+        std::printf("%.9g\n", step.get(loss));
+    }
+} catch (const taper::error &wrong) {
+    return std::puts(wrong.what()), 1;
+}
+"""
+
+
+def losses_of(folder, compiler, name, text):
+    """What a program prints that is linked with the library of these tests."""
+    (folder / name).write_text(text)
+    library = pathlib.Path(lib.path)
+    header = next(p for p in (library.parent, library.parent.parent / "frontend",
+                              pathlib.Path(__file__).parents[2]) if (p / "taper.h").exists())
+    subprocess.run([*compiler, name, "-o", "lenet", f"-I{header}", str(library),
+                    f"-Wl,-rpath,{library.parent}"], cwd=folder, check=True)
+    out = subprocess.run(["./lenet"], cwd=folder, capture_output=True, text=True)
+    assert out.returncode == 0, out.stdout
+    return [float(line) for line in out.stdout.split()]
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no cc")
-def test_lenet_has_the_losses_of_c(tmp_path):
+def test_lenet_has_the_losses_of_c_and_cpp(tmp_path):
     r = np.random.default_rng(2)
     x, y = r.integers(0, 256, (16, 1, 28, 28)).astype("u1"), r.integers(0, 10, 16)
     model = LeNet()
     tp.save(model, tmp_path / "start.safetensors")
     x.tofile(tmp_path / "x"), y.tofile(tmp_path / "y")
-    (tmp_path / "lenet.c").write_text(C)
-    library = pathlib.Path(lib.path)
-    header = next(p for p in (library.parent, library.parent.parent / "frontend",
-                              pathlib.Path(__file__).parents[2]) if (p / "taper.h").exists())
-    subprocess.run(["cc", "lenet.c", "-o", "lenet", f"-I{header}", str(library),
-                    f"-Wl,-rpath,{library.parent}"], cwd=tmp_path, check=True)
-    out = subprocess.run(["./lenet"], cwd=tmp_path, capture_output=True, text=True)
-    assert out.returncode == 0, out.stdout
-    in_c = [float(line) for line in out.stdout.split()]
+    in_c = losses_of(tmp_path, ["cc"], "lenet.c", C)
+    if shutil.which("c++"):
+        assert losses_of(tmp_path, ["c++", "-std=c++20"], "lenet.cpp", CPP) == in_c
 
     def train(compiled):
         model.load_state_dict(tp.load(tmp_path / "start.safetensors"))
