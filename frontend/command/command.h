@@ -34,9 +34,15 @@ struct usage {
 };
 /*
  * Takes the options out of argv and leaves the other words in it; returns how many, -1 with an
- * error, or -2 after --help, which it has printed.
+ * error, or -2 after --help, which it has printed: --help=words as a table (name TAB value TAB
+ * help) for completion, --help=man as a part of the manual page.
  */
 int command_options(int argc, char **argv, const struct usage *usage, struct ir_error *error);
+
+/* manual.c: taper(1), of all that the commands say. */
+void command_manual_begin(const char *version);
+void command_manual_of(const struct usage *usage);
+void command_manual_end(void);
 
 /* session.c: a model with its data, ready to train: from its name or from a .tp file. */
 struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */

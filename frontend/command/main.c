@@ -38,6 +38,16 @@ static void help(FILE *to)
             "\n`taper COMMAND --help` says more, with an example. Begin with: taper train lenet\n");
 }
 
+static void manual(struct ir_error *error)
+{
+    command_manual_begin(TAPER_VERSION);
+    for (const struct command *c = commands; c->name && error->status == IR_OK; c++) {
+        char word[] = "--help=man", *words[] = { word, NULL };
+        c->run(1, words, error);
+    }
+    command_manual_end();
+}
+
 static int complain(const struct ir_error *error)
 {
     fflush(stdout);
@@ -53,8 +63,11 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(), not the end */
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0) {
-        help(stdout);
-        return 0;
+        if (argc == 3 && strcmp(argv[2], "--man") == 0)
+            manual(&error);
+        else
+            help(stdout);
+        return error.status != IR_OK ? complain(&error) : 0;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         printf("taper %s\n", TAPER_VERSION);

@@ -23,6 +23,13 @@ static void print_help(const struct usage *u)
     printf("\nExample: %s\n", u->example);
 }
 
+static void print_words(const struct usage *u)
+{
+    for (const struct option *o = u->options; o && o->name; o++)
+        if (o->kind != '-' && o->help)
+            printf("%s\t%s\t%s\n", o->name, o->meta ? o->meta : "", o->help);
+}
+
 static bool read_value(const struct option *o, const char *word, struct ir_error *error)
 {
     char *end;
@@ -66,6 +73,12 @@ int command_options(int argc, char **argv, const struct usage *usage, struct ir_
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help(usage);
+            return -2;
+        } else if (strcmp(argv[i], "--help=words") == 0) {
+            print_words(usage);
+            return -2;
+        } else if (strcmp(argv[i], "--help=man") == 0) {
+            command_manual_of(usage);
             return -2;
         }
     for (int i = 0; i < argc; i++) {
