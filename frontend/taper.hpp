@@ -740,6 +740,13 @@ inline schedule warmup(double steps, schedule then)
     return tp_warmup(steps, then);
 }
 
+using plateau = tp_plateau; /* with g.plateau_step(p, value) */
+using early_stop = tp_early_stop;
+inline bool early_stop_step(early_stop &s, double value) /* true: stop */
+{
+    return tp_early_stop_step(&s, value);
+}
+
 class rate /* where a schedule is wanted, a number is const_() */
 {
   public:
@@ -1327,6 +1334,12 @@ class graph /* all that is recorded, the parameters; copies are the same graph *
         detail::check(owner, tp_set_rate(owner->g, rate), at);
     }
 
+    /* Multiplies the given rate where `value` has not become better. */
+    void plateau_step(plateau &p, double value, place at = place::current())
+    {
+        detail::check(owner, tp_plateau_step(owner->g, &p, value), at);
+    }
+
     /* Parameters and files. */
     std::optional<tensor> find(text name, place at = place::current())
     {
@@ -1788,6 +1801,13 @@ TAPER_REDUCE(logsumexp)
 TAPER_REDUCE(logmeanexp)
 TAPER_REDUCE(count_nonzero)
 #undef TAPER_REDUCE
+/* Both, the mean into *mean. */
+inline tensor var_mean(tensor *mean, const tensor &x, const axes &over = ALL, reduce_args o = {},
+                       place at = place::current())
+{
+    *mean = taper::mean(x, over, o, at);
+    return var(x, over, o, at);
+}
 inline tensor norm(const tensor &x, double p, const axes &over = ALL, reduce_args o = {},
                    place at = place::current())
 {
@@ -2056,6 +2076,12 @@ inline tensor scatter_min(const tensor &x, int axis, const tensor &index, const 
                           place at = place::current())
 {
     return detail::named("min", x, at, tp_scatter_at, axis, detail::raw(index, at),
+                         detail::raw(source, at));
+}
+inline tensor scatter_mul(const tensor &x, int axis, const tensor &index, const operand &source,
+                          place at = place::current())
+{
+    return detail::named("mul", x, at, tp_scatter_at, axis, detail::raw(index, at),
                          detail::raw(source, at));
 }
 inline tensor index_copy(const tensor &x, int axis, const tensor &index, const operand &source,
@@ -2332,6 +2358,38 @@ TAPER_CONV(conv_transpose1d, 1)
 TAPER_CONV(conv_transpose2d, 2)
 TAPER_CONV(conv_transpose3d, 3)
 #undef TAPER_CONV
+
+#define TAPER_SEPARABLE(name_, axes)                                                             \
+    inline tensor name_(const tensor &x, text name, std::int64_t out, const sizes &kernel,       \
+                        const conv_args &o = {}, place at = place::current())                    \
+    {                                                                                            \
+        return detail::give(detail::home_at(x, at),                                              \
+                            tp_separable_conv_at("tp_" #name_, axes, x.get(), name.get(),        \
+                                                 detail::conv(out, kernel, o), detail::loc(at)), \
+                            at);                                                                 \
+    }
+TAPER_SEPARABLE(separable_conv1d, 1)
+TAPER_SEPARABLE(separable_conv2d, 2)
+#undef TAPER_SEPARABLE
+
+struct layer { /* { .what = "conv2d", .out = 6, .kernel = 5 } */
+    text what = {};
+    std::int64_t out = 0, kernel = 0, stride = 0, pad = 0, groups = 0;
+    double p = 0;
+    bool no_bias = false;
+    text name = {};
+    taper::init init = {};
+};
+inline tensor sequential(const tensor &x, text name, std::initializer_list<layer> layers,
+                         place at = place::current())
+{
+    std::vector<tp_layer> all;
+    for (const layer &l : layers)
+        all.push_back({ l.what.get(), l.out, l.kernel, l.stride, l.pad, l.groups, l.p, l.no_bias,
+                        l.name.get(), l.init });
+    return detail::on(x, at, tp_sequential_at, name.get(), static_cast<int>(all.size()),
+                      all.data());
+}
 
 inline tensor embed(const tensor &index, text name, std::int64_t rows, std::int64_t width,
                     place at = place::current())
@@ -2985,6 +3043,24 @@ inline std::vector<tensor> with_gradient(const branch &function, const gradient_
                                         in.data(), outputs, out.data(), detail::loc(at));
     c.calling.finish(ok, at);
     return detail::give(h, out, at);
+}
+
+struct custom_args {
+    tp_function *backward = nullptr;
+    void *user = nullptr;
+    text source = {};
+};
+/* A C function as an operation; what it is called with is in taper.h. It must not throw. */
+inline tensor custom(text name, const list &x, dtype type, const shape &dims, tp_function *function,
+                     custom_args o = {}, place at = place::current())
+{
+    const detail::home_of &h = detail::home_at(x, at);
+    const std::vector<tp_tensor> all = detail::raws(x.x, at);
+    return detail::give(h,
+                        tp_custom_at(name.get(), detail::raw_list(all), type, dims.get(),
+                                     { function, o.backward, o.user, o.source.get() },
+                                     detail::loc(at)),
+                        at);
 }
 
 /* ---- parameters and eager values --------------------------------------------------------------
