@@ -16,9 +16,9 @@
  *
  * Names are taper.h's without the prefix: tp_relu(x) of a tensor is relu(x), which is found through
  * its argument, without `taper::`; tp_symbol(g, ..), tp_run(p), tp_loader_rows(l) of an object are
- * g.symbol(..), p.run(), l.rows(). A keyword has a _ behind it: and_ or_ xor_ not_ const_. Options
- * stand in braces at the end, by name, in the order of taper.h: conv2d(x, "conv1", 6, 5,
- * { .pad = 2, .groups = 2 }). Lists are braces: reshape(x, { -1, 3, 8 }), sum(x, { 0, -1 }),
+ * g.symbol(..), p.run(), l.rows(). A keyword has a _ behind it: and_ or_ xor_ not_ const_ while_.
+ * Options stand in braces at the end, by name, in the order of taper.h: conv2d(x, "conv1", 6, 5, {
+ * .pad = 2, .groups = 2 }). Lists are braces: reshape(x, { -1, 3, 8 }), sum(x, { 0, -1 }),
  * concat(0, { a, b }). Operators + - * / % & | ^ << >> ~ and unary - are elementwise; comparisons
  * have names (eq, lt, ..), and a == b says, as usual, whether both are the same value of a graph.
  *
@@ -2428,6 +2428,7 @@ TAPER_POOL(avg_pool2d, 2)
 TAPER_POOL(avg_pool3d, 3)
 TAPER_POOL(lp_pool1d, 1)
 TAPER_POOL(lp_pool2d, 2)
+TAPER_POOL(lp_pool3d, 3)
 #undef TAPER_POOL
 inline tensor adaptive_avg_pool(const tensor &x, const shape &size, place at = place::current())
 {
@@ -2837,6 +2838,15 @@ inline tensor jvp(const tensor &y, const list &x, const list &along, place at = 
         at);
     return detail::give(y, out, at);
 }
+/* An error says which slope is wrong, and by how much. */
+inline void gradcheck(const tensor &y, const list &x, place at = place::current())
+{
+    const tp_tensor of = detail::raw(y, at);
+    const std::vector<tp_tensor> all = detail::raws(x.x, at);
+    detail::check(y.home(),
+                  tp_gradcheck_at(of, static_cast<int>(all.size()), all.data(), detail::loc(at)),
+                  at);
+}
 inline std::vector<bool> depends(const tensor &y, const list &x, place at = place::current())
 {
     const std::vector<tp_tensor> all = detail::raws(x.x, at);
@@ -2959,6 +2969,46 @@ inline std::vector<tensor> scan(std::vector<tensor> &carry, const list &x, int o
     c.calling.finish(ok, at);
     carry = detail::give(h, carried, at);
     return detail::give(h, out, at);
+}
+
+using while_test = std::function<tensor(std::span<const tensor> carry)>;
+using while_body = std::function<void(std::span<tensor> carry)>;
+/* The body again and again, at most `most` times, as long as the test is true. */
+inline void while_(std::vector<tensor> &carry, const while_test &test, const while_body &body,
+                   std::int64_t most, place at = place::current())
+{
+    struct call {
+        detail::calling calling;
+        const while_test &test;
+        const while_body &body;
+        std::size_t carries;
+        static tp_tensor ask(void *user, const tp_tensor now[])
+        {
+            call *c = static_cast<call *>(user);
+            tensor said;
+            c->calling.guard([&] {
+                const std::vector<tensor> carried = c->calling.wrap(now, c->carries);
+                said = c->test(carried);
+            });
+            return said ? said.get() : tensor(c->calling.h, 0).get();
+        }
+        static void run(void *user, tp_tensor next[], const tp_tensor[], tp_tensor[])
+        {
+            call *c = static_cast<call *>(user);
+            c->calling.guard([&] {
+                std::vector<tensor> carried = c->calling.wrap(next, c->carries);
+                c->body(carried);
+                detail::calling::unwrap(carried, next);
+            });
+        }
+    };
+    const detail::home_of h = detail::home_at(list(carry), at);
+    std::vector<tp_tensor> carried = detail::raws(carry, at);
+    call c{ detail::calling(h), test, body, carried.size() };
+    const bool ok = tp_while_at(h->g, call::ask, call::run, &c, static_cast<int>(carried.size()),
+                                carried.data(), most, detail::loc(at));
+    c.calling.finish(ok, at);
+    carry = detail::give(h, carried, at);
 }
 
 /* One of two functions, as `when` says at run time. Both make so many results, of x and of

@@ -42,7 +42,7 @@ covered() {
     while read -r name; do
         grep -qE "\b$name\b" "$work/hpp" || fault "taper.hpp does not call $name"
     done <"$work/functions"
-    inner='arg|as_tensor|as_number|axes|axes_of|columns|conv_n|dims|formula|formula2|formula3|formula_[01]|groups|layer|list|load_data_as|loss|norm_[23]|numbers|optimiser|pool_n|reduce_[01]|scope|and|or|xor|not|const'
+    inner='arg|as_tensor|as_number|axes|axes_of|columns|conv_n|dims|formula|formula2|formula3|formula_[01]|groups|layer|list|load_data_as|loss|norm_[23]|numbers|optimiser|pool_n|reduce_[01]|scope|and|or|xor|not|const|while'
     grep -oE '^#define tp_[a-z0-9_]+\(' frontend/taper.h | sed 's/#define tp_//; s/($//' | sort -u |
         grep -vxE "$inner|addmm_scaled|loader_from_arrays|loader_from_fn" >"$work/macros"
     [ "$(wc -l <"$work/macros")" -gt 250 ] || fault "the macros of taper.h are not found"
