@@ -233,6 +233,10 @@ tp_tensor tp_grouped_norm(const char *what, tp_tensor x, int64_t groups, double 
 struct ir_norm { /* the arguments of a batch_norm region, in their order */
     ir_val x, scale, offset, mean, variance;
 };
+/* In the form for training, which compile.c turns: scale and offset (or neither), and the states
+ * that are the running mean and variance. */
+tp_tensor tp_batch_norm_recorded(struct layer *l, const char *title, tp_tensor x,
+                                 const tp_tensor p[4], double eps, double momentum);
 ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double eps,
                           struct ir_loc at);
 

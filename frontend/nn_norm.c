@@ -118,16 +118,34 @@ tp_tensor tp_batch_norm_of_at(tp_tensor x, tp_tensor weight, tp_tensor bias, tp_
     return tp_give(x.g, y);
 }
 
+tp_tensor tp_batch_norm_recorded(struct layer *l, const char *title, tp_tensor x,
+                                 const tp_tensor p[4], double eps, double momentum)
+{
+    struct ir_graph *g = x.g->ir;
+    struct ir_norm run = { tp_val(x), tp_val(p[0]), tp_val(p[1]), tp_val(p[2]), tp_val(p[3]) };
+    const bool plain = !run.scale.id;
+    ir_val next[2], y;
+    int64_t bits;
+
+    memcpy(&bits, &eps, sizeof bits);
+    l->before = g->count;
+    /* arguments in the order of ir_norm; without a scale they are x, mean, variance */
+    l->region = ir_region_open(g, "batch_norm", title, plain ? 3 : 5,
+                               plain ? (ir_val[]){ run.x, run.mean, run.variance } : &run.x,
+                               (struct ir_list){ 1, &bits }, l->loc);
+    y = trained(g, &run, eps, momentum, next, l->loc);
+    ir_assign(g, run.mean, next[0], l->loc);
+    ir_assign(g, run.variance, next[1], l->loc);
+    return tp_layer_close(l, y);
+}
+
 tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args a, tp_loc at)
 {
     const double eps = a.eps > 0 ? a.eps : 1e-5, momentum = a.momentum > 0 ? a.momentum : 0.1;
     struct layer l;
-    struct ir_norm run;
     struct ir_graph *g;
-    int64_t bits;
     enum ir_dtype dtype;
     tp_tensor p[4] = { 0 };
-    ir_val next[2], y;
     tp_shape shape;
 
     if (!tp_layer_begin(&l, "tp_batch_norm", a.name, x, at))
@@ -148,15 +166,5 @@ tp_tensor tp_batch_norm_at(tp_tensor x, tp_norm_args a, tp_loc at)
                        shape, TP_ONES, at);
     if (!tp_tell(x.g))
         return POISON(x.g);
-    run = (struct ir_norm){ tp_val(x), tp_val(p[0]), tp_val(p[1]), tp_val(p[2]), tp_val(p[3]) };
-    memcpy(&bits, &eps, sizeof bits);
-    l.before = g->count;
-    /* arguments in the order of ir_norm; without a scale they are x, mean, variance */
-    l.region = ir_region_open(g, "batch_norm", tp_path(x.g, a.name), a.no_scale ? 3 : 5,
-                              a.no_scale ? (ir_val[]){ run.x, run.mean, run.variance } : &run.x,
-                              (struct ir_list){ 1, &bits }, l.loc);
-    y = trained(g, &run, eps, momentum, next, l.loc);
-    ir_assign(g, run.mean, next[0], l.loc);
-    ir_assign(g, run.variance, next[1], l.loc);
-    return tp_layer_close(&l, y);
+    return tp_batch_norm_recorded(&l, tp_path(x.g, a.name), x, p, eps, momentum);
 }

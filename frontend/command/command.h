@@ -48,7 +48,9 @@ void command_manual_end(void);
 struct settings { /* what can be asked for; 0, NULL or a negative number: the model's own */
     const char *data, *format, *optimiser, *schedule, *set, *rows, *freeze, *target;
     const char *precision; /* f32, bf16, f16 */
-    const char *memory;    /* most bytes of a program's arena, as command_memory reads it */
+    const char *loss;      /* of an ONNX model; and the scores of a new last layer, 0: none */
+    int64_t head;
+    const char *memory; /* most bytes of a program's arena, as command_memory reads it */
     int64_t batch, epochs, hidden, layers, heads, vocabulary, context, step, points, threads, seed;
     int64_t accumulate;
     double rate, momentum, weight_decay, noise, clip, warmup;
@@ -89,14 +91,18 @@ extern const struct settings command_unset;
         { "--precision", 's', &(set).precision, "T", "f32; bf16 or f16 with f32 parameters" },    \
         { "--warmup", 'f', &(set).warmup, "X", "the part of all steps in which the rate rises" }, \
         { "--freeze", 's', &(set).freeze, "GLOB", "parameters that are not trained" },            \
+        { "--loss", 's', &(set).loss, "NAME", "of an ONNX model: cross_entropy mse l1 .." },      \
+        { "--head", 'i', &(set).head, "N", "of an ONNX model: a new last layer of N scores" },    \
         { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },               \
         { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" }
 
+struct onnx_model;
 struct session {
     struct ir_error error;
     const char *model, *data; /* names */
     struct settings settings; /* all filled in */
     struct ir_module *module; /* of a .tp file */
+    struct onnx_model *onnx;  /* of an .onnx file */
     tp_graph *graph;
     struct model_values *values; /* of a built-in model */
     tp_loader *train, *test;
@@ -132,6 +138,11 @@ bool command_from_file(struct session *s, bool run);
 struct ir_module *command_read_module(const char *path, struct ir_error *error);
 struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
+
+/* model_onnx.c: an .onnx file as a model: its recipe, and its scores and loss for x and y */
+extern const struct model command_onnx_recipe;
+struct model_values;
+bool command_onnx_values(struct session *s, tp_tensor x, tp_tensor y, struct model_values *values);
 
 /* run_onnx.c: `taper run` of an ONNX file */
 bool command_is_onnx(const char *path);

@@ -119,8 +119,9 @@ static bool build(struct job *j)
     }
     if (tp_error(j->graph))
         return ir_error(j->error, tp_status(j->graph), "%s", tp_error(j->graph));
-    return tp_onnx_import(j->model, j->graph,
-                          &(struct onnx_request){ j->in, j->given, false, j->out }, j->error);
+    return tp_onnx_import(
+        j->model, j->graph,
+        &(struct onnx_request){ .input = j->in, .known = j->given, .output = j->out }, j->error);
 }
 
 static bool make_folder(const char *folder, struct ir_error *error)

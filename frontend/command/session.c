@@ -7,6 +7,7 @@
 #include "command.h"
 #include "frontend/data.h"
 #include "frontend/models.h"
+#include "frontend/onnx/onnx.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -229,7 +230,12 @@ static bool trace(struct session *s, const struct model *m, bool run)
     batch = tp_symbol(s->graph, "batch", 1, most > most_test ? most : most_test);
     x = input_for(s->graph, set, "x", batch);
     y = input_for(s->graph, set, "y", batch);
-    *s->values = m->build(x, y, &sizes);
+    if (s->onnx) {
+        if (!command_onnx_values(s, x, y, s->values))
+            return false;
+    } else {
+        *s->values = m->build(x, y, &sizes);
+    }
     return tp_error(s->graph) == NULL ||
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }
@@ -311,9 +317,15 @@ bool command_session(struct session *s, const char *model, const struct settings
     bool ok;
 
     *s = (struct session){ .model = model, .settings = *wanted };
-    if (!m && dot && strcmp(dot, ".onnx") == 0)
-        return ir_error(&s->error, IR_UNSUPPORTED, "%.200s: ONNX models are not supported yet",
+    if (!m && dot && strcmp(dot, ".onnx") == 0) {
+        m = &command_onnx_recipe;
+        s->onnx = tp_onnx_read(model, &s->error);
+        if (!s->onnx)
+            return false;
+    } else if (wanted->loss || wanted->head) {
+        return ir_error(&s->error, IR_REFUSED, "%.200s: --loss and --head are of ONNX models",
                         model);
+    }
     if (m) {
         command_fill_in(&s->settings, m);
         ok = command_open_data(s) && trace(s, m, run);
@@ -336,5 +348,6 @@ void command_session_free(struct session *s)
     tp_loader_free(s->test);
     tp_graph_free(s->graph);
     ir_module_free(s->module);
+    tp_onnx_free(s->onnx);
     free(s->values);
 }

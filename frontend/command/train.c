@@ -295,8 +295,6 @@ int command_train(int argc, char **argv, struct ir_error *error)
           "stop at the first NaN, infinity or index past its axis, and name the operation" },
         { "--probe", 'b', &set.probe, NULL,
           "norms of gradients, sizes of updates, dead units and histograms, to --log and --json" },
-        { "--loss", '-', NULL, NULL, NULL },
-        { "--head", '-', NULL, NULL, NULL },
         { "--log", 's', &t.log, "DIR",
           "write losses (and probes) there as TensorBoard reads them, every --log-every steps; "
           "10" },

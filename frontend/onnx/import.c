@@ -117,6 +117,8 @@ static tp_tensor materialise(struct onnx_import *in, const char *name, const str
     if (!weight || !ir_is_real(a->dtype))
         return tp_array_at(g, dtype, shape, a->data, at);
     t = tp_param_at(g, name, shape, (tp_param_args){ .init = TP_ZEROS, .dtype = dtype }, at);
+    if (t.id)
+        tp_state_find(g, tp_node(t)->text)->given = true;
     if (t.id && ir_count(&a->shape))
         tp_set_values(t, a->data, (size_t)ir_count(&a->shape) * (size_t)ir_dtypes[a->dtype].bytes);
     return t;
@@ -167,8 +169,11 @@ static bool reached(struct onnx_import *in, uint32_t from, bool *seen, int64_t *
         elements = ir_elements(g, &n->shape);
         if (elements < 0 || (*work += elements + 1) > MOST_KNOWN || n->op == IR_bits)
             return false;
-        if (n->op == IR_input && !in->request->known)
+        if ((n->op == IR_input && !in->request->known) || n->op == IR_size)
             return false;
+        for (int i = 0; i < n->shape.rank; i++)
+            if (!ir_dim_fixed(n->shape.dim[i]))
+                return false;
         for (int i = 0; i < n->arity; i++)
             seen[n->args[i].id] = true;
     }
@@ -230,11 +235,87 @@ bool onnx_known(struct onnx_node *n, int i, struct ir_array *array)
     return false;
 }
 
+/*
+ * Extents of symbols in a list of integers, which no interpreter can compute: what Shape gave,
+ * taken apart and put together. How many; -1: it is something else.
+ */
+static int extents_of(struct onnx_import *in, tp_tensor t, int64_t *out, int room, int depth)
+{
+    const struct ir_node *n = tp_node(t);
+    const tp_tensor first = { .g = t.g, .id = n->arity ? n->args[0].id : 0 };
+    const int64_t elements = ir_elements(t.g->ir, &n->shape);
+    struct ir_array a;
+    int64_t own[64];
+    int count = 0;
+
+    if (elements < 0 || elements > room || elements > 64 || depth > 50)
+        return -1;
+    switch (n->op) {
+    case IR_size:
+        out[0] = n->attr[0].at[0];
+        return 1;
+    case IR_reshape:
+    case IR_cast:
+        return extents_of(in, first, out, room, depth + 1);
+    case IR_concat:
+        for (int i = 0; i < n->arity; i++) {
+            const tp_tensor part = { .g = t.g, .id = n->args[i].id };
+            const int more = extents_of(in, part, out + count, room - count, depth + 1);
+            if (more < 0)
+                return -1;
+            count += more;
+        }
+        return count;
+    case IR_slice:
+        count = n->shape.rank == 1 ? extents_of(in, first, own, 64, depth + 1) : -1;
+        for (int64_t i = 0; count >= 0 && i < elements; i++)
+            out[i] = own[n->attr[0].at[0] + i * n->attr[2].at[0]];
+        return count < 0 ? -1 : (int)elements;
+    case IR_take:
+        count = extents_of(in, first, own, 64, depth + 1);
+        if (count < 0 || !compute(in, (tp_tensor){ .g = t.g, .id = n->args[1].id }, &a) ||
+            ir_count(&a.shape) != elements)
+            return -1;
+        for (int64_t i = 0; i < elements; i++) {
+            double at;
+            ir_load_real(&at, &a, NULL, i, 1);
+            if (!(at >= 0 && at < count))
+                return -1;
+            out[i] = own[(int)at];
+        }
+        return (int)elements;
+    case IR_mul:
+        count = extents_of(in, first, own, 1, depth + 1);
+        if (count != 1 || extents_of(in, (tp_tensor){ .g = t.g, .id = n->args[1].id }, own + 1, 1,
+                                     depth + 1) != 1)
+            return -1;
+        out[0] = ir_dim_mul(t.g->ir, own[0], own[1]);
+        return out[0] == -1 ? -1 : 1;
+    default:
+        if (!compute(in, t, &a) || ir_is_real(a.dtype))
+            return -1;
+        for (int64_t i = 0; i < elements; i++) {
+            wide whole;
+            ir_load_exact(&whole, &a, NULL, i, 1);
+            out[i] = (int64_t)whole;
+        }
+        return (int)elements;
+    }
+}
+
 bool onnx_known_ints(struct onnx_node *n, int i, struct onnx_ints *ints)
 {
     struct ir_array a;
     int64_t count;
 
+    if (!onnx_is_known(n, i, &a) && onnx_has(n, i)) {
+        const tp_tensor t = onnx_in(n, i);
+
+        ints->at = ir_alloc(n->in->arena, 64 * sizeof *ints->at);
+        ints->count = t.id ? extents_of(n->in, t, ints->at, 64, 0) : -1;
+        if (ints->count >= 0)
+            return true;
+    }
     if (!onnx_known(n, i, &a))
         return false;
     count = ir_count(&a.shape);
@@ -544,6 +625,83 @@ static bool build_node(struct onnx_import *in, size_t i, struct ir_error *error)
     return true;
 }
 
+/* --- without its end -----------------------------------------------------------------------------
+ */
+
+static const Onnx__NodeProto *maker(const struct onnx_model *m, const char *name)
+{
+    for (size_t i = 0; i < m->graph->n_node; i++)
+        for (size_t k = 0; k < m->graph->node[i]->n_output; k++)
+            if (strcmp(m->graph->node[i]->output[k], name) == 0)
+                return m->graph->node[i];
+    return NULL;
+}
+
+static bool is(const Onnx__NodeProto *p, const char *op)
+{
+    return p && p->n_input > 0 && strcmp(p->op_type, op) == 0;
+}
+
+/* The value at which a model that is to be trained ends; NULL with an error. */
+static const char *end_of(const struct onnx_model *m, int until, struct ir_error *error)
+{
+    const char *name = m->output[0].name;
+    const Onnx__NodeProto *p = maker(m, name);
+
+    while (until != ONNX_WHOLE && (is(p, "Softmax") || is(p, "LogSoftmax") || is(p, "Identity"))) {
+        name = p->input[0];
+        p = maker(m, name);
+    }
+    if (until != ONNX_FEATURES)
+        return name;
+    if (is(p, "Add"))
+        for (size_t k = 0; k < p->n_input; k++)
+            if (is(maker(m, p->input[k]), "MatMul")) {
+                p = maker(m, p->input[k]);
+                break;
+            }
+    if (is(p, "Gemm") || is(p, "MatMul"))
+        return p->input[0];
+    ir_error(error, IR_UNSUPPORTED,
+             "%.100s: its last layer is %.40s; expected Gemm or MatMul, which a head replaces",
+             m->file, p ? p->op_type : "none");
+    return NULL;
+}
+
+/* Which nodes the end needs. */
+static void mark(const struct onnx_model *m, const char *name, bool *needed)
+{
+    const Onnx__GraphProto *g = m->graph;
+
+    for (size_t i = g->n_node; i-- > 0;) {
+        const Onnx__NodeProto *p = g->node[i];
+        for (size_t k = 0; k < p->n_output; k++)
+            needed[i] |= strcmp(p->output[k], name) == 0;
+        for (size_t j = i + 1; !needed[i] && j < g->n_node; j++)
+            for (size_t k = 0; needed[j] && k < g->node[j]->n_input; k++)
+                for (size_t o = 0; o < p->n_output; o++)
+                    needed[i] |= *p->output[o] && strcmp(g->node[j]->input[k], p->output[o]) == 0;
+    }
+}
+
+/* The trace of a model that is to be trained: as much of it as its end needs. */
+static bool import_until(struct onnx_import *in, struct ir_error *error)
+{
+    const struct onnx_model *m = in->model;
+    const char *end = end_of(m, in->request->until, error);
+    bool *needed = ir_alloc(in->arena, (m->graph->n_node + 1) * sizeof *needed);
+
+    if (!end)
+        return false;
+    mark(m, end, needed);
+    for (size_t i = 0; i < m->graph->n_node; i++)
+        if (needed[i] && !build_node(in, i, error))
+            return false;
+    in->request->output[0] = tensor_of(in, value_of(in, end), (tp_loc){ m->file, 0 });
+    return in->request->output[0].id ||
+           ir_error(error, IR_UNSUPPORTED, "%.100s: \"%.80s\" is not supported", m->file, end);
+}
+
 static void enter(struct onnx_import *in)
 {
     const Onnx__GraphProto *g = in->model->graph;
@@ -573,6 +731,11 @@ bool tp_onnx_import(const struct onnx_model *m, tp_graph *g, const struct onnx_r
     bool ok = true;
 
     enter(&in);
+    if (request->until != ONNX_WHOLE) {
+        ok = import_until(&in, error);
+        ir_arena_free(in.arena);
+        return ok;
+    }
     for (size_t i = 0; ok && i < m->graph->n_node; i++)
         ok = build_node(&in, i, error);
     for (int i = 0; ok && i < m->outputs; i++) {

@@ -33,26 +33,23 @@ static tp_tensor scaled(struct onnx_node *n, tp_tensor y, tp_tensor x, int input
 /* In training the running statistics are states, which a step moves on. */
 static void train(struct onnx_node *n, tp_tensor x, double eps, double momentum)
 {
-    tp_tensor running[2] = { onnx_in(n, 3), onnx_in(n, 4) }, before[2];
-    const tp_tensor scale = onnx_in(n, 1), bias = onnx_in(n, 2);
+    const tp_tensor p[4] = { onnx_in(n, 1), onnx_in(n, 2), onnx_in(n, 3), onnx_in(n, 4) };
+    struct layer l;
 
-    if (!scale.id || !bias.id || !running[0].id || !running[1].id)
-        return;
-    for (int i = 0; i < 2; i++) {
-        struct state *s = tp_node(running[i])->op == IR_state
-                              ? tp_state_find(n->g, tp_node(running[i])->text)
-                              : NULL;
+    for (int i = 0; i < 4; i++) {
+        struct state *s;
+
+        if (!p[i].id || !by_channel(n, x, 1 + i).id)
+            return;
+        s = tp_node(p[i])->op == IR_state ? tp_state_find(n->g, tp_node(p[i])->text) : NULL;
         if (!s) {
             onnx_lacks(n, "statistics that are computed; expected initialisers");
             return;
         }
-        s->kind = STATE_BUFFER;
-        s->frozen = true;
-        before[i] = running[i];
+        s->kind = i < 2 ? s->kind : STATE_BUFFER;
     }
-    n->out[0] = tp_batch_norm_of_at(x, scale, bias, running, true, 1 - momentum, eps, n->at);
-    for (int i = 0; i < 2 && n->out[0].id; i++)
-        tp_assign_at(before[i], running[i], n->at);
+    if (tp_layer_of(&l, "batch_norm", x, p[0], n->at))
+        n->out[0] = tp_batch_norm_recorded(&l, n->proto->name, x, p, eps, 1 - momentum);
 }
 
 void onnx_batch_norm(struct onnx_node *n)

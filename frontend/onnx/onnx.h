@@ -45,6 +45,12 @@ struct onnx_request {
     const struct ir_array *known; /* or NULL: the numbers that the inputs have in the only run */
     bool training;                /* batch-norm and dropout as in training; weights learn */
     tp_tensor *output;            /* filled in; for each output of the model */
+    enum {
+        ONNX_WHOLE,
+        ONNX_SCORES,
+        ONNX_FEATURES
+    } until; /* the first output without a softmax at
+its end; or what the last layer with weights reads */
 };
 bool tp_onnx_import(const struct onnx_model *, tp_graph *g, const struct onnx_request *request,
                     struct ir_error *error);
