@@ -205,12 +205,24 @@ const char *gen_condition(struct gen *e, const struct loop_guard *guard, int gua
 }
 
 /* does a condition that is not settled differ from lane to lane */
+/* A condition whose borders lie between vectors holds for all lanes or for none. */
+static bool is_even(struct gen *e, const struct loop_guard *g)
+{
+    bool linear;
+    int64_t rest, limit;
+    const loop_ix first = loop_replace(e->k, g->ix, e->vector, loop_const(e->k, 0));
+
+    return loop_is_const(e->k, g->limit, &limit) && limit % LOOP_LANES == 0 &&
+           loop_coefficient(e->k, g->ix, e->vector, &linear) == 1 && linear &&
+           loop_is_const(e->k, loop_mod(e->k, first, LOOP_LANES), &rest) && rest == 0;
+}
+
 bool gen_guard_varies(struct gen *e, const struct loop_statement *s)
 {
     for (int i = 0; i < s->guards && e->vector >= 0; i++) {
         struct loop_guard g = { gen_instance(e, s->guard[i].ix),
                                 gen_instance(e, s->guard[i].limit) };
-        if (loop_guard_state(e->k, &g) != 1 &&
+        if (loop_guard_state(e->k, &g) != 1 && !is_even(e, &g) &&
             ((loop_axes_of(e->k, g.ix) | loop_axes_of(e->k, g.limit)) >> e->vector & 1))
             return true;
     }
