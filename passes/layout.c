@@ -25,6 +25,7 @@ loop_ix pass_address(struct loop_kernel *k, const struct pass_storage *s, const 
 }
 
 #define VECTOR 16
+#define FEW    8 /* less than half a vector is not worth lanes */
 
 static int64_t round_up(int64_t n, int64_t to)
 {
@@ -57,7 +58,7 @@ static struct pass_storage rows(const struct ir_graph *g, const struct ir_node *
         int64_t extent = ir_dim_max(g, n->shape.dim[i]);
         s.part[i] = (struct pass_part){ i, 1, 0, s.elements };
         if (i == n->shape.rank - 1 && !dense) {
-            bool wide = extent >= 8 || n->shape.rank == 1;
+            bool wide = extent >= FEW || n->shape.rank == 1;
             if (wide)
                 extent = round_up(extent, VECTOR);
             else
@@ -134,8 +135,8 @@ static bool needs_copies(const struct ir_graph *g, int64_t dim)
     return dim != -1;
 }
 
-/* Which axis of a product's operand goes in lanes: the one that the result keeps; -1: neither, or
- * both operands are parameters. */
+/* Which axis of a product's operand goes in lanes: the one that the result keeps; -1: neither, too
+ * short, or both operands are parameters. */
 static int lanes_in(const struct ir_graph *g, uint32_t v, int operand)
 {
     const struct ir_node *n = &g->nodes[v], *p = ir_at(g, n->args[operand]),
@@ -148,7 +149,7 @@ static int lanes_in(const struct ir_graph *g, uint32_t v, int operand)
         return -1;
     first = strchr(result, letters[0]);
     second = strchr(result, letters[1]);
-    return first == second ? -1 : !first;
+    return first == second || ir_dim_max(g, p->shape.dim[!first]) < FEW ? -1 : !first;
 }
 
 /*
