@@ -91,6 +91,8 @@ struct gen_loaded { /* this element of this buffer is in that variable already *
     int buffer;
     loop_ix ix;
     bool vector;
+    const char *text; /* of the index: one that a value of an unrolled loop stands in has a name an
+                         instance, and is one expression */
     const char *name;
 };
 struct gen { /* the emitter's state while it spells one kernel */

@@ -47,15 +47,16 @@ void gen_load(struct gen *e, const struct loop_statement *s)
     }
     if (!condition && !varies) { /* loaded before? */
         const loop_ix ix = gen_instance(e, s->ix);
+        const char *text = gen_index_text(e, s->ix);
         for (int i = e->loads; i-- > 0;)
             if (e->loaded[i].buffer == s->buffer && e->loaded[i].ix == ix &&
-                e->loaded[i].vector == vector) {
+                e->loaded[i].vector == vector && !strcmp(e->loaded[i].text, text)) {
                 gen_call_it(e, s->value, e->loaded[i].name);
                 return;
             }
         ir_grow(e->arena, e->loaded, e->loads, e->load_room);
         const char *name = gen_new_name(e, s);
-        e->loaded[e->loads++] = (struct gen_loaded){ s->buffer, ix, vector, name };
+        e->loaded[e->loads++] = (struct gen_loaded){ s->buffer, ix, vector, text, name };
         if (!vector) {
             gen_line(e, "const %s %s = %s;", type, name, element(e, s->buffer, s->ix));
             return;
