@@ -318,9 +318,11 @@ static bool good_training(const tp_train_args *a, tp_loc at)
     else if (a->lr.kind == 0)
         tp_fail(g, at, what, "there is no rate; expected .lr = tp_const(1e-3) or another schedule");
     else if (!tp_schedule_good(&a->lr))
-        tp_fail(g, at, what,
-                "the rate is not finite, or has too many milestones; expected at most %d",
-                TP_MILESTONES);
+        tp_fail(
+            g, at, what,
+            "the rate is %g, has an infinite number or too many milestones; expected 0 or more, "
+            "and at most %d",
+            a->lr.from, TP_MILESTONES);
     else if (!good_precision(g, a->precision, what, at) || !good_memory(g, a->memory, what, at))
         return false;
     else if (a->scale_every < 0 ||

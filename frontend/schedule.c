@@ -109,8 +109,8 @@ tp_schedule tp_warmup(double steps, tp_schedule then)
 
 bool tp_schedule_good(const tp_schedule *s)
 {
-    bool good = isfinite(s->from) && isfinite(s->to) && isfinite(s->steps) && isfinite(s->factor) &&
-                s->at.count >= 0 && s->at.count <= TP_MILESTONES;
+    bool good = s->from >= 0 && isfinite(s->from) && isfinite(s->to) && isfinite(s->steps) &&
+                isfinite(s->factor) && s->at.count >= 0 && s->at.count <= TP_MILESTONES;
 
     for (int i = 0; good && i < s->at.count; i++)
         good = isfinite(s->at.step[i]);

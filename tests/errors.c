@@ -145,6 +145,8 @@ WRONG(cell_of_other_weights, "model.c:31: tp_gru: input z f32[5 2 3], start h f3
 #line 31 "model.c"
 WRONG(loss_that_is_no_scalar, "model.c:31: tp_compile_train: the loss is fc1 f32[batch 10]; expected a scalar of a floating type, as tp_mean gives", tp_compile_train(tp_linear(x, "fc1", 10), .lr = tp_const(1)))
 #line 31 "model.c"
+WRONG(negative_rate, "model.c:31: tp_compile_train: the rate is -1, has an infinite number or too many milestones; expected 0 or more, and at most 12", tp_compile_train(tp_mean(x), .lr = tp_const(-1)))
+#line 31 "model.c"
 WRONG(no_rate, "model.c:31: tp_compile_train: there is no rate; expected .lr = tp_const(1e-3) or another schedule", tp_compile_train(tp_mean(x)))
 #line 31 "model.c"
 WRONG(nothing_to_train, "model.c:31: tp_compile_train: the loss depends on no parameter; expected one that is trained", tp_compile_train(tp_mean(x), .lr = tp_const(1)))
