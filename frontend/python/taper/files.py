@@ -80,7 +80,8 @@ def load(path: Any) -> Dict[str, Tensor]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > size - 8:
-            raise Error(f"{path}: its header has {length} bytes, the file {size}")
+            raise Error(f"{path}: no safetensors, or cut off: its header should have {length} "
+                        f"bytes, the file has {size}")
         try:
             header = json.loads(file.read(length))
             data = file.read()

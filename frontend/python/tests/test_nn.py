@@ -152,6 +152,27 @@ def test_recurrent(kind):
     y.sum().backward()
     assert all(p.grad is not None for p in m.parameters())
 
+def test_class_numbers_are_looked_at():
+    scores = tp.zeros(2, 3)
+    for wrong in (3, -1):
+        with pytest.raises(IndexError, match=f"target {wrong} is out of bounds; expected 0 to 2"):
+            F.cross_entropy(scores, tp.tensor([0, wrong]))
+        with pytest.raises(IndexError):
+            F.nll_loss(scores, tp.tensor([wrong, 0]))
+    assert F.cross_entropy(scores, tp.tensor([0, 7]), ignore_index=7).item() > 1
+
+
+def test_a_negative_rate_is_refused():
+    w = nn.Linear(2, 3).parameters()
+    with pytest.raises(ValueError, match="learning rate of -1"):
+        tp.optim.SGD(w, lr=-1)
+
+
+def test_convolutions_say_what_they_are():
+    said = repr(nn.Conv1d(4, 8, 5, padding=2, groups=2, bias=False))
+    assert said == "Conv1d(4, 8, kernel_size=(5,), stride=(1,), padding=(2,), groups=2, bias=False)"
+    assert repr(nn.Conv2d(1, 2, 3)) == "Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))"
+
 
 def test_batch_norm_runs_on():
     m = nn.BatchNorm1d(3)

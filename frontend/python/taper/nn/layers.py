@@ -86,8 +86,20 @@ class _Conv(Module):
                  padding_mode=self.padding_mode)
 
     def extra_repr(self) -> str:
-        return (f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-                f"stride={F._tuple(self.stride, self.axes)}")
+        said = [str(self.in_channels), str(self.out_channels), f"kernel_size={self.kernel_size}",
+                f"stride={F._tuple(self.stride, self.axes)}"]
+        for name, usual in (("padding", 0), ("dilation", 1), ("output_padding", 0)):
+            value = getattr(self, name)
+            value = value if isinstance(value, str) else F._tuple(value, self.axes)
+            if value != (usual,) * self.axes:
+                said.append(f"{name}={value!r}")
+        if self.groups != 1:
+            said.append(f"groups={self.groups}")
+        if self.bias is None:
+            said.append("bias=False")
+        if self.padding_mode != "zeros":
+            said.append(f"padding_mode={self.padding_mode}")
+        return ", ".join(said)
 
 
 Conv1d = type("Conv1d", (_Conv,), {"axes": 1})

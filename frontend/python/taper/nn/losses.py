@@ -142,12 +142,24 @@ def _classes(what: str, x: Tensor, target: Tensor, weight: Optional[Tensor], ign
     if target.dtype.kind != "f":
         if ignore != -100 or _may_be_left_out(target):
             args.ignore_index = option(ignore)
+        _within_classes(target, x.shape[0 if x.ndim == 1 else 1], ignore)
     return wrap(lib.tp_class_loss_at(what.encode(), x._handle(), args, here()), x, weight, True,
                 (target,))
 
 
 def _may_be_left_out(target: Tensor) -> bool:
     return target._t is None and target.numel() > 0 and bool((target._array() == -100).any())
+
+
+def _within_classes(target: Tensor, classes: int, ignore: int) -> None:
+    """A compiled function, where there are no numbers yet, does not look."""
+    if target._t is not None or target.numel() == 0:
+        return
+    y = target._array()
+    wrong = y[((y < 0) | (y >= classes)) & (y != ignore)]
+    if wrong.size:
+        raise IndexError(f"target {wrong[0]} is out of bounds; expected 0 to {classes - 1}, "
+                         f"or {ignore}, which is left out")
 
 
 def cross_entropy(input: Tensor, target: Tensor, weight: Optional[Tensor] = None,

@@ -51,6 +51,8 @@ class Optimizer:
         held = group["params"]
         group = {**self.defaults, **group,
                  "params": [held] if isinstance(held, Tensor) else list(held)}
+        if not 0 <= float(group["lr"]) < float("inf"):
+            raise ValueError(f"a learning rate of {group['lr']}; expected 0 or more")
         for p in group["params"]:
             if not isinstance(p, Tensor):
                 raise TypeError(f"an optimiser of {type(p).__name__}; expected tensors")
