@@ -188,6 +188,8 @@ tp_tensor tp_maths(const char *text, int n, const tp_tensor *x, int numbers, con
 
 /* loss.c */
 tp_tensor tp_loss_reduced(tp_tensor each, tp_reduction how, tp_loc at);
+/* Is this a loss of an input and a target alone? Puts ", NAME" for each that is. */
+bool tp_loss_plain(const char *name, struct ir_text *names);
 bool tp_loss_alike(const char *what, int n, const tp_tensor *x, tp_loc at);
 
 /* nn.c: what layers share */

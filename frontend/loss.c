@@ -118,6 +118,16 @@ static tp_tensor constant_part(const char *name, tp_tensor target, tp_loc at)
                      6.28318530717958647693);
 }
 
+bool tp_loss_plain(const char *name, struct ir_text *names)
+{
+    const struct loss *row = find(name);
+
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
+        if (!losses[i].third && !strchr(losses[i].name, ' ')) /* no form that options ask for */
+            ir_put(names, ", %s", losses[i].name);
+    return row && !row->third && !strchr(name, ' ');
+}
+
 tp_tensor tp_loss_at(const char *name, tp_tensor x, tp_loss_args a, tp_loc at)
 {
     const struct loss *row = choose(name, &a);

@@ -12,7 +12,7 @@
  * the part of its tokens that are. */
 struct model_values tp_model_classified(tp_tensor logits, tp_tensor y)
 {
-    tp_tensor hits = tp_sum(tp_eq(tp_argmax(logits, -1), y));
+    tp_tensor hits = tp_sum(tp_eq(tp_argmax(logits, -1), tp_model_classes(y)));
 
     if (tp_rank(y) > 1)
         hits = tp_div(hits, tp_dim(y, 1));

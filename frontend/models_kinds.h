@@ -10,7 +10,8 @@ typedef struct model_values tp_model_build(tp_tensor x, tp_tensor y, const struc
 
 /* models.c: what most of them end with: a score for each class, and the class */
 struct model_values tp_model_classified(tp_tensor logits, tp_tensor y);
-tp_tensor tp_model_pixels(tp_tensor x); /* bytes as fractions; what is not bytes as it is */
+tp_tensor tp_model_classes(tp_tensor y); /* models_text.c: y, or an error where it has none */
+tp_tensor tp_model_pixels(tp_tensor x);  /* bytes as fractions; what is not bytes as it is */
 
 /* models_image.c, models_text.c */
 tp_model_build tp_model_lenet, tp_model_resnet20, tp_model_autoencoder;

@@ -3,6 +3,7 @@
  */
 #include <math.h>
 
+#include "frontend/frontend.h"
 #include "frontend/models_kinds.h"
 
 /* --- gpt: what comes next, from all that came before (Radford et al. 2019) -----------------------
@@ -144,4 +145,13 @@ struct model_values tp_model_lstm(tp_tensor x, tp_tensor y, const struct model_s
 struct model_values tp_model_gru(tp_tensor x, tp_tensor y, const struct model_sizes *size)
 {
     return recurrent("gru", x, y, size);
+}
+
+/* A column of a table may hold numbers that are no classes. */
+tp_tensor tp_model_classes(tp_tensor y)
+{
+    return tp_dtype_of(y) != TP_F32
+               ? y
+               : tp_fail(y.g, TP_HERE, "labels",
+                         "%s; expected classes, whole numbers from 0, or words", tp_describe(y));
 }

@@ -52,6 +52,11 @@ refuses 2 '--epochs "many": expected a whole number' train mlp --epochs many
 refuses 2 '--opt "fast": expected one of sgd' train moons --opt fast
 refuses 2 'there is no such model or file' train nothing
 refuses 2 'planar set "square"' train planar --set square
+refuses 2 'there is no such file, folder or set' train mlp --data square
+refuses 2 'no parameter of mlp fits' train mlp --freeze 'conv*'
+printf '0.1,0.2,0.5\n0.3,0.4,0.7\n' >"$work/values.csv"
+refuses 2 'expected classes, whole numbers from 0, or words' train mlp --data "$work/values.csv"
+refuses 2 'it was read as a .tp file' train "$work/values.csv"
 refuses 2 'one more' train mlp lenet
 refuses 3 '--device cuda is not supported yet' train mlp --device cuda
 refuses 2 '--probe: expected --log DIR, --json or both' train moons --probe

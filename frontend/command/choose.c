@@ -155,6 +155,11 @@ bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_sched
     if (runs < 1 || runs > MOST_RUNS)
         return ir_error(&s->error, IR_REFUSED, "--accumulate %lld: expected 1 to %d steps",
                         (long long)runs, MOST_RUNS);
+    if (s->settings.freeze && tp_params(s->graph, s->settings.freeze, 0, NULL) == 0)
+        return ir_error(
+            &s->error, IR_REFUSED,
+            "--freeze \"%.40s\": no parameter of %.200s fits; expected a name or a glob",
+            s->settings.freeze, s->model);
     return choose_optimiser(&s->settings, opt, groups, &s->error) &&
            choose_schedule(s, rate, &s->error);
 }

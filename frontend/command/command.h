@@ -70,7 +70,8 @@ extern const struct settings command_unset;
 #define COMMAND_SETTINGS(set)                                                                     \
     COMMAND_MEMORY(set),                                                                          \
         { "--data", 's', &(set).data, "PATH|NAME",                                                \
-          "a folder of IDX, CIFAR-10 or x.npy, a .csv or .npz file, digits or a planar set" },    \
+          "a folder of IDX, CIFAR-10, x.npy or train.tsv, a .csv .tsv .npz .txt file, a set's "   \
+          "name" },                                                                               \
         { "--set", 's', &(set).set, "NAME",                                                       \
           "the planar set: simple diag split xor circle spiral moons" },                          \
         { "--points", 'i', &(set).points, "N", "of a planar set" },                               \
@@ -86,7 +87,7 @@ extern const struct settings command_unset;
           "inverse-sqrt wsd" },                                                                   \
         { "--accumulate", 'i', &(set).accumulate, "N", "steps whose gradients make one update" }, \
         { "--momentum", 'f', &(set).momentum, "X", "of sgd" },                                    \
-        { "--weight-decay", 'f', &(set).weight_decay, "X", "" },                                  \
+        { "--weight-decay", 'f', &(set).weight_decay, "X", "as PyTorch's weight_decay" },         \
         { "--clip", 'f', &(set).clip, "X", "greatest norm of all gradients together; 0: none" },  \
         { "--precision", 's', &(set).precision, "T", "f32; bf16 or f16 with f32 parameters" },    \
         { "--warmup", 'f', &(set).warmup, "X", "the part of all steps in which the rate rises" }, \

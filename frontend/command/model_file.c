@@ -38,6 +38,7 @@ enum { ROWS = sizeof rows / sizeof *rows };
 
 struct ir_module *command_read_module(const char *path, struct ir_error *error)
 {
+    const char *end = strrchr(path, '.');
     FILE *file = fopen(path, "rb");
     struct ir_module *module = NULL;
     char *text = NULL;
@@ -60,6 +61,12 @@ struct ir_module *command_read_module(const char *path, struct ir_error *error)
                  LARGEST_FILE >> 20);
     else
         module = ir_parse(path, text, size, error);
+    if (!module && error->status == IR_REFUSED && !(end && strcmp(end, ".tp") == 0)) {
+        const struct ir_error said = *error;
+
+        *error = (struct ir_error){ .status = IR_OK }; /* some other file, by mistake */
+        ir_error(error, said.status, "%s; it was read as a .tp file", said.text);
+    }
     free(text);
     fclose(file);
     return module;

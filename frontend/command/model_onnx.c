@@ -34,8 +34,10 @@ static tp_tensor as_input(struct session *s, tp_tensor x, const struct onnx_port
         row = shape.dim[i] < 0 || row > 1 << 30 ? -1 : row * shape.dim[i];
     }
     if (p->shaped && (p->rank < 1 || row != has)) {
-        ir_error(&s->error, IR_REFUSED, "%.100s: its input \"%.60s\" takes other rows than %s",
-                 s->model, p->name, tp_describe(x));
+        ir_error(&s->error, IR_REFUSED,
+                 "%.100s: its input \"%.60s\" takes other rows than those of %.100s, %s; "
+                 "--data says which",
+                 s->model, p->name, s->data, tp_describe(x));
         return (tp_tensor){ .g = x.g };
     }
     if (ir_dtypes[p->dtype].kind == 'f' && tp_dtype_of(x) == TP_U8)
@@ -48,6 +50,7 @@ static tp_tensor as_input(struct session *s, tp_tensor x, const struct onnx_port
 static bool by_loss(struct session *s, tp_tensor scores, tp_tensor y, struct model_values *v)
 {
     const char *loss = s->settings.loss ? s->settings.loss : "cross_entropy";
+    struct ir_text names = { 0 };
 
     v->output = scores;
     if (strcmp(loss, "cross_entropy") == 0) {
@@ -60,6 +63,12 @@ static bool by_loss(struct session *s, tp_tensor scores, tp_tensor y, struct mod
         v->hits = tp_sum(tp_eq(tp_argmax(scores, -1), y));
         return true;
     }
+    if (!tp_loss_plain(loss, &names))
+        ir_error(&s->error, IR_REFUSED, "--loss \"%.40s\": expected one of cross_entropy%s", loss,
+                 names.data);
+    ir_text_free(&names);
+    if (s->error.status != IR_OK)
+        return false;
     if (tp_rank(scores) == tp_rank(y) + 1 && tp_dim(scores, -1) == 1)
         scores = tp_reshape_at(scores, tp_shape_of(y), TP_HERE);
     if (tp_dtype_of(y) != tp_dtype_of(scores))

@@ -117,10 +117,25 @@ static tp_loader *open_part(const struct settings *s, const char *part)
     return tp_load_made(s->data, args);
 }
 
+/* What --data says is a path or a set's name; --set says nothing but a set of points. */
+static bool known_data(const struct settings *s)
+{
+    struct stat about;
+
+    return s->data == s->set || s->format || tp_data_format(s->data) || tp_data_made(s->data) ||
+           stat(s->data, &about) == 0;
+}
+
 bool command_open_data(struct session *s)
 {
     tp_loader *both[2];
 
+    if (!known_data(&s->settings))
+        return ir_error(&s->error, IR_REFUSED,
+                        "--data \"%.200s\": there is no such file, folder or set; expected a path "
+                        "whose end tells what it is (.csv .tsv .npz .txt), or digits, moons or a "
+                        "planar set",
+                        s->settings.data);
     both[0] = s->train = open_part(&s->settings, "train");
     both[1] = s->test = open_part(&s->settings, "test");
     for (int i = 0; i < 2; i++)

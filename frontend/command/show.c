@@ -13,7 +13,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
     struct ir_text text = { 0 };
     const char *stage = "trace", *of = NULL, *kernel = NULL, *format = "text";
     const struct option options[] = {
-        { "--stage", 's', &stage, "S", "trace grad simple layout fuse loops plan c cuda" },
+        { "--stage", 's', &stage, "S", "trace grad simple layout fuse loops plan c cuda; trace" },
         { "--program", 's', &of, "NAME",
           "step or eval; both, but of C, of dot and of a kernel the first" },
         { "--kernel", 's', &kernel, "NAME", "one kernel only" },

@@ -267,7 +267,7 @@ static void list_models(void)
 {
     printf("Built-in models; each has a recipe, and data that the program makes itself:\n\n");
     for (const struct model *m = tp_models; m->name; m++)
-        printf("  %-9s %s\n", m->name, m->about);
+        printf("  %-11s %s\n", m->name, m->about);
     printf("\nExample: taper train lenet --epochs 3\n");
 }
 
@@ -302,7 +302,7 @@ int command_train(int argc, char **argv, struct ir_error *error)
     };
     const struct usage usage = {
         "taper train MODEL [options]",
-        "Trains a model: a built-in name (taper train lists them) or a .tp file.",
+        "Trains a model: a built-in name (taper train lists them), a .tp or an .onnx file.",
         "taper train lenet --data mnist/ --epochs 5 --save lenet.safetensors", options
     };
     int words = command_options(argc, argv, &usage, error);
