@@ -277,6 +277,8 @@ void pass_outline_name(struct loop_program *p)
             continue;
         if (!isalpha((unsigned char)*word)) /* they have nothing in common */
             word = first->name;
+        if (!strchr(word, '_')) /* one word may be a function that the text calls: atan2 */
+            word = ir_format(p->arena, "%s_all", word);
         name = word;
         for (int tail = 2; is_taken(p, name); tail++)
             name = ir_format(p->arena, "%s_%d", word, tail);

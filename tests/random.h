@@ -30,10 +30,11 @@ static inline bool random_is_half(enum ir_dtype dtype)
     return dtype == IR_F16 || dtype == IR_BF16;
 }
 
-/* Does it stand between kernels only? No user's graph has it. */
-static inline bool random_of_kernels(enum ir_op op)
+/* Is it in no random graph? It stands between kernels only, or calls a function of the user's
+ * (tests/custom.c). */
+static inline bool random_never(enum ir_op op)
 {
-    return op >= IR_step && op <= IR_done;
+    return (op >= IR_step && op <= IR_done) || op == IR_custom;
 }
 
 enum { RANDOM_INPUTS = 200 };
