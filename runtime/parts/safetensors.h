@@ -482,7 +482,8 @@ PART bool safetensors_open(struct safetensors *file, const char *path, struct pa
         size |= (uint64_t)length[i] << 8 * i;
     if (!error->status && (size < 2 || size > SAFETENSORS_HEADER || size > bytes - 8))
         part_fail(error, PART_REFUSED,
-                  "%.200s: safetensors: the header should have %llu bytes; the file has %llu%s",
+                  "%.200s: safetensors: none, or cut off: the header should have %llu bytes; the "
+                  "file has %llu%s",
                   path, (unsigned long long)size, (unsigned long long)bytes,
                   size > SAFETENSORS_HEADER ? ", a header at most 16 MiB" : "");
     if (!error->status && !(text = malloc(size)))
