@@ -112,12 +112,20 @@ static uint32_t preferred(struct lower *l, bool most, enum ir_dtype dtype, uint3
     return pass_lower_let(l, IR_or, IR_BOOL, better, nan, 0);
 }
 
-/* best and where of what the open loops give: two variables that move together */
+/* best and where of what the open loops give: two variables that move together. Where some of them
+ * is not there, `where` begins below 0, and the first that is there is taken whatever it is. */
 void pass_lower_keep_better(struct lower *l, bool most, enum ir_dtype dtype, uint32_t best,
                             uint32_t where, uint32_t x, uint32_t here, int guards,
                             const struct loop_guard *guard)
 {
     uint32_t better = preferred(l, most, dtype, x, best);
+
+    if (guards)
+        better =
+            pass_lower_let(l, IR_or, IR_BOOL, better,
+                           pass_lower_let(l, IR_lt, IR_BOOL, where,
+                                          pass_lower_number(l, l->k->value[where].dtype, 0), 0),
+                           0);
     uint32_t place = pass_lower_let(l, IR_select, l->k->value[where].dtype, better, here, where);
     uint32_t value = pass_lower_let(l, IR_select, dtype, better, x, best);
 

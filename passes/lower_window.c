@@ -30,7 +30,9 @@ uint32_t pass_lower_of_window(struct lower *l, const struct ir_node *n, const lo
     }
     enum ir_op step = arg ? IR_max : ir_step(n->op);
     uint32_t best = pass_lower_var(l, a->dtype, pass_lower_neutral(l, step, a->dtype));
-    uint32_t where = arg ? pass_lower_var(l, n->dtype, pass_lower_number(l, n->dtype, 0)) : 0;
+    const uint32_t zero = arg ? pass_lower_number(l, n->dtype, 0) : 0;
+    uint32_t where =
+        arg ? pass_lower_var(l, n->dtype, guards ? pass_lower_number(l, n->dtype, -1) : zero) : 0;
     pass_lower_open_all(&nest, 0);
     struct lower_under before = pass_lower_under(l, guards, guard);
     uint32_t x = pass_lower_value(l, n->args[0], inner);
@@ -41,6 +43,8 @@ uint32_t pass_lower_of_window(struct lower *l, const struct ir_node *n, const lo
     else
         pass_lower_set(l, best, step, x, 0, guards, guard);
     pass_lower_close_all(&nest, 0);
+    if (arg && guards) /* a window of nothing says 0 */
+        return pass_lower_let(l, IR_max, n->dtype, where, zero, 0);
     return arg ? where : best;
 }
 
