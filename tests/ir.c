@@ -118,8 +118,8 @@ Test(ir, the_first_error_is_kept_and_poison_spreads)
     ir_val x = ir_input(g, "x", IR_F32, (struct ir_shape){ 1, { 4 } }, here);
     ir_val y = ir_input(g, "y", IR_F32, (struct ir_shape){ 1, { 5 } }, here);
     ir_val bad = ir_op2(g, IR_add, x, y, (struct ir_loc){ "model.c", 14 });
-    const char *want = "model.c:14: add: a = x f32[4] and b = y f32[5]: extents 4 and 5; expected "
-                       "equal ones or 1, counted from the last axis";
+    const char *want = "model.c:14: add: a = x f32[4] (test.c:1) and b = y f32[5] (test.c:1): "
+                       "extents 4 and 5; expected equal ones or 1, counted from the last axis";
 
     cr_expect(bad.id == 0);
     cr_expect(strcmp(error.text, want) == 0, "%s", error.text);
