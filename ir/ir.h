@@ -132,6 +132,11 @@ static inline bool ir_pointwise(enum ir_op op) /* one element from one element o
     return ir_ops[op].group != IR_STRUCTURAL || op == IR_cast || op == IR_bitcast ||
            op == IR_select || op == IR_stop_gradient;
 }
+static inline bool ir_cheap(enum ir_op op) /* .. of numbers, by one instruction on a vector */
+{
+    return op == IR_add || op == IR_sub || op == IR_mul || op == IR_neg || op == IR_abs ||
+           op == IR_max || op == IR_min || op == IR_relu || op == IR_select;
+}
 
 /* where in the user's program a value was born; passes carry it along */
 struct ir_loc {

@@ -33,12 +33,6 @@ struct cheap {
     int bases, lacks; /* of which so many are not stored */
 };
 
-static bool is_cheap(enum ir_op op)
-{
-    return op == IR_add || op == IR_sub || op == IR_mul || op == IR_neg || op == IR_abs ||
-           op == IR_max || op == IR_min || op == IR_relu || op == IR_select;
-}
-
 /* u reads a; `at`: the shape of the index at which it does, NULL: it reads it anywhere */
 static void note_read(struct cheap *c, ir_val u, ir_val a, const struct ir_shape *at)
 {
@@ -112,7 +106,7 @@ static bool expand_arg(struct cheap *c, ir_val v, ir_val a)
         if (c->base[i].id == a.id)
             return true;
     const bool lacks = !c->stored[a.id] && !c->apart[a.id] && n->op != IR_input;
-    if (lacks && is_cheap(n->op) && c->withs < FLOPS) {
+    if (lacks && ir_cheap(n->op) && c->withs < FLOPS) {
         c->with[c->withs++] = a;
         return expand(c, a);
     }
@@ -138,7 +132,7 @@ static bool expand(struct cheap *c, ir_val v)
 static bool is_candidate(const struct cheap *c, uint32_t v)
 {
     return c->stored[v] && !c->apart[v] && !c->chosen[v] && c->f->group_of[v] >= 0 &&
-           is_cheap(c->f->g->nodes[v].op) && c->f->g->nodes[v].shape.rank > 0;
+           ir_cheap(c->f->g->nodes[v].op) && c->f->g->nodes[v].shape.rank > 0;
 }
 
 static void choose(struct cheap *c, uint32_t v)

@@ -208,28 +208,9 @@ static void find_steady(struct back *b)
 
 static bool is_cheap(enum ir_op op)
 {
-    switch (op) {
-    case IR_const:
-    case IR_iota:
-    case IR_size:
-    case IR_neg:
-    case IR_abs:
-    case IR_sign:
-    case IR_not:
-    case IR_relu:
-    case IR_add:
-    case IR_sub:
-    case IR_mul:
-    case IR_max:
-    case IR_min:
-    case IR_cast:
-    case IR_select:
-    case IR_stop_gradient:
-        return true;
-    default:
-        return pass_is_view(op) || ir_ops[op].group == IR_COMPARE ||
-               ir_ops[op].group == IR_PREDICATE;
-    }
+    return ir_cheap(op) || op == IR_const || op == IR_iota || op == IR_size || op == IR_sign ||
+           op == IR_not || op == IR_cast || pass_is_view(op) || ir_ops[op].group == IR_COMPARE ||
+           ir_ops[op].group == IR_PREDICATE;
 }
 
 /* Computed again in the reverse step, unless that asks for more arrays than the value itself. */

@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # The command as scripts see it: exit statuses, one line on stderr, JSON that can be read, and files
 # that it takes back.   bash tests/command.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-taper=$(realpath "${1:-build}")/taper
-[ -x "$taper" ] || { echo "no $taper"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
 
 # refuses STATUS WORDS ARGUMENT...: nothing on stdout, one printable line on stderr that holds WORDS
 refuses() {
@@ -275,5 +265,4 @@ refuses 2 'the stage grad has none' show lenet --stage grad --kernel "$kernel"
 prints 'digraph' show moons --stage trace --format dot
 prints 'd/da: g * y' ops exp
 
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

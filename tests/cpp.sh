@@ -3,18 +3,10 @@
 # and 23, by g++ and by Clang, without a warning; what taper.hpp covers of taper.h, which is
 # everything; and that two examples print what those in C do.
 #   bash tests/cpp.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-build=$(realpath "${1:-build}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0 tried=0
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
+tried=0
 strict=(-Wall -Wextra -Wpedantic -Wconversion -Werror -fsyntax-only -Ifrontend)
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
 
 printf '#include <taper.h>\nint main() { return tp_as_number(2).g != 0; }\n' >"$work/c.cpp"
 for compiler in g++ clang++-19; do
@@ -64,5 +56,4 @@ for example in mlp gpt; do
     cmp -s "$work/$example" "$work/$example-cpp" ||
         fault "$example in C++ prints $(head -n 3 "$work/$example-cpp"), in C $(head -n 3 "$work/$example")"
 done
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

@@ -2,24 +2,15 @@
 # The C that `taper show --stage c` prints is a file on its own: no #include, and every compiler
 # that is here takes it without a word, whatever the machine it compiles for.
 #   bash tests/emitted.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-taper=$(realpath "${1:-build}")/taper
-[ -x "$taper" ] || { echo "no $taper"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0 compiled=0 missing=
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
+compiled=0 missing=
 here='gcc clang-14 clang-19'
 [ "$(uname -m)" = x86_64 ] || here=
 declare -A compilers=([generic]=$here [x86-64-v3]=$here [x86-64-v4]=$here [native]=$here
     [armv8]=aarch64-linux-gnu-gcc [cortex-m]=arm-none-eabi-gcc)
 targets=('native -march=native' 'x86-64-v4 -march=x86-64-v4' 'x86-64-v3 -march=x86-64-v3'
     'armv8 -march=armv8-a' 'cortex-m -mcpu=cortex-m7 -mfloat-abi=hard -ffreestanding' 'generic -g0')
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
 
 # take TEXT COMPILER FLAGS...: compiles without a word, or the compiler is not here
 take() {
@@ -56,5 +47,4 @@ done
 [ $compiled -gt 0 ] || fault "no compiler was found"
 [ -z "$missing" ] || echo "not here:$missing"
 
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

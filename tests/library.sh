@@ -3,18 +3,9 @@
 # objects that need libm and memcpy at most (nothing, when freestanding), and no variables.
 # TAPER_LONG=1: one of them learns on a Cortex-M in qemu, to the host's bits.
 #   bash tests/library.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-taper=$(realpath "${1:-build}")/taper
-[ -x "$taper" ] || { echo "no $taper"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0 missing=
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
+missing=
 
 # quiet WHAT COMMAND...: it works and says nothing; or it is not here
 quiet() {
@@ -110,5 +101,4 @@ if [ "${TAPER_LONG:-}" = 1 ]; then
 fi
 
 [ -z "$missing" ] || echo "not here:$missing"
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

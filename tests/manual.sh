@@ -2,35 +2,25 @@
 # taper(1) has every command and every option with what its --help says, and troff finds nothing
 # wrong with it; completion in bash offers what the command takes.
 #   bash tests/manual.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-build=$(realpath "${1:-build}")
-[ -x "$build/taper" ] || { echo "no $build/taper"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
 
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
-
-"$build/taper" help --man >"$work/taper.1" || fault "taper help --man fails"
+"$taper" help --man >"$work/taper.1" || fault "taper help --man fails"
 cmp -s "$work/taper.1" "$build/taper.1" || fault "$build/taper.1 is not what taper help --man says"
-mapfile -t commands < <("$build/taper" help | sed -n 's/^  taper \([a-z]*\) .*/\1/p')
+mapfile -t commands < <("$taper" help | sed -n 's/^  taper \([a-z]*\) .*/\1/p')
 [ ${#commands[@]} -gt 8 ] || fault "taper help lists ${#commands[@]} commands"
 sed 's/\\fI//; s/\\fR//; s/\\-/-/g; s/\\e/\\/g; s/^\\&//' "$work/taper.1" >"$work/plain"
 options=0
 for command in "${commands[@]}"; do
-    call=$("$build/taper" "$command" --help | head -n 1)
+    call=$("$taper" "$command" --help | head -n 1)
     grep -qxF -- ".SS $call" "$work/plain" || fault "taper.1 has no section $call"
     while IFS=$'\037' read -r name meta help; do
         options=$((options + 1))
         sed -n "/^\.SS taper $command /,/^\.S[SH] [^t]/p" "$work/plain" |
             grep -A 1 -xF -- ".B $name${meta:+ $meta}" | grep -qxF -- "${help:-a number}" ||
             fault "taper.1 lacks $command $name: $help"
-        "$build/taper" "$command" --help | grep -qF -- "  $name" || fault "$command --help has no $name"
-    done < <("$build/taper" "$command" --help=words | tr '\t' '\037')
+        "$taper" "$command" --help | grep -qF -- "  $name" || fault "$command --help has no $name"
+    done < <("$taper" "$command" --help=words | tr '\t' '\037')
 done
 [ $options -gt 100 ] || fault "$options options are not all of them"
 if command -v groff >/dev/null; then
@@ -43,7 +33,7 @@ completes() { # WORDS... gives one line a word that would be offered
     bash -c '
         source frontend/command/completion.bash
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        _taper && printf "%s\n" "${COMPREPLY[@]}"' - "$build/taper" "$@"
+        _taper && printf "%s\n" "${COMPREPLY[@]}"' - "$taper" "$@"
 }
 [ "$(completes "" | sort | tr '\n' ' ')" = "$(printf '%s\n' "${commands[@]}" help | sort | tr '\n' ' ')" ] ||
     fault "commands: $(completes "" | tr '\n' ' ')"
@@ -55,5 +45,4 @@ for shell in zsh fish; do
     ! command -v $shell >/dev/null || $shell -n frontend/command/completion.$shell ||
         fault "$shell cannot read its completion"
 done
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

@@ -2,16 +2,10 @@
 # Each part of runtime/parts compiles with just the parts that the table of parts.h puts before it,
 # without a warning, used or not, with and without zlib; and only error.h includes anything.
 #   bash tests/parts.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../runtime/parts" || exit 1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0 compiled=0
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
+cd runtime/parts || exit 1
+compiled=0
 
 declare -A below
 rows=$(sed -n 's/^ \* | \([a-z]*\) *| \([a-z ]*\)|.*/\1 \2/p' parts.h | tail -n +2)
@@ -45,5 +39,4 @@ for part in "${!below[@]}"; do
 done
 [ $compiled -gt 0 ] || fault "no compiler was found"
 
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

@@ -2,18 +2,8 @@
 # The README does what it says: its first program is compiled and run by the commands beside it, its
 # pictures are goldens, its commands exist, and the files it names are there.
 #   bash tests/readme.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-build=$(realpath "${1:-build}")
-[ -x "$build/taper" ] || { echo "no $build/taper"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
 
 # block WORDS: the lines of the fenced block that holds WORDS, or that follows a line with them
 block() {
@@ -35,7 +25,7 @@ block 'cmake --install' | sed "s|install build |install \"$build\" |" >"$work/co
 ) >"$work/output" 2>&1 || fault "the first program: $(tail -n 5 "$work/output")"
 [ "$(grep -c '^epoch [123]  loss [0-9.]*$' "$work/output")" = 3 ] ||
     fault "the first program prints $(tail -n 3 "$work/output")"
-"$build/taper" verify "$work/mlp.safetensors" >/dev/null || fault "mlp.safetensors is not sound"
+"$taper" verify "$work/mlp.safetensors" >/dev/null || fault "mlp.safetensors is not sound"
 
 # ... the same in C++, which gives the same losses
 if command -v c++ >/dev/null; then
@@ -76,12 +66,12 @@ done < <(sed -n 's/^<!-- golden \(.*\) -->$/\1/p' README.md)
 grep -qxF -- "$(block 'row exp')" ir/ops.def || fault "ir/ops.def has another row exp"
 
 # --- commands and files -------------------------------------------------------------------------------
-"$build/taper" help >"$work/help"
+"$taper" help >"$work/help"
 sed -n 's/^ *taper \([a-z]*\) .*/\1/p' "$work/help" | sort >"$work/there"
 sed -n 's/^| `taper \([a-z]*\).*/\1/p' README.md | sort -u >"$work/told"
 diff "$work/there" "$work/told" >"$work/diff" || fault "commands: $(cat "$work/diff")"
 for stage in $(sed -n 's/^| `\([a-z]*\)` | .*/\1/p' README.md); do
-    "$build/taper" show moons --stage "$stage" >"$work/text" && [ -s "$work/text" ] ||
+    "$taper" show moons --stage "$stage" >"$work/text" && [ -s "$work/text" ] ||
         fault "there is no stage $stage"
 done
 while read -r path; do
@@ -91,5 +81,4 @@ done < <({
     grep -o '`[a-z]*/[a-z_]*\.[a-z]*`' README.md | tr -d '`'
 } | grep / | grep -v :)
 
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

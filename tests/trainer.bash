@@ -1,15 +1,6 @@
 # trainer.bash: what tests/trainer*.sh share. Sourced with the build's folder.
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-taper=$(realpath "${1:-build}")/taper
-[ -x "$taper" ] || { echo "no $taper"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-faults=0
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
+# shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
 
 # what a run says of numbers: losses and accuracies, not times
 numbers() { grep -v '"start"' | sed -E 's/"(seconds|step_ms)":[^,}]*//g'; }
@@ -20,9 +11,4 @@ compile() {
     shift 3
     $compiler -std=gnu17 -Wall -Wextra -Werror "$@" "$text" -o "$program" -lm 2>"$work/said" ||
         fault "$compiler $* $text: $(head -n 4 "$work/said")"
-}
-
-finish() {
-    [ $faults = 0 ] || echo "$faults faults"
-    exit $((faults > 0))
 }

@@ -3,7 +3,6 @@
 # and weights of `taper train` to the last bit, whatever compiles it.
 #   bash tests/trainer.sh [BUILD]
 # TAPER_LONG=1: also gpt and resnet20, each target with each compiler, and aarch64 in qemu.
-set -uo pipefail
 # shellcheck source=tests/trainer.bash
 . "$(dirname "${BASH_SOURCE[0]}")/trainer.bash"
 compared=0

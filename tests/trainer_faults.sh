@@ -2,7 +2,6 @@
 # Trainers in trouble: killed at any moment they go on to the same bits; a full disk, a folder that
 # is read-only, damaged data, weights and checkpoints are one line and lose nothing.
 #   bash tests/trainer_faults.sh [BUILD]       TAPER_LONG=1: 200 kills, and with sanitizers
-set -uo pipefail
 # shellcheck source=tests/trainer.bash
 . "$(dirname "${BASH_SOURCE[0]}")/trainer.bash"
 compiler=$(command -v clang-19 gcc | head -n 1)

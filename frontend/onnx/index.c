@@ -53,20 +53,8 @@ void onnx_gather(struct onnx_node *n)
         return;
     index = indices(n, 1, tp_dim(x, (int)axis));
     if (index.id)
-        n->out[0] = tp_take_at(x, (int)axis, index, n->at);
-}
-
-void onnx_gather_elements(struct onnx_node *n)
-{
-    int64_t axis = onnx_int(n, "axis", 0);
-    const tp_tensor x = onnx_in(n, 0);
-    tp_tensor index;
-
-    if (!x.id || !onnx_axis(n, &axis, tp_rank(x)))
-        return;
-    index = indices(n, 1, tp_dim(x, (int)axis));
-    if (index.id)
-        n->out[0] = tp_gather_at(x, (int)axis, index, n->at);
+        n->out[0] = strcmp(n->row->detail, "take") == 0 ? tp_take_at(x, (int)axis, index, n->at)
+                                                        : tp_gather_at(x, (int)axis, index, n->at);
 }
 
 /*

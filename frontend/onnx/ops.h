@@ -18,8 +18,7 @@ onnx_build onnx_constant, onnx_filled, onnx_shape, onnx_size, onnx_range, onnx_e
 onnx_build onnx_reshape, onnx_transpose, onnx_concat, onnx_split, onnx_slice, onnx_squeeze,
     onnx_unsqueeze, onnx_flatten, onnx_expand, onnx_tile, onnx_pad, onnx_depth, onnx_trilu;
 /* index.c */
-onnx_build onnx_gather, onnx_gather_elements, onnx_gather_nd, onnx_scatter, onnx_scatter_nd,
-    onnx_one_hot;
+onnx_build onnx_gather, onnx_gather_nd, onnx_scatter, onnx_scatter_nd, onnx_one_hot;
 /* product.c */
 onnx_build onnx_matmul, onnx_gemm, onnx_einsum, onnx_conv, onnx_conv_transpose;
 /* pool.c */
