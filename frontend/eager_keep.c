@@ -47,6 +47,7 @@ static void pack_regions(struct ir_graph *g)
 static void move_graph(tp_graph *g, struct ir_graph *to, const ir_val *moved)
 {
     struct state *states = ir_alloc(to->arena, ((size_t)g->state_count + 1) * sizeof *states);
+    int *slots = ir_alloc(to->arena, ((size_t)g->state_slots + 1) * sizeof *slots);
 
     if (g->state_count)
         memcpy(states, g->states, (size_t)g->state_count * sizeof *states);
@@ -55,6 +56,9 @@ static void move_graph(tp_graph *g, struct ir_graph *to, const ir_val *moved)
         states[i].value = moved[states[i].value.id];
         states[i].changed = 0;
     }
+    if (g->state_slots)
+        memcpy(slots, g->state_slot, (size_t)g->state_slots * sizeof *slots);
+    g->state_slot = slots;
     g->states = states;
     g->state_room = g->state_count;
     for (int i = 0; i < g->warnings; i++)

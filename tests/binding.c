@@ -66,6 +66,22 @@ Test(keep, regions_and_views_survive)
     tp_graph_free(g);
 }
 
+Test(keep, parameters_are_found_by_their_names_afterwards)
+{
+    tp_graph *g = tp_eager_new(1);
+
+    for (int i = 0; i < 200; i++) { /* what the old tape held is used again for something else */
+        tp_tensor x = vector(g, 3, (float[]){ 1, 2, 3 });
+        tp_tensor w = tp_param(g, "w", tp_dims(3), TP_CONSTANT(2), .shared = true);
+        tp_tensor b = tp_param(g, "b", tp_dims(3), TP_CONSTANT(1), .shared = true);
+        same(tp_add(tp_mul(x, w), b), 3, (float[]){ 3, 5, 7 });
+        cr_assert(tp_keep(g, 0, NULL, NULL));
+        cr_assert(tp_find(g, "w").id != 0 && tp_find(g, "b").id != 0);
+    }
+    cr_assert(tp_params(g, "*", 0, NULL) == 2);
+    tp_graph_free(g);
+}
+
 Test(keep, what_is_no_tensor_is_refused)
 {
     tp_graph *g = tp_eager_new(1), *plain = tp_graph_new(1);
