@@ -17,7 +17,7 @@
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
     command_bench, command_golden, command_build, command_explain, command_check, command_sample,
-    command_run, command_grad;
+    command_run, command_grad, command_play;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {

@@ -22,6 +22,7 @@ static const struct command {
     { "run", "run a program of a .tp file, or an ONNX model, once, on what is given", command_run },
     { "grad", "the gradients of an ONNX model by its inputs", command_grad },
     { "verify", "say whether a file is sound, without running it", command_verify },
+    { "play", "a page to see a network train, and the compiler work", command_play },
     { "bench", "time a model's steps", command_bench },
     { "golden", "answer files of questions with values and gradients", command_golden },
     { "ops", "print the table of operations", command_ops },

@@ -1,0 +1,88 @@
+// What the pages share: requests, the one stream of events, tabs, colours, settings in the address.
+"use strict";
+const $ = (what, where = document) => where.querySelector(what);
+const make = (tag, attributes = {}, ...inside) => {
+  const e = document.createElement(tag);
+  for (const [k, v] of Object.entries(attributes))
+    k in e && k !== "list" ? (e[k] = v) : e.setAttribute(k, v);
+  e.append(...inside);
+  return e;
+};
+const play = {
+  visit: null, pages: {}, slots: [],
+  say(text) { $("#said").textContent = text || ""; },
+  // The answer; a refusal is told and thrown.
+  async ask(path, body) {
+    const said = await fetch("api/" + path, body === undefined ? {} :
+      { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })
+      .catch(() => { throw play.refuse("taper play does not answer any more"); });
+    const answer = await said.json();
+    if (!said.ok) throw play.refuse(answer.error);
+    return answer;
+  },
+  refuse(text) { play.say(text); return new Error(text); },
+  colour: name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim(),
+  number: (x, digits = 4) => x === null || x === undefined ? "–" : Number(x).toPrecision(digits),
+  seconds(s) {
+    if (s === null || !isFinite(s)) return "–";
+    for (const [unit, size] of [["s", 1], ["ms", 1e-3], ["µs", 1e-6]])
+      if (s >= size) return (s / size).toPrecision(3) + " " + unit;
+    return (s * 1e9).toPrecision(3) + " ns";
+  },
+};
+
+// --- settings live in the address after #: a page's name, and what is not as usual ------------------
+play.address = () => {
+  const [page, ...rest] = location.hash.slice(1).split("&");
+  return { page: page || "train", values: new URLSearchParams(rest.join("&")) };
+};
+play.remember = values => {
+  const page = play.address().page, text = new URLSearchParams(values).toString();
+  history.replaceState(null, "", "#" + page + (text ? "&" + text : ""));
+};
+
+// --- tabs: arrows move, as everywhere -------------------------------------------------------------
+play.show = name => {
+  for (const tab of document.querySelectorAll("#tabs [role=tab]")) {
+    const chosen = tab.id === "tab-" + name;
+    tab.setAttribute("aria-selected", chosen);
+    tab.tabIndex = chosen ? 0 : -1;
+    $("#" + tab.getAttribute("aria-controls")).hidden = !chosen;
+  }
+  if (play.address().page !== name) history.replaceState(null, "", "#" + name);
+  play.say("");
+  play.pages[name]?.();
+};
+$("#tabs").addEventListener("click", e => e.target.id?.startsWith("tab-") && play.show(e.target.id.slice(4)));
+$("#tabs").addEventListener("keydown", e => {
+  const tabs = [...document.querySelectorAll("#tabs [role=tab]")];
+  const at = tabs.indexOf(document.activeElement);
+  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[e.key];
+  if (to === undefined || at < 0) return;
+  const tab = tabs[(to + tabs.length) % tabs.length];
+  tab.focus();
+  play.show(tab.id.slice(4));
+  e.preventDefault();
+});
+
+// --- light and dark -------------------------------------------------------------------------------
+play.recolour = [];
+const wanted = matchMedia("(prefers-color-scheme: dark)");
+const colour = dark => {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  play.recolour.forEach(f => f());
+};
+colour(wanted.matches);
+wanted.addEventListener("change", e => colour(e.matches));
+$("#theme").addEventListener("click", () => colour(document.documentElement.dataset.theme !== "dark"));
+
+// --- the visit: one stream carries both runs ------------------------------------------------------
+play.begin = async () => {
+  play.visit = (await play.ask("visits", {})).visit;
+  const stream = new EventSource("api/visits/" + play.visit + "/events");
+  stream.onmessage = e => {
+    const picture = JSON.parse(e.data);
+    play.slots[picture.slot]?.(picture);
+  };
+  addEventListener("pagehide", () => stream.close());
+};

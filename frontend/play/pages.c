@@ -1,0 +1,55 @@
+/*
+ * pages: the page itself, and the two libraries it uses, as they were put into the program when it
+ * was built. There is no folder behind them, so no path leads anywhere else.
+ */
+#include "play.h"
+
+#include <string.h>
+
+#define PAGE(symbol)            \
+    extern const char symbol[]; \
+    extern const size_t symbol##_size;
+PAGE(play_text_index)
+PAGE(play_text_page)
+PAGE(play_text_app)
+PAGE(play_text_train)
+PAGE(play_text_dygraph)
+PAGE(play_text_dygraph_css)
+PAGE(play_text_prettify)
+
+#define ROW(name, kind, symbol) { name, kind, symbol, &symbol##_size }
+static const struct page {
+    const char *name, *kind, *text;
+    const size_t *size;
+} pages[] = {
+    ROW("", "text/html; charset=utf-8", play_text_index),
+    ROW("page.css", "text/css; charset=utf-8", play_text_page),
+    ROW("app.js", "text/javascript; charset=utf-8", play_text_app),
+    ROW("train.js", "text/javascript; charset=utf-8", play_text_train),
+    ROW("dygraph.js", "text/javascript; charset=utf-8", play_text_dygraph),
+    ROW("dygraph.css", "text/css; charset=utf-8", play_text_dygraph_css),
+    ROW("prettify.js", "text/javascript; charset=utf-8", play_text_prettify),
+};
+
+static const struct page *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        if (strcmp(pages[i].name, name) == 0)
+            return &pages[i];
+    return NULL;
+}
+
+bool play_page_named(const char *name)
+{
+    return find(name) != NULL;
+}
+
+json_t *play_page(struct play_request *r)
+{
+    const struct page *p = find(r->word[0] ? r->word[0] : "");
+
+    r->kind = p->kind;
+    r->text = p->text;
+    r->size = *p->size;
+    return NULL;
+}

@@ -1,0 +1,125 @@
+/*
+ * play.h: the playground, file by file: a server of one page, and what the page asks for.
+ *
+ * A visitor's page holds one `visit`: two runs side by side at most, and one stream of events that
+ * carries what they show. A run has a thread of its own, which alone trains; requests look at it
+ * under its lock, between two pictures.
+ */
+#ifndef TAPER_PLAY_H
+#define TAPER_PLAY_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "frontend/command/command.h"
+
+enum {
+    PLAY_VISITS = 24, /* at once */
+    PLAY_SLOTS = 2,   /* runs of a visit */
+    PLAY_BODY = 1 << 20,
+    PLAY_CONNECTIONS = 96,
+    PLAY_TOKEN = 32,
+    PLAY_WORDS = 3 /* of a path that stand for something: a visit's name, a slot */
+};
+
+/* server.c: serves until a signal ends it. */
+struct play_options {
+    const char *host;
+    int64_t port; /* 0: one that is free */
+    bool open;    /* in a browser */
+};
+int play_serve(const struct play_options *options, struct ir_error *error);
+
+struct play;
+struct play_request {
+    struct play *play;
+    const char *word[PLAY_WORDS]; /* what stood for a * of the route */
+    const json_t *body;           /* of a POST; an object */
+    struct ir_error error;        /* refused: what the page is told */
+    const char *kind;             /* of a text; NULL: the answer is JSON */
+    const char *text;             /* it stays where it is */
+    size_t size;
+    struct visit *events; /* the stream is the answer */
+};
+/* The answer, or NULL with an error, or with a text. */
+typedef json_t *play_handler(struct play_request *r);
+
+/* routes.c: the table. NULL: there is none, *known: but of another method. */
+play_handler *play_route(const char *method, const char *path, char *room, size_t size,
+                         struct play_request *r, bool *known);
+
+/* pages.c: what lies in the program. */
+play_handler play_page;
+bool play_page_named(const char *name);
+
+/* visits.c */
+struct visits;
+struct visit;
+struct visits *play_visits_new(void);
+void play_visits_end(struct visits *v); /* streams and trainings stop */
+void play_visits_free(struct visits *v);
+void play_visits_sweep(struct visits *v); /* those that nobody looks at any more */
+struct visits *play_visits(struct play *p);
+pthread_mutex_t *play_compiling(struct play *p); /* one at a time: machine code is made under it */
+/* A new event of a visit, "data: ..\n\n", into room; 0: none for some seconds; -1: the end. */
+ssize_t play_visit_event(struct visit *v, uint64_t seen[PLAY_SLOTS], char *room, size_t size);
+void play_visit_release(struct visit *v);
+/* From a run's thread; the text is the visit's, from malloc. */
+void play_visit_publish(struct visit *v, int slot, char *text);
+play_handler play_visit_new, play_visit_events, play_run_make, play_run_order, play_run_look,
+    play_run_change;
+
+/* plane.c: what is trained: points of the plane, and a network for them. */
+enum { PLANE_DEEPEST = 6, PLANE_WIDEST = 200, PLANE_WEIGHTS = 60000, PLANE_SIDE = 44 };
+struct plane {
+    char set[12], activation[16], optimiser[16], schedule[16], engine[12];
+    int64_t points, seed, batch, epochs, depth, width[PLANE_DEEPEST];
+    double noise, validation, rate, momentum, weight_decay;
+};
+play_handler play_knobs; /* the table of all that can be chosen, for the page to draw */
+bool play_plane_read(struct plane *p, const json_t *body, struct ir_error *error);
+json_t *play_plane_write(const struct plane *p);
+tp_tensor play_plane_score(tp_tensor x, const struct plane *p);
+struct model_values;
+struct model_values play_plane_values(tp_tensor x, tp_tensor y, const struct plane *p);
+
+/* points.c: its data: the first `train` of the points are learnt from, the rest only looked at. */
+struct points {
+    int64_t count, train;
+    float *x; /* [count 2] */
+    int32_t *y;
+    float box[4]; /* x from, x to, y from, y to */
+};
+bool play_points(struct points *to, const struct plane *p, struct ir_error *error);
+void play_points_free(struct points *p);
+
+/* trainer.c: steps and looks of one network: compiled, or one operation at a time. */
+struct trainer;
+struct layer_state { /* of a parameter, in the last step */
+    const char *name;
+    double gradient, ratio; /* the gradient's norm; the update's beside the parameter's own */
+};
+struct trainer *play_trainer(const struct plane *p, const struct points *points,
+                             pthread_mutex_t *compiling, struct ir_error *error);
+void play_trainer_free(struct trainer *t);
+bool play_train_step(struct trainer *t, bool *ended, double *loss); /* ended: an epoch */
+bool play_trainer_measure(struct trainer *t, double loss[2], double accuracy[2]);
+bool play_trainer_picture(struct trainer *t, unsigned char *shade); /* PLANE_SIDE squared */
+int play_trainer_layers(struct trainer *t, int room, struct layer_state *to);
+json_t *play_trainer_values(struct trainer *t);
+bool play_trainer_set(struct trainer *t, const json_t *values, struct ir_error *error);
+const char *play_trainer_error(const struct trainer *t);
+const char *play_trainer_engine(const struct trainer *t);
+/* run.c: a training with its thread. */
+struct run;
+struct run *play_run(struct visit *visit, int slot, const struct plane *plane,
+                     pthread_mutex_t *compiling, struct ir_error *error);
+void play_run_free(struct run *r);
+bool play_run_do(struct run *r, const char *what, double number, struct ir_error *error);
+json_t *play_run_state(struct run *r); /* all that makes it, to be kept and loaded */
+json_t *play_run_points(struct run *r);
+bool play_run_set(struct run *r, const json_t *values, double epoch, struct ir_error *error);
+
+#endif

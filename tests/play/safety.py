@@ -1,0 +1,151 @@
+"""What `taper play` must refuse, seen from outside: who does not know the token, who comes by another
+name or from another page, who asks for files, who sends too much, and too many visitors.
+
+    python3 tests/play/safety.py URL
+"""
+import http.client
+import json
+import socket
+import sys
+import threading
+import urllib.parse
+
+url = urllib.parse.urlparse(sys.argv[1])
+host, port, token = url.hostname, url.port, url.path.strip("/")
+faults = []
+
+
+def ask(method, path, body=None, headers=None, raw=None):
+    c = http.client.HTTPConnection(host, port, timeout=60)
+    data = raw if raw is not None else None if body is None else json.dumps(body)
+    c.request(method, path, data, headers or {})
+    r = c.getresponse()
+    text = r.read()
+    c.close()
+    return r.status, text, r.headers
+
+
+def expect(what, status, want, text=b""):
+    if status not in (want if isinstance(want, tuple) else (want,)):
+        faults.append(f"{what}: status {status}, not {want}: {text[:120]!r}")
+
+
+def api(path, body=None):
+    status, text, _ = ask("GET" if body is None else "POST", f"/{token}/api/{path}", body)
+    return status, json.loads(text)
+
+
+# --- who may ask --------------------------------------------------------------------------------
+status, text, headers = ask("GET", f"/{token}/")
+expect("the page", status, 200)
+if "default-src 'none'" not in headers["Content-Security-Policy"]:
+    faults.append("the page has no policy")
+for name in ("", "api/knobs", "app.js", token[:-1], token[:-1] + ("0" if token[-1] != "0" else "1"), "x" * 32 + "/"):
+    status, text, _ = ask("GET", "/" + name)
+    expect(f"/{name} without the token", status, 403, text)
+    if token.encode() in text:
+        faults.append("a refusal tells the token")
+for name in ("evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port + 1}", f"127.0.0.1.evil.example:{port}", ""):
+    status, text, _ = ask("GET", f"/{token}/api/knobs", headers={"Host": name})
+    expect(f"Host {name}", status, (400, 403), text)
+for name in (f"localhost:{port}", f"127.0.0.1:{port}"):
+    expect(f"Host {name}", ask("GET", f"/{token}/", headers={"Host": name})[0], 200)
+for origin in ("http://evil.example", "null", f"https://127.0.0.1:{port}", f"http://127.0.0.1:{port}.evil.example", f"http://localhost:{port}"):
+    status, text, _ = ask("POST", f"/{token}/api/visits", {}, headers={"Origin": origin})
+    expect(f"Origin {origin}", status, 403, text)
+status, text, _ = ask("POST", f"/{token}/api/visits", {}, headers={"Origin": f"http://127.0.0.1:{port}"})
+expect("our own Origin", status, 200, text)
+
+# --- no file of the machine ---------------------------------------------------------------------
+for path in ("../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "//etc/passwd", "..%2f..%2fetc%2fpasswd",
+             "page.css/../../../etc/passwd", "api/../../etc/passwd", "etc/passwd%00.css", "file:///etc/passwd", "a" * 4000):
+    status, text, _ = ask("GET", f"/{token}/{path}")
+    expect(path[:60], status, (400, 403, 404), text)
+    if b"root:" in text:
+        faults.append(f"{path} can be read")
+
+# --- too much, and nonsense ----------------------------------------------------------------------
+status, text, _ = ask("POST", f"/{token}/api/visits", headers={"Content-Length": str(1 << 40)}, raw=b"")
+expect("a body of 1 TiB", status, 413, text)
+for raw in (b"[]", b"{", b"\xff\xfe", b'{"a":1,"a":2}', b"[" * 100000, b"null", b'"' + b"a" * 1000):
+    expect(f"body {raw[:20]!r}", ask("POST", f"/{token}/api/visits", raw=raw)[0], 400)
+for method in ("PUT", "DELETE", "OPTIONS"):
+    expect(method, ask(method, f"/{token}/api/visits")[0], 405)
+s = socket.create_connection((host, port))
+s.sendall(b"GET /" + b"a" * 300000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+try:
+    answer = s.recv(200)
+    if answer and not answer.startswith(b"HTTP/1.1 4"):
+        faults.append(f"a long line: {answer!r}")
+except OSError:
+    pass
+s.close()
+
+# --- settings are held to their table -------------------------------------------------------------
+status, said = api("visits", {})
+visit = said["visit"]
+for settings, word in (
+    ({"points": 1e9}, "points"), ({"points": -1}, "points"), ({"points": "many"}, "points"), ({"points": 10.5}, "points"),
+    ({"set": "../etc/passwd"}, "set"), ({"set": "spiral xor"}, "set"), ({"set": ""}, "set"), ({"set": None}, "set"),
+    ({"hidden": "99999"}, "hidden"), ({"hidden": "1 1 1 1 1 1 1"}, "hidden"), ({"hidden": "200 200 200 200"}, "hidden"),
+    ({"hidden": "-3"}, "hidden"), ({"hidden": 16}, "hidden"), ({"hidden": "0"}, "hidden"), ({"hidden": "9" * 5000}, "hidden"),
+    ({"optimiser": "adam; rm -rf /"}, "optimiser"), ({"rate": 1e308}, "rate"), ({"rate": -1}, "rate"),
+    ({"epochs": 0}, "epochs"), ({"engine": "cc"}, "engine"), ({"validation": 1}, "validation"),
+):
+    status, said = api(f"visits/{visit}/runs/0", {"settings": settings})
+    expect(str(settings)[:60], status, 400)
+    if word not in said.get("error", "") or len(said.get("error", "")) > 400 or not said["error"].isprintable():
+        faults.append(f"{str(settings)[:60]}: it says {said}")
+for path in ("visits/0/runs/0/do", f"visits/{visit}/runs/2/do", f"visits/{visit}/runs/-1/do", f"visits/{visit}/runs/00/do", f"visits/{visit}/runs/0/do"):
+    expect(path, api(path, {"do": "start"})[0], 400)  # the last: there is no run yet
+
+status, said = api(f"visits/{visit}/runs/0", {"settings": {"points": 20, "hidden": "", "epochs": 3}})
+expect("a run", status, 200)
+if len(said.get("points", [])) != 20 or set(said["values"]) != {"layer1.weight", "layer1.bias"}:
+    faults.append(f"a run without hidden layers: {str(said)[:200]}")
+for values in ({"layer1.bias": [1, 2]}, {"layer1.bias": ["1"]}, {"nothing": [1]}, {"layer1.bias": [1e300]}, {"taper.steps": [1]}, [1], {"layer1.bias": 1}):
+    expect(f"values {values}", api(f"visits/{visit}/runs/0/values", {"values": values})[0], 400)
+expect("values", api(f"visits/{visit}/runs/0/values", {"values": {"layer1.bias": [0.5], "layer1.weight": [1, 2]}})[0], 200)
+if api(f"visits/{visit}/runs/0")[1]["values"]["layer1.weight"]["values"] != [1, 2]:
+    faults.append("values that were set are not there")
+for body in ({"do": "fly"}, {"do": 3}, {}, {"do": "pace", "number": 1e9}, {"do": "pace", "number": 0.5}):
+    expect(str(body), api(f"visits/{visit}/runs/0/do", body)[0], 400)
+
+# --- ten visitors at once, each with its own run; there is an end to visits --------------------------
+def train(i, results):
+    v = api("visits", {})[1]["visit"]
+    api(f"visits/{v}/runs/0", {"settings": {"points": 30, "hidden": "4", "batch": 0, "epochs": 40, "seed": 5, "set": "xor"}})
+    c = http.client.HTTPConnection(host, port, timeout=120)
+    c.request("GET", f"/{token}/api/visits/{v}/events")
+    stream = c.getresponse()
+    api(f"visits/{v}/runs/0/do", {"do": "pace", "number": 10})
+    api(f"visits/{v}/runs/0/do", {"do": "start"})
+    while True:
+        line = stream.readline()
+        if not line:
+            break
+        if line.startswith(b"data: "):
+            picture = json.loads(line[6:])
+            if picture["done"]:
+                results[i] = (picture["epoch"], picture["step"], picture["loss"])
+                break
+    c.close()
+
+
+results = [None] * 10
+threads = [threading.Thread(target=train, args=(i, results)) for i in range(10)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+if any(r != results[0] for r in results) or results[0] is None or results[0][:2] != (40, 40):
+    faults.append(f"ten visitors: {results}")
+refused = 0
+for _ in range(40):
+    status, said = api("visits", {})
+    refused += status == 400 and "pages are open already" in said["error"]
+if not refused:
+    faults.append("there is no end to visits")
+expect("an old visit", api(f"visits/{visit}/runs/0/do", {"do": "pause"})[0], 200)
+
+for fault in faults:
+    print(fault)
+sys.exit(len(faults) > 0)
