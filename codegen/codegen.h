@@ -35,7 +35,8 @@ struct gen_target {
         const struct loop_program *); /* a kernel's head, its arguments, up to the buffers */
     void (*close)(struct gen *);      /* .. and its end */
     const char *(*base)(struct gen *,
-                        int base); /* the pointer that buffers of this base count from */
+                        int base); /* the pointer that buffers of this base count from; NULL:
+                                      buffers are arguments of their own */
     void (*run)(struct ir_text *, const struct gen_unit *); /* what runs the kernels in order */
 };
 extern const struct gen_target gen_target_c, gen_target_cuda;
@@ -43,6 +44,10 @@ extern const struct gen_target gen_target_c, gen_target_cuda;
 /* the text of a planned program: kernels and the function NAME that runs them */
 bool gen_program(struct ir_text *out, const struct loop_program *, const struct gen_target *,
                  struct ir_error *);
+/* kernels `first` to before `end`, those that have a function of their own, and what they need: a
+ * text that compiles */
+bool gen_kernels(struct ir_text *out, const struct loop_program *, int first, int end,
+                 const struct gen_target *, struct ir_error *);
 /* several, in C, one after the other, with the maths that they share once; no two names clash while
  * prefixes differ */
 bool gen_programs(struct ir_text *out, const struct gen_unit *, int units, struct ir_error *);

@@ -96,7 +96,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
                      .k = (struct loop_kernel *)k,
                      .target = target,
                      .prefix = prefix,
-                     .handed = target->language == GEN_C && k->users > 1,
+                     .handed = k->users > 1,
                      .arena = p->arena,
                      .vector = -1,
                      .depth = 1 };
@@ -117,7 +117,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
     e.out = out;
     e.body = body.data;
     target->open(&e, p);
-    for (int i = 0; i < k->buffers; i++) {
+    for (int i = 0; i < k->buffers && target->base; i++) {
         const struct loop_buffer *b = &k->buffer[i];
         const char *type = b->dtype == IR_BOOL ? "u8" : gen_type(&e, b->dtype, false);
         const char *constant = b->written ? "" : "const ";
@@ -149,7 +149,7 @@ void gen_kernel(struct ir_text *out, const struct loop_program *p, const struct 
     if (k->call)
         gen_call_kernel(out, &unit, k);
     else
-        put_kernel(out, p, k->first && target->language == GEN_C ? k->first : k, target, "");
+        put_kernel(out, p, k->first ? k->first : k, target, "");
 }
 
 static void put_head(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target)
@@ -181,19 +181,27 @@ static bool put_maths(struct ir_text *out, const char *program, enum gen_languag
     return good;
 }
 
+static bool speaks(const struct loop_program *p, const struct gen_target *target,
+                   struct ir_error *error)
+{
+    const bool gpu = p->target->processors > 0;
+
+    return gpu == (target->language == GEN_CUDA) ||
+           ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
+                    gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
+}
+
 static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target,
                      struct ir_error *error)
 {
     const struct loop_program *p = u->program;
-    const bool gpu = p->target->processors > 0;
 
-    if (gpu != (target->language == GEN_CUDA))
-        return ir_error(error, IR_REFUSED, "the target %s is %s", p->target->name,
-                        gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
+    if (!speaks(p, target, error))
+        return false;
     for (int i = 0; i < p->kernels; i++)
         if (p->kernel[i]->call)
             gen_call_kernel(out, u, p->kernel[i]);
-        else if (!p->kernel[i]->mark && !(p->kernel[i]->first && !gpu))
+        else if (!p->kernel[i]->mark && !p->kernel[i]->first)
             put_kernel(out, p, p->kernel[i], target, u->prefix);
     target->run(out, u);
     return true;
@@ -223,6 +231,21 @@ bool gen_program(struct ir_text *out, const struct loop_program *p, const struct
 
     if (fine)
         put_head(out, &unit, target);
+    fine = fine && put_all(out, &body, target, error);
+    ir_text_free(&body);
+    return fine;
+}
+
+bool gen_kernels(struct ir_text *out, const struct loop_program *p, int first, int end,
+                 const struct gen_target *target, struct ir_error *error)
+{
+    struct ir_text body = { 0 };
+    bool fine = speaks(p, target, error);
+
+    for (int i = first; i < end && fine; i++)
+        if (!p->kernel[i]->mark && !p->kernel[i]->first)
+            put_kernel(&body, p, p->kernel[i], target, "");
+    ir_put(&body, "%s", "");
     fine = fine && put_all(out, &body, target, error);
     ir_text_free(&body);
     return fine;

@@ -1,13 +1,14 @@
 /*
  * target_cuda: what CUDA has that C has not. A kernel is a launch of `blocks` times `threads`
- * threads, all of which take the same arguments: the arena, the states, what the caller hands in
- * one by one, and the symbols' values. The text ends with the list of launches, from which a run
- * time (or nvcc's host side) makes a graph: launches are numbers, whatever the symbols' values are,
- * for a thread looks itself how much of its work is there.
+ * threads, all of which take the same arguments: where its arrays are, and the symbols' values. So
+ * kernels of one form share one text, wherever their arrays lie. The text ends with the list of
+ * launches, from which nvcc's host side can make a graph: launches are numbers, whatever the
+ * symbols' values are, for a thread looks itself how much of its work is there.
  */
 #include "codegen.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 void gen_launch(const struct loop_kernel *k, int64_t *blocks, int64_t *threads)
 {
@@ -19,27 +20,45 @@ void gen_launch(const struct loop_kernel *k, int64_t *blocks, int64_t *threads)
             *threads = k->axis[i].hi;
 }
 
-static const char *base(struct gen *e, int number)
+static const char *base(struct ir_arena *arena, int number)
 {
-    return number == 0   ? "arena"
-           : number == 1 ? "state"
-                         : ir_format(e->arena, "given%d", number - 2);
+    return number == 0 ? "arena" : number == 1 ? "state" : ir_format(arena, "given%d", number - 2);
+}
+
+/* ", " or a new line where the next argument would be far to the right */
+static void put_next(struct ir_text *out, size_t *line, int number, const char *argument)
+{
+    if (number && out->size - *line + strlen(argument) > 94) {
+        *line = out->size + 1;
+        ir_put(out, ",\n    %s", argument);
+    } else {
+        ir_put(out, "%s%s", number ? ", " : "", argument);
+    }
 }
 
 static void open_kernel(struct gen *e, const struct loop_program *p)
 {
     int64_t blocks, threads;
+    size_t line = e->out->size;
+    int n = 0;
 
     gen_launch(e->k, &blocks, &threads);
-    ir_put(e->out,
-           "extern \"C\" __global__ void __launch_bounds__(%" PRId64
-           ") %s%s(char *arena, char *state",
-           threads, e->prefix, e->k->name);
-    for (int i = 2; i < p->bases; i++)
-        ir_put(e->out, ", char *%s", base(e, i));
-    for (int s = 0; s < p->graph->symbols; s++)
-        ir_put(e->out, ", const long %s", gen_symbol(e->arena, p->graph, s));
+    ir_put(e->out, "extern \"C\" __global__ void __launch_bounds__(%" PRId64 ") %s%s(", threads,
+           e->prefix, gen_function(e->arena, e->k));
+    for (int i = 0; i < e->k->buffers; i++, n++) {
+        const struct loop_buffer *b = &e->k->buffer[i];
+        put_next(e->out, &line, n,
+                 ir_format(e->arena, "%s%s *%s", b->written ? "" : "const ",
+                           b->dtype == IR_BOOL ? "u8" : gen_type(e, b->dtype, false),
+                           e->buffer[i]));
+    }
+    for (int s = 0; s < p->graph->symbols; s++, n++)
+        put_next(e->out, &line, n,
+                 ir_format(e->arena, "const long %s", gen_symbol(e->arena, p->graph, s)));
     ir_put(e->out, ")\n{\n");
+    for (int i = 0; i < e->k->buffers; i++)
+        if (e->k->buffer[i].order)
+            ir_put(e->out, "    // %s is %s\n", e->buffer[i], e->k->buffer[i].order);
     if (blocks > 1)
         ir_put(e->out, "    const long block = blockIdx.x;\n");
     if (threads > 1)
@@ -55,15 +74,22 @@ static void put_launches(struct ir_text *out, const struct gen_unit *u)
 {
     const struct loop_program *p = u->program;
 
-    ir_put(out, "/* kernel, blocks, threads, whether it waits for those before it; those between "
-                "two that wait may run at once */\n");
+    ir_put(out, "/* kernel, blocks, threads, whether it waits for those before it (those between "
+                "two that wait may\n * run at once); then its arguments */\n");
     ir_put(out, "#define %s_launches(LAUNCH)", u->entry);
     for (int i = 0; i < p->kernels; i++) {
         const struct loop_kernel *k = p->kernel[i];
         int64_t blocks, threads;
+        if (k->mark) /* whoever launches walks the loop */
+            continue;
         gen_launch(k, &blocks, &threads);
-        ir_put(out, " \\\n    LAUNCH(%s%s, %" PRId64 ", %" PRId64 ", %d)", u->prefix, k->name,
-               blocks, threads, k->barrier);
+        ir_put(out, " \\\n    LAUNCH(%s%s, %" PRId64 ", %" PRId64 ", %d", u->prefix,
+               gen_function(p->arena, k->first ? k->first : k), blocks, threads, k->barrier);
+        for (int b = 0; b < k->buffers; b++)
+            ir_put(out, ", %s + %" PRId64, base(p->arena, k->buffer[b].base), k->buffer[b].offset);
+        for (int s = 0; s < p->graph->symbols; s++)
+            ir_put(out, ", %s", gen_symbol(p->arena, p->graph, s));
+        ir_put(out, ")");
     }
     ir_put(out, "\n");
 }
@@ -73,9 +99,8 @@ const struct gen_target gen_target_cuda = {
     .begin = "",
     .barrier = "__syncthreads()",
     .offered = "\n",
-    .called = "kernels take the arena, the states",
+    .called = "kernels take where their arrays are, and the symbols:",
     .open = open_kernel,
     .close = close_kernel,
-    .base = base,
     .run = put_launches,
 };

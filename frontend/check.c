@@ -149,6 +149,8 @@ static bool keep(struct check *c, const tp_program *p)
     }
     if (!c->states || !c->inputs)
         return ir_error(&p->owner->error, IR_FAILED, "check: no memory to keep the states in");
+    if (!tp_states_here(p->owner))
+        return false;
     memcpy(c->states, p->owner->memory.base, p->owner->memory_used);
     to = c->inputs;
     for (int i = 0; i < p->input_count; i++, to += p->input[i - 1].bytes)
@@ -161,6 +163,7 @@ static void put_back(const struct check *c, const tp_program *p)
     const char *from = c->inputs;
 
     memcpy(p->owner->memory.base, c->states, p->owner->memory_used);
+    tp_states_changed(p->owner);
     for (int i = 0; i < p->input_count; i++) {
         memcpy(p->input[i].data, from, p->input[i].bytes);
         from += p->input[i].bytes;
@@ -200,7 +203,8 @@ bool tp_check_run(tp_program *p)
 {
     if (!p->check && !(p->check = calloc(1, sizeof *p->check)))
         return ir_error(&p->owner->error, IR_FAILED, "check: not enough memory");
-    if (!keep(p->check, p) || !p->engine->run(p->engine, p->symbol))
+    if (!keep(p->check, p) || !p->engine->run(p->engine, p->symbol) || !tp_program_fetch(p) ||
+        !tp_states_here(p->owner))
         return false;
     if (!went_wrong(p))
         return true;

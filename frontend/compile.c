@@ -280,8 +280,9 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     steps = find_counter(graph);
     if (steps.id && args.mode == TP_TRAIN && g->error.status == IR_OK)
         count_steps(graph, steps);
-    return finish(g, graph, wanted,
-                  (struct making){ args.threads, args.memory, args.plan_only, args.check });
+    return finish(
+        g, graph, wanted,
+        (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
 }
 
 /* --- training ----------------------------------------------------------------------------------
@@ -391,8 +392,9 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         if (args.probe)
             tp_probe_step(graph, &plain, before, u.at);
     }
-    p = finish(g, graph, wanted,
-               (struct making){ args.threads, args.memory, args.plan_only, args.check });
+    p = finish(
+        g, graph, wanted,
+        (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
     if (p)
         p->rate_steps = tp_schedule_end(&args.lr) * (args.accumulate > 1 ? args.accumulate : 1);
     return p;

@@ -71,6 +71,7 @@ struct tp_graph {
     bool no_engine;                 /* programs are made to be looked at */
     bool unfused;                   /* programs of a kernel an operation */
     bool profiled;                  /* programs can be run kernel by kernel */
+    struct device *device;          /* where the states have a copy; NULL: nowhere */
 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name);
@@ -333,6 +334,8 @@ struct engine { /* the first member of each engine's own struct */
     void *(*place)(struct engine *, ir_val v);            /* where an input or output lives */
     bool (*run)(struct engine *, const int64_t *symbols); /* false: the error is in the graph */
     void (*free)(struct engine *);
+    bool (*fetch)(
+        struct engine *); /* what the last run gave is in its places; NULL: it always is */
 };
 struct port {        /* an input or output */
     uint32_t traced; /* the tensor of the trace, 0: none */
@@ -343,9 +346,10 @@ struct port {        /* an input or output */
 };
 struct making { /* how a program is made */
     int threads;
-    int64_t memory; /* most bytes of its arena; 0: what it likes */
-    bool plan_only; /* neither code nor memory */
-    bool check;     /* each run is looked at */
+    int64_t memory;     /* most bytes of its arena; 0: what it likes */
+    bool plan_only;     /* neither code nor memory */
+    bool check;         /* each run is looked at */
+    const char *device; /* "cuda", ..; NULL: the CPU */
 };
 struct tp_program {
     tp_graph *owner;
@@ -359,6 +363,7 @@ struct tp_program {
     struct making making;
     bool cached;         /* its code was on disk already */
     struct check *check; /* of a checked program, from its first run on */
+    bool watched;        /* somebody keeps the address of an output */
     double rate_steps;   /* a training program's: where its schedule ends; 0: it does not */
     uint64_t serial;     /* tells programs at one address apart */
 };
@@ -375,6 +380,20 @@ struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
 /* native.c: machine code. *cached: nothing was compiled. */
 struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, struct making making,
                                 bool *cached);
+/* device.c: a GPU, or the CPU as one. */
+struct engine *tp_engine_device(tp_graph *g, const struct ir_program *program, struct making making,
+                                bool *cached);
+bool tp_device_is_cpu(const char *name);
+void tp_device_free(tp_graph *g);
+/* The machine that a program is made for: the device's, or the graph's. */
+const struct ir_target *tp_target_for(const tp_graph *g, const char *device);
+/* The host's states are up to date on return; the host's have been changed. */
+bool tp_states_here(tp_graph *g);
+void tp_states_changed(tp_graph *g);
+/* native.c: the states that the plan gave a place move there. */
+bool tp_settle_states(tp_graph *g, const struct pass_compiled *c);
+/* program.c: what the last run gave is in the outputs' places. */
+bool tp_program_fetch(const tp_program *p);
 /* A plan without code or memory: it knows its bytes, and does not run. */
 struct engine *tp_engine_plan(tp_graph *g, const struct ir_program *program, struct making making);
 /* Simplified, and fit for what comes after; its graph is new where it had no kernels. */

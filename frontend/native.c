@@ -108,7 +108,7 @@ struct ir_program tp_simple_program(const struct ir_program *program)
 struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *simple,
                                          struct making making, struct ir_arena *arena)
 {
-    struct pass_options options = { .target = g->target ? g->target : ir_target_by_name("native"),
+    struct pass_options options = { .target = tp_target_for(g, making.device),
                                     .fuse = !g->unfused,
                                     .threads = tp_thread_count(making.threads),
                                     .memory = making.memory };
@@ -150,7 +150,7 @@ int tp_useful_threads(const struct loop_program *loops, int threads)
 }
 
 /* The states that the plan gave a place move there. */
-static bool settle(tp_graph *g, const struct pass_compiled *c)
+bool tp_settle_states(tp_graph *g, const struct pass_compiled *c)
 {
     if (!tp_store_grow(g, (size_t)c->loops->state_bytes + SLACK))
         return false;
@@ -253,7 +253,7 @@ static bool make_memory(struct native *n, tp_graph *g, const struct pass_compile
 {
     const double start = run_seconds();
 
-    if (!settle(g, c))
+    if (!tp_settle_states(g, c))
         return false;
     n->engine.bytes = (size_t)c->loops->arena_bytes;
     n->mapped = n->engine.bytes + SLACK;
@@ -290,7 +290,7 @@ struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, s
     bool ok = false;
 
     if (n) {
-        n->engine = (struct engine){ "compiled", 0, place, run, free_native };
+        n->engine = (struct engine){ "compiled", 0, place, run, free_native, NULL };
         n->threads = tp_thread_count(making.threads);
         n->place = ir_alloc(program->graph->arena, program->graph->count * sizeof *n->place);
         ok = assemble(n, g, program->graph, &simple, making, arena);
@@ -343,7 +343,7 @@ struct engine *tp_engine_plan(tp_graph *g, const struct ir_program *program, str
 
     if (c)
         *e = (struct plan_engine){
-            { "plan", (size_t)c->loops->arena_bytes, no_place, no_run, free_plan }, g
+            { "plan", (size_t)c->loops->arena_bytes, no_place, no_run, free_plan, NULL }, g
         };
     if (!e)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", program->graph->name);

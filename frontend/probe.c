@@ -141,6 +141,8 @@ int tp_probes(const tp_program *p, int room, tp_probe found[])
 {
     int count = 0;
 
+    if (p)
+        tp_program_fetch(p);
     for (int i = 0; p && i < p->output_count; i++) {
         const struct port *port = &p->output[i];
         if (!tp_is_probe(port->name))

@@ -26,6 +26,8 @@ static struct engine *engine_for(tp_graph *g, const struct ir_program *program,
 
     if (making.plan_only)
         return tp_engine_plan(g, program, making);
+    if (!tp_device_is_cpu(making.device))
+        return tp_engine_device(g, program, making, cached);
     if (!wanted || !*wanted || strcmp(wanted, "compiled") == 0)
         return tp_engine_native(g, program, making, cached);
     if (strcmp(wanted, "interpreter") == 0)
@@ -126,11 +128,33 @@ void tp_program_free(tp_program *p)
     free(p);
 }
 
+/* Programs of the host find the states there, and leave them changed. */
+static bool run_here(tp_program *p)
+{
+    if (!tp_states_here(p->owner))
+        return false;
+    tp_states_changed(p->owner);
+    return p->making.check ? tp_check_run(p) : p->engine->run(p->engine, p->symbol);
+}
+
 bool tp_run(tp_program *p)
 {
-    return p && p->engine &&
-           ((p->making.check ? tp_check_run(p) : p->engine->run(p->engine, p->symbol)) ||
-            tp_tell(p->owner));
+    bool ok;
+
+    if (!p || !p->engine)
+        return false;
+    if (!p->engine->fetch)
+        ok = run_here(p);
+    else if (p->making.check)
+        ok = tp_check_run(p);
+    else
+        ok = p->engine->run(p->engine, p->symbol) && (!p->watched || tp_program_fetch(p));
+    return ok || tp_tell(p->owner);
+}
+
+bool tp_program_fetch(const tp_program *p)
+{
+    return !p->engine || !p->engine->fetch || p->engine->fetch(p->engine) || tp_tell(p->owner);
 }
 
 /* --- inputs and outputs --------------------------------------------------------------------------
@@ -187,6 +211,8 @@ void *tp_buffer(tp_program *p, tp_tensor x, size_t *bytes)
 
     if (bytes)
         *bytes = port ? port->bytes : 0;
+    if (p && port && !p->watched) /* its numbers are there after each run, from here on */
+        p->watched = tp_program_fetch(p);
     return port ? port->data : NULL;
 }
 
@@ -226,8 +252,9 @@ void tp_put_array(struct ir_text *text, const struct ir_array *array)
 
 double tp_port_number(const tp_program *p, const struct port *port)
 {
-    return port->bytes ? tp_number_at(ir_at(p->graph, port->value)->dtype, port->data)
-                       : (double)NAN;
+    return port->bytes && tp_program_fetch(p)
+               ? tp_number_at(ir_at(p->graph, port->value)->dtype, port->data)
+               : (double)NAN;
 }
 
 double tp_get(const tp_program *p, tp_tensor x)
@@ -248,6 +275,8 @@ bool tp_read(const tp_program *p, tp_tensor x, void *to, size_t bytes)
     if (port && bytes > port->bytes)
         return complain(p, "tp_read: %zu bytes of %s, which has %zu", bytes, tp_describe(x),
                         port->bytes);
+    if (port && !tp_program_fetch(p))
+        return false;
     if (port && bytes)
         memcpy(to, port->data, bytes);
     return port != NULL;

@@ -137,6 +137,10 @@ static bool no_memory(tp_graph *g, const struct state *s)
 
 static bool convert(tp_graph *g, struct state *s, void *plain, bool out)
 {
+    if (!tp_states_here(g))
+        return false;
+    if (!out)
+        tp_states_changed(g);
     return tp_storage_copy(&s->storage, &s->shape, (size_t)ir_dtypes[s->dtype].bytes,
                            g->memory.base + s->offset, plain, out) ||
            no_memory(g, s);

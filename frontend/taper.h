@@ -1528,6 +1528,7 @@ typedef struct tp_train_args {
     int scale_every;    /* it doubles after so many updates without Inf and NaN; 2000 */
     bool check;         /* each run is looked at, see tp_run */
     bool probe;         /* the step computes numbers about itself: tp_probes */
+    const char *device; /* "cuda", "cuda:1", "cuda-emu"; NULL: "cpu", see below */
 } tp_train_args;
 
 typedef struct tp_compile_args {
@@ -1539,7 +1540,18 @@ typedef struct tp_compile_args {
     bool plan_only;
     tp_dtype precision; /* as in tp_train_args */
     bool check;
+    const char *device; /* as in tp_train_args */
 } tp_compile_args;
+
+/*
+ * Where a program runs. "cuda" is the first GPU with NVIDIA's driver, "cuda:1" the second; nothing
+ * of CUDA is linked, libcuda and libnvrtc are opened when such a program is made. "cuda-emu" is the
+ * same text of kernels under the same driver calls on the CPU, to test without a GPU; "cuda-emu:4"
+ * to "cuda-emu:7" look at each access to memory as well. All programs of a graph that run on a
+ * device run on one; programs on the CPU see the same states. A run on a device is only begun by
+ * tp_run: tp_get, tp_read and states that are read wait for it, and an error of the device is
+ * told there. Numbers are the CPU's, bit for bit.
+ */
 
 /*
  * Mixed precision (arXiv:1710.03740), .precision = TP_BF16 or TP_F16. Parameters, moments, running

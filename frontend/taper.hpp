@@ -783,6 +783,7 @@ struct train_args {
     double loss_scale = 0;
     int scale_every = 0;
     bool check = false, probe = false;
+    text device = {}; /* "cuda", "cuda-emu" */
 };
 struct compile_args {
     std::int64_t batch = 0;
@@ -792,6 +793,7 @@ struct compile_args {
     bool plan_only = false;
     dtype precision = DEFAULT;
     bool check = false;
+    text device = {};
 };
 
 /* ---- programs -------------------------------------------------------------------------------- */
@@ -1316,10 +1318,10 @@ class graph /* all that is recorded, the parameters; copies are the same graph *
     program compile(const list &outputs, mode how, compile_args o = {}, place at = place::current())
     {
         const std::vector<tp_tensor> all = detail::raws(outputs.x, at);
-        tp_program *made = tp_compile_at(
-            owner->g, detail::raw_list(all),
-            { how, o.batch, o.threads, o.names.get(), o.memory, o.plan_only, o.precision, o.check },
-            detail::loc(at));
+        tp_program *made = tp_compile_at(owner->g, detail::raw_list(all),
+                                         { how, o.batch, o.threads, o.names.get(), o.memory,
+                                           o.plan_only, o.precision, o.check, o.device.get() },
+                                         detail::loc(at));
         detail::check(owner, made != nullptr, at);
         return program(owner, made);
     }
@@ -1460,7 +1462,7 @@ inline program compile_train(const tensor &loss, const train_args &o = {},
         return tp_compile_train_at({ loss.get(), opt, o.lr.get(), detail::raw_list(also), o.batch,
                                      o.clip_norm, o.clip_each, o.clip_value, o.accumulate, o.ema,
                                      o.threads, o.memory, o.plan_only, o.precision, o.loss_scale,
-                                     o.scale_every, o.check, o.probe },
+                                     o.scale_every, o.check, o.probe, o.device.get() },
                                    detail::loc(at));
     });
     detail::check(h, made != nullptr, at);

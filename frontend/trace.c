@@ -34,6 +34,7 @@ void tp_graph_free(tp_graph *g)
     while (g->programs)
         tp_program_free(g->programs);
     tp_eager_free(g);
+    tp_device_free(g);
     tp_store_free(g);
     ir_graph_free(g->ir);
     free(g);

@@ -366,9 +366,7 @@ bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
                ir_error(error, IR_UNSUPPORTED, "custom: %.60s, a C function, does not run on %s",
                         k->call->name, options->target->name);
     if (k->mark)
-        return gpu ? ir_error(error, IR_UNSUPPORTED, "scan: has no form for %s yet",
-                              options->target->name)
-                   : true;
+        return true;
     if (gpu && has_scratch(k)) /* its threads are too many for a piece each */
         return refuse(k, error,
                       "needs memory of its own for each row, which is not made for GPUs yet");

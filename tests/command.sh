@@ -48,7 +48,9 @@ printf '0.1,0.2,0.5\n0.3,0.4,0.7\n' >"$work/values.csv"
 refuses 2 'expected classes, whole numbers from 0, or words' train mlp --data "$work/values.csv"
 refuses 2 'it was read as a .tp file' train "$work/values.csv"
 refuses 2 'one more' train mlp lenet
-refuses 3 '--device cuda is not supported yet' train mlp --device cuda
+TAPER_LIBCUDA=/nowhere/libcuda.so.1 refuses 3 "looked for NVIDIA's driver, /nowhere/libcuda.so.1" train mlp --device cuda
+refuses 2 '--device "gpu": expected cpu, cuda or cuda-emu' train mlp --device gpu
+refuses 2 'there are 8; the first is 0' train mlp --device cuda-emu:9
 refuses 2 '--probe: expected --log DIR, --json or both' train moons --probe
 refuses 2 'cannot be written' train moons --log /dev/null/runs
 refuses 2 'stage' show moons --stage everything

@@ -4,8 +4,8 @@
 
 #include "codegen/codegen.h"
 #include "passes/passes.h"
+#include "frontend/device.h"
 #include "runtime/runtime.h"
-#include "support_cuda.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +52,51 @@ static const struct loop_place *place_of(const struct loop_program *p, ir_val v)
     return NULL;
 }
 
+/* The program on the CPU as a GPU, which looks at each access, in one of its orders. */
+static bool on_gpu(struct random_case *c, struct pass_compiled *p, const struct compiled_how *how,
+                   char *const *base, const int64_t *symbols)
+{
+    const struct ir_graph *g = p->program->graph;
+    struct run_planned planned = { 0 };
+    struct run_transfer *input = ir_alloc(c->arena, (g->count + 1) * sizeof *input),
+                        *output = ir_alloc(c->arena,
+                                           (size_t)(random_value_count(c) + 1) * sizeof *output);
+    struct run_device *device;
+    struct run_device_program *program = NULL;
+    char name[20];
+    bool cached, fine;
+
+    setenv("TAPER_CUDA_EMU_FLAGS", "-O0",
+           1); /* the bits are the same, and thousands are compiled */
+    snprintf(name, sizeof name, "cuda-emu:%d", how->order ? how->order : 4 + (int)(c->seed % 4));
+    if (!tp_launches(&planned, p->loops, false, &c->error) ||
+        !(device = run_device_open(name, &c->error)))
+        return false;
+    for (uint32_t v = 1; v < g->count; v++) {
+        const struct loop_place *at = place_of(p->loops, (ir_val){ v });
+        if (at && g->nodes[v].op == IR_input)
+            input[planned.inputs++] =
+                (struct run_transfer){ base[0] + at->offset, at->offset, (size_t)at->bytes, 0 };
+    }
+    for (int i = 0; i < random_value_count(c); i++) {
+        const ir_val v = i >= g->output_count ? ir_at(g, g->effects[i - g->output_count])->args[0]
+                                              : g->outputs[i].value;
+        const struct loop_place *at = place_of(p->loops, v);
+        output[planned.outputs++] = (struct run_transfer){ base[at->base] + at->offset, at->offset,
+                                                           (size_t)at->bytes, at->base };
+    }
+    planned.input = input;
+    planned.output = output;
+    if (how->spoil)
+        how->spoil(&planned, c->arena);
+    fine = run_device_put_states(device, base[1], (size_t)p->loops->state_bytes, &c->error) &&
+           (program = run_device_load(device, &planned, &cached, &c->error)) &&
+           run_device_run(program, symbols, &c->error) && run_device_fetch(program, &c->error);
+    run_device_unload(program);
+    run_device_free(device);
+    return fine;
+}
+
 struct ir_array *compiled_values(struct random_case *c, const struct compiled_how *how)
 {
     struct ir_arena *arena = c->arena;
@@ -67,25 +112,18 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     options.bound[0] = how->bound;
     struct pass_compiled *p = pass_pipeline(&program, &options, arena, &c->error);
     const bool gpu = options.target->processors > 0;
-    if (!p || !gen_program(&text, p->loops, gpu ? &gen_target_cuda : &gen_target_c, &c->error))
+    if (!p || (!gpu && !gen_program(&text, p->loops, &gen_target_c, &c->error)))
         return NULL;
-    if (getenv("TAPER_SHOW_C"))
+    if (getenv("TAPER_SHOW_C") && text.data)
         fprintf(stderr, "%s\n", text.data);
     const char *flags = options.target->flags;
-    if (gpu) { /* on the CPU at hand */
-        struct ir_text as_c = { 0 };
-        support_cuda_as_c(&as_c, how->spoil ? how->spoil(text.data, arena) : text.data, p->loops);
-        ir_text_free(&text);
-        text = as_c;
-        flags = ir_target_by_name("native")->flags;
-    }
     /* the bits are the same at any level, and thousands of programs are compiled */
     if (!support_long() || c->seed > 500)
         flags = ir_format(arena, "%s -O0", flags);
-    struct run_options run = { .flags = flags, .openmp = !gpu, .no_cache = true };
-    struct run_code *code = run_code_load(text.data, &run, &c->error);
+    struct run_options run = { .flags = flags, .openmp = true, .no_cache = true };
+    struct run_code *code = gpu ? NULL : run_code_load(text.data, &run, &c->error);
     ir_text_free(&text);
-    if (!code)
+    if (!code && !gpu)
         return NULL;
     void (*step)(char *const *, const long *, int);
     *(void **)&step = gpu ? NULL : run_code_symbol(code, c->graph->name);
@@ -134,7 +172,7 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     }
     bool fine = true;
     if (gpu)
-        fine = support_cuda_run(code, base, dims, (unsigned)c->seed, &c->error);
+        fine = on_gpu(c, p, how, base, symbols);
     else
         step(base, dims, how->threads);
     for (int i = 0; i < random_value_count(c); i++) {

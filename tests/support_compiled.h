@@ -7,14 +7,16 @@
 
 #include "random.h"
 
+struct run_planned;
+
 struct compiled_how {
     bool fuse;
     int threads;
     const char *target; /* NULL: native; cuda: the CPU runs the GPU's text */
-    const char *(*spoil)(const char *text,
-                         struct ir_arena *); /* .. after this has been done to it */
-    int64_t bound;                           /* of the first symbol; 0: its own */
-    int64_t memory;                          /* as in pass_options */
+    void (*spoil)(struct run_planned *, struct ir_arena *); /* .. after this has been done to it */
+    int order;      /* .. by cuda-emu's device of that number; 0: one of 4 to 7, by the seed */
+    int64_t bound;  /* of the first symbol; 0: its own */
+    int64_t memory; /* as in pass_options */
 };
 /* The values of all outputs, then of all effects (the states after the run), row-major; NULL with
  * c->error. */

@@ -56,6 +56,7 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
     double rate, momentum, weight_decay, noise, clip, warmup;
     bool unfused, profiled; /* as in tp_graph */
     bool check, probe;      /* as in tp_compile_train */
+    const char *device;     /* .. and this */
 };
 extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */

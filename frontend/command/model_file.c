@@ -232,19 +232,23 @@ static tp_program *compile_program(struct session *s, const char *name, int64_t 
 static tp_program *plan_step(struct session *s, int64_t batch)
 {
     return compile_program(s, "step", batch,
-                           (struct making){ (int)s->settings.threads, 0, true, false });
+                           (struct making){ .threads = (int)s->settings.threads,
+                                            .plan_only = true,
+                                            .device = s->settings.device });
 }
 
 static tp_program *plan_eval(struct session *s, int64_t batch)
 {
     return compile_program(s, "eval", batch,
-                           (struct making){ (int)s->settings.threads, 0, true, false });
+                           (struct making){ .threads = (int)s->settings.threads,
+                                            .plan_only = true,
+                                            .device = s->settings.device });
 }
 
 static bool compile_file(struct session *s, const struct ir_program *step,
                          const struct ir_program *eval)
 {
-    struct making making = { .threads = (int)s->settings.threads };
+    struct making making = { .threads = (int)s->settings.threads, .device = s->settings.device };
     int64_t rows;
 
     if (!list_states(s, eval ? eval->graph : NULL, STATE_PARAMETER) ||

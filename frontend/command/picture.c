@@ -28,7 +28,7 @@ static bool look(struct session *s, const float *points, int count, float *shown
     for (int done = 0, rows; p && done < count; done += rows) {
         rows = p->symbol[0] < count - done ? (int)p->symbol[0] : count - done;
         memcpy(p->input[0].data, points + 2 * done, sizeof(float) * 2 * (size_t)rows);
-        if (!tp_rows(p, rows) || !tp_run(p))
+        if (!tp_rows(p, rows) || !tp_run(p) || !tp_program_fetch(p))
             break;
         memcpy(shown + done, p->output[0].data, sizeof(float) * (size_t)rows);
     }

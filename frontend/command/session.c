@@ -269,7 +269,7 @@ static tp_program *compile_step(struct session *s, int64_t batch, struct making 
     return tp_compile_train(s->values->loss, .opt = opt, .lr = rate, .clip_norm = s->settings.clip,
                             .accumulate = (int)s->settings.accumulate, .threads = making.threads,
                             .batch = batch, .memory = making.memory, .plan_only = making.plan_only,
-                            .precision = precision, .check = making.check,
+                            .precision = precision, .check = making.check, .device = making.device,
                             .probe = s->settings.probe);
 }
 
@@ -285,18 +285,25 @@ static tp_program *compile_eval(struct session *s, int64_t batch, struct making 
                                             .names = hits ? "loss, hits" : "loss",
                                             .memory = making.memory,
                                             .plan_only = making.plan_only,
-                                            .precision = precision_of(s) },
+                                            .precision = precision_of(s),
+                                            .device = making.device },
                          TP_HERE);
 }
 
 static tp_program *plan_step(struct session *s, int64_t batch)
 {
-    return compile_step(s, batch, (struct making){ (int)s->settings.threads, 0, true, false });
+    return compile_step(s, batch,
+                        (struct making){ .threads = (int)s->settings.threads,
+                                         .plan_only = true,
+                                         .device = s->settings.device });
 }
 
 static tp_program *plan_eval(struct session *s, int64_t batch)
 {
-    return compile_eval(s, batch, (struct making){ (int)s->settings.threads, 0, true, false });
+    return compile_eval(s, batch,
+                        (struct making){ .threads = (int)s->settings.threads,
+                                         .plan_only = true,
+                                         .device = s->settings.device });
 }
 
 bool command_compile(struct session *s)
@@ -304,7 +311,7 @@ bool command_compile(struct session *s)
     const int64_t rows =
         least(s->settings.batch ? s->settings.batch : INT64_MAX, tp_loader_rows(s->train));
     int64_t test = least(test_batch(&s->settings), tp_loader_rows(s->test));
-    struct making making = { .threads = (int)s->settings.threads };
+    struct making making = { .threads = (int)s->settings.threads, .device = s->settings.device };
 
     if (!command_memory(s, plan_step, rows))
         return false;

@@ -275,10 +275,9 @@ int command_train(int argc, char **argv, struct ir_error *error)
 {
     struct train t = { .checkpoint_every = 0 };
     struct settings set = command_unset;
-    const char *device = "cpu";
     const struct option options[] = {
         COMMAND_SETTINGS(set),
-        { "--device", 's', &device, "cpu", "where to run" },
+        { "--device", 's', &set.device, "D", "where to run: cpu, cuda or cuda:N, cuda-emu; cpu" },
         { "--load", 's', &t.load, "F", "begin with these weights (safetensors, .npz)" },
         { "--save", 's', &t.save, "F", "write the weights at the end (safetensors, .npz)" },
         { "--svg", 's', &t.svg, "F",
@@ -316,10 +315,6 @@ int command_train(int argc, char **argv, struct ir_error *error)
     if (words > 1)
         return ir_error(error, IR_REFUSED, "train takes one model; \"%.40s\" is one more", argv[1]),
                IR_REFUSED;
-    if (strcmp(device, "cpu") != 0)
-        return ir_error(error, IR_UNSUPPORTED, "--device %.40s is not supported yet; cpu is",
-                        device),
-               IR_UNSUPPORTED;
     if (t.checkpoint_every && !t.checkpoint)
         return ir_error(error, IR_REFUSED, "--checkpoint-every: expected --checkpoint F as well"),
                IR_REFUSED;
