@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "frontend/frontend.h"
+#include "frontend/onnx/onnx.h"
 #include "passes/passes.h"
 
 /* --- the part of the trace -----------------------------------------------------------------------
@@ -283,6 +284,48 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     return finish(
         g, graph, wanted,
         (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
+}
+
+/* --- a file for others -------------------------------------------------------------------------
+ */
+
+bool tp_export_named(tp_graph *g, int n, const tp_tensor *output, const char *const *name,
+                     const char *path)
+{
+    uint32_t *wanted = ir_alloc(g->ir->arena, ((size_t)n + 1) * sizeof *wanted);
+    ir_val *values = ir_alloc(g->ir->arena, ((size_t)n + 1) * sizeof *values);
+    struct ir_graph *graph;
+
+    for (int i = 0; i < n; i++)
+        wanted[i] = output[i].id;
+    graph = tp_trace_part(g, "model", TP_EVAL, n, wanted, values, false);
+    for (int i = 0; i < n; i++)
+        ir_output(graph, name[i], values[i]);
+    if (g->error.status == IR_OK)
+        tp_onnx_write(g, graph, path, &g->error);
+    ir_graph_free(graph);
+    return tp_tell(g);
+}
+
+bool tp_export_onnx_at(tp_graph *g, const char *path, tp_list outputs, const char *names, tp_loc at)
+{
+    const bool plain = names && !strchr(names, '(');
+    const char **name;
+
+    if (!begin(g, "tp_export_onnx", outputs, at))
+        return false;
+    if (!path || outputs.count < 1) {
+        tp_fail(g, at, "tp_export_onnx", "%s; expected a path and an output",
+                path ? "no output" : "no path");
+        return false;
+    }
+    name = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *name);
+    for (int i = 0; i < outputs.count; i++) {
+        name[i] = plain ? spelled(g->ir, names, i) : NULL;
+        if (!name[i])
+            name[i] = ir_format(g->ir->arena, "output_%d", i);
+    }
+    return tp_export_named(g, outputs.count, outputs.at, name, path);
 }
 
 /* --- training ----------------------------------------------------------------------------------

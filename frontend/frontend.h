@@ -442,6 +442,10 @@ void tp_check_free(struct check *check);
 struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
                                const uint32_t *wanted, ir_val *moved, bool effects);
 
+/* compile.c: these values, in evaluation, as an ONNX file. False with an error in g. */
+bool tp_export_named(tp_graph *g, int n, const tp_tensor *output, const char *const *name,
+                     const char *path);
+
 /* checkpoint.c: where a run is, besides its states and data: the numbers of `taper train`. */
 struct progress {
     int64_t step, epoch, batches;    /* steps taken; the epoch under way, from 1, and its steps */

@@ -1630,6 +1630,21 @@ TP_API const char *tp_explain(const tp_program *p, const char *kernel);
 TP_API bool tp_emit_ir(const tp_program *p, const char *path);
 TP_API bool tp_emit_dot(const tp_program *p, const char *path);
 
+/*
+ * What a model computes, for other runtimes: an ONNX file (opset 20) of these values in evaluation,
+ * with the weights as they are now, under their names. Inputs and outputs are named as here; a
+ * symbol is the name of an extent.
+ *
+ *     tp_export_onnx(g, "lenet.onnx", logits)
+ *
+ * False with an error in the graph; 3 (tp_status) for an operation that ONNX has not. Of several
+ * values of one program `names` may be "scores, classes"; the macro takes the words as they stand.
+ */
+#define tp_export_onnx(g, path, ...) \
+    tp_export_onnx_at((g), (path), tp_list(__VA_ARGS__), #__VA_ARGS__, TP_HERE)
+TP_API bool tp_export_onnx_at(tp_graph *g, const char *path, tp_list outputs, const char *names,
+                              tp_loc at);
+
 typedef struct tp_emit_args {
     const char *path;      /* of the C file */
     tp_program *train;     /* of tp_compile_train */

@@ -1368,6 +1368,15 @@ class graph /* all that is recorded, the parameters; copies are the same graph *
     {
         detail::check(owner, tp_save(owner->g, path.get()), at);
     }
+    /* What a model computes as an ONNX file; names of the outputs: "scores, classes" */
+    void export_onnx(text path, const list &outputs, text names = {}, place at = place::current())
+    {
+        const std::vector<tp_tensor> all = detail::raws(outputs.x, at);
+        detail::check(owner,
+                      tp_export_onnx_at(owner->g, path.get(), detail::raw_list(all), names.get(),
+                                        detail::loc(at)),
+                      at);
+    }
     void save_checkpoint(text path, const loader *data = nullptr,
                          std::span<const double> numbers = {}, place at = place::current())
     {

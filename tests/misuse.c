@@ -323,6 +323,8 @@ static tp_tensor train(struct draw *d, tp_loc at)
 
 static tp_tensor evaluate(struct draw *d, tp_loc at)
 {
+    if (chance(d, 8) == 0)
+        tp_export_onnx_at(d->g, NULL, tp_list(T, T), W("a, b", "a"), at);
     tp_compile_at(d->g, tp_list(T, T),
                   (tp_compile_args){ .mode = (tp_mode)chance(d, 3),
                                      .batch = N,
@@ -404,7 +406,7 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
 static const char *const elsewhere[] = {
     "tp_scan_at",   "tp_cond_at",      "tp_with_gradient_at", "tp_vjp_at",
     "tp_jvp_at",    "tp_compile_at",   "tp_compile_train_at", "tp_backward_at",
-    "tp_update_at", "tp_gradcheck_at", "tp_while_at"
+    "tp_update_at", "tp_gradcheck_at", "tp_while_at",         "tp_export_onnx_at"
 };
 
 static const char *const texts[] = {

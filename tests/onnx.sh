@@ -18,4 +18,15 @@ fi
 every=40
 [ -z "${TAPER_LONG:-}" ] || every=1
 TAPER_ENGINE=interpreter python3 "$here/onnx_nodes.py" "$build/taper" --every "$every" || exit 1
-python3 "$here/onnx_nodes.py" "$build/taper" --every "$((every * 9))"
+python3 "$here/onnx_nodes.py" "$build/taper" --every "$((every * 9))" || exit 1
+
+# What is written, by onnx's checker and by onnxruntime, where there is one.
+[ -n "${TAPER_LONG:-}" ] || exit 0
+python3 -c 'import onnxruntime' 2>/dev/null || pip install -q onnxruntime >/dev/null 2>&1 || {
+    echo "written models are not compared: no onnxruntime package"
+    exit 0
+}
+kept=$(mktemp -d)
+trap 'rm -rf "$kept"' EXIT
+TAPER_EXPORT_DIR=$kept "$build/tests/onnx_out" --jobs 1 >/dev/null 2>&1
+python3 "$here/onnx_export.py" "$kept"

@@ -17,7 +17,7 @@
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
     command_bench, command_golden, command_build, command_explain, command_check, command_sample,
-    command_run, command_grad, command_play;
+    command_run, command_grad, command_play, command_export;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {
@@ -114,6 +114,8 @@ struct session {
 };
 /* False with an error in the session; `run` false: the programs are made to be looked at. */
 bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run);
+/* A built-in model alone, traced for the rows of its data; nothing is compiled. */
+bool command_trace(struct session *s, const char *model, const struct settings *wanted);
 void command_session_free(struct session *s);
 struct model;
 struct model_sizes;

@@ -21,6 +21,7 @@ static const struct command {
       command_explain },
     { "run", "run a program of a .tp file, or an ONNX model, once, on what is given", command_run },
     { "grad", "the gradients of an ONNX model by its inputs", command_grad },
+    { "export", "write what a model computes as an ONNX file", command_export },
     { "verify", "say whether a file is sound, without running it", command_verify },
     { "play", "a page to see a network train, and the compiler work", command_play },
     { "bench", "time a model's steps", command_bench },

@@ -331,6 +331,18 @@ bool command_compile(struct session *s)
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
+bool command_trace(struct session *s, const char *model, const struct settings *wanted)
+{
+    const struct model *m = tp_model_find(model);
+
+    *s = (struct session){ .model = model, .settings = *wanted };
+    if (!m)
+        return ir_error(&s->error, IR_REFUSED,
+                        "%.200s: there is no such model; taper train lists the models", model);
+    command_fill_in(&s->settings, m);
+    return command_open_data(s) && trace(s, m, false);
+}
+
 bool command_session(struct session *s, const char *model, const struct settings *wanted, bool run)
 {
     const struct model *m = tp_model_find(model);

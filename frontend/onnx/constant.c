@@ -10,11 +10,12 @@ void onnx_constant(struct onnx_node *n)
 {
     const Onnx__AttributeProto *a = NULL;
     struct ir_array array = { 0 };
+    const char *name = "none";
     char where[120];
 
     for (size_t i = 0; i < n->proto->n_attribute; i++)
         if (strncmp(n->proto->attribute[i]->name, "value", 5) == 0)
-            a = n->proto->attribute[i];
+            a = onnx_attribute(n, name = n->proto->attribute[i]->name);
     snprintf(where, sizeof where, "%.80s:%d", n->at.file, n->at.line);
     if (a && a->t) {
         if (tp_onnx_check_value(a->t, where, &n->g->error)) {
@@ -23,18 +24,18 @@ void onnx_constant(struct onnx_node *n)
             n->out[0] = onnx_array(n, &array);
             ir_arena_free(arena);
         }
-    } else if (a && strcmp(a->name, "value_float") == 0) {
+    } else if (a && strcmp(name, "value_float") == 0) {
         n->out[0] = onnx_number(n, IR_F32, (double)a->f);
-    } else if (a && strcmp(a->name, "value_int") == 0) {
+    } else if (a && strcmp(name, "value_int") == 0) {
         n->out[0] = tp_give(n->g, ir_integer(n->g->ir, IR_I64, a->i, onnx_place(n)));
-    } else if (a && strcmp(a->name, "value_floats") == 0) {
+    } else if (a && strcmp(name, "value_floats") == 0) {
         n->out[0] = tp_array_at(n->g, TP_F32, tp_dims((int64_t)a->n_floats),
                                 a->floats ? a->floats : &(float){ 0 }, n->at);
-    } else if (a && strcmp(a->name, "value_ints") == 0) {
+    } else if (a && strcmp(name, "value_ints") == 0) {
         n->out[0] = tp_array_at(n->g, TP_I64, tp_dims((int64_t)a->n_ints),
                                 a->ints ? a->ints : &(int64_t){ 0 }, n->at);
     } else {
-        onnx_lacks(n, "constant \"%.40s\"; expected a dense one of numbers", a ? a->name : "none");
+        onnx_lacks(n, "constant \"%.40s\"; expected a dense one of numbers", name);
     }
 }
 

@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_KNOWN = 1 << 24 }; /* elements that are computed beforehand, all together */
+enum {
+    MOST_KNOWN = 1 << 24, /* elements that are computed beforehand, all together */
+    MOST_NODES = 200000,
+    DEEPEST_CALL = 16
+};
 
 struct value {
     const char *name; /* NULL: an empty slot */
@@ -31,6 +35,8 @@ struct onnx_import {
     struct value *slot;
     size_t room;
     int64_t computed;
+    const struct onnx_call *call; /* of the function whose nodes are being built */
+    int built;
 };
 
 static struct value *value_of(struct onnx_import *in, const char *name)
@@ -147,6 +153,8 @@ tp_tensor onnx_in(struct onnx_node *n, int i)
     if (!onnx_has(n, i))
         return onnx_wrong(n, "input %d is missing", i);
     v = value_of(n->in, n->proto->input[i]);
+    if (!v->name)
+        return onnx_wrong(n, "its input \"%.80s\" is not there", n->proto->input[i]);
     if (!v->tensor.id && !v->initialiser)
         return onnx_ok(n) ? onnx_lacks(n, "input %d, \"%.60s\", is an output that is not supported",
                                        i, n->proto->input[i])
@@ -166,10 +174,10 @@ static bool reached(struct onnx_import *in, uint32_t from, bool *seen, int64_t *
 
         if (!seen[v])
             continue;
-        elements = ir_elements(g, &n->shape);
-        if (elements < 0 || (*work += elements + 1) > MOST_KNOWN || n->op == IR_bits)
+        if ((n->op == IR_input && !in->request->known) || n->op == IR_size || n->op == IR_bits)
             return false;
-        if ((n->op == IR_input && !in->request->known) || n->op == IR_size)
+        elements = ir_elements(g, &n->shape);
+        if (elements < 0 || (*work += elements + 1) > MOST_KNOWN)
             return false;
         for (int i = 0; i < n->shape.rank; i++)
             if (!ir_dim_fixed(n->shape.dim[i]))
@@ -188,8 +196,12 @@ static bool compute(struct onnx_import *in, tp_tensor t, struct ir_array *array)
     struct ir_binding *binding;
     struct ir_error error = { 0 };
     const ir_val value = tp_val(t);
+    int64_t work = in->computed; /* what is not computed in the end costs nothing */
     int bound = 0;
-    bool ok = seen && reached(in, t.id, seen, &in->computed);
+    bool ok = seen && reached(in, t.id, seen, &work);
+
+    if (ok)
+        in->computed = work;
 
     binding = ir_alloc(in->arena, (size_t)(in->g->state_count + inputs + 1) * sizeof *binding);
     for (int i = 0; ok && in->request->known && i < inputs; i++)
@@ -347,213 +359,18 @@ bool onnx_known_number(struct onnx_node *n, int i, double *number)
     return true;
 }
 
-/* --- attributes --------------------------------------------------------------------------------
- */
-
-const Onnx__AttributeProto *onnx_attribute(const struct onnx_node *n, const char *name)
-{
-    for (size_t i = 0; i < n->proto->n_attribute; i++)
-        if (strcmp(n->proto->attribute[i]->name, name) == 0)
-            return n->proto->attribute[i];
-    return NULL;
-}
-
-bool onnx_attr(const struct onnx_node *n, const char *name)
-{
-    return onnx_attribute(n, name) != NULL;
-}
-
-int64_t onnx_int(const struct onnx_node *n, const char *name, int64_t otherwise)
-{
-    const Onnx__AttributeProto *a = onnx_attribute(n, name);
-
-    return a && a->has_i ? a->i : otherwise;
-}
-
-double onnx_float(const struct onnx_node *n, const char *name, double otherwise)
-{
-    const Onnx__AttributeProto *a = onnx_attribute(n, name);
-
-    return a && a->has_f ? (double)a->f : otherwise;
-}
-
-const char *onnx_word(const struct onnx_node *n, const char *name, const char *otherwise)
-{
-    const Onnx__AttributeProto *a = onnx_attribute(n, name);
-
-    if (!a || !a->has_s || a->s.len > 1000)
-        return otherwise;
-    return ir_format(n->in->arena, "%.*s", (int)a->s.len, (const char *)a->s.data);
-}
-
-bool onnx_ints(struct onnx_node *n, const char *name, struct onnx_ints *ints)
-{
-    const Onnx__AttributeProto *a = onnx_attribute(n, name);
-
-    *ints = (struct onnx_ints){ 0, NULL };
-    if (!a)
-        return false;
-    if (a->n_ints > 1 << 16) {
-        onnx_wrong(n, "%.40s has %zu numbers; expected fewer", name, a->n_ints);
-        return false;
-    }
-    ints->count = (int)a->n_ints;
-    ints->at = ir_alloc(n->in->arena, (a->n_ints + 1) * sizeof *ints->at);
-    for (int i = 0; i < ints->count; i++)
-        ints->at[i] = a->ints[i];
-    return true;
-}
-
-bool onnx_attr_or_input(struct onnx_node *n, const char *name, int i, struct onnx_ints *ints,
-                        bool *there)
-{
-    *ints = (struct onnx_ints){ 0, NULL };
-    *there = onnx_attr(n, name);
-    if (*there)
-        return onnx_ints(n, name, ints);
-    *there = onnx_has(n, i);
-    return !*there || onnx_known_ints(n, i, ints);
-}
-
-/* --- short ways --------------------------------------------------------------------------------
- */
-
-bool onnx_axis(struct onnx_node *n, int64_t *axis, int rank)
-{
-    if (*axis < -rank || *axis >= rank) {
-        onnx_wrong(n, "axis %lld; expected one of %d", (long long)*axis, rank);
-        return false;
-    }
-    *axis += *axis < 0 ? rank : 0;
-    return true;
-}
-
-bool onnx_axes(struct onnx_node *n, struct onnx_ints *axes, int rank)
-{
-    unsigned seen = 0;
-
-    if (axes->count > rank) {
-        onnx_wrong(n, "%d axes of %d", axes->count, rank);
-        return false;
-    }
-    for (int i = 0; i < axes->count; i++) {
-        if (!onnx_axis(n, &axes->at[i], rank))
-            return false;
-        if (seen >> axes->at[i] & 1) {
-            onnx_wrong(n, "axis %lld twice", (long long)axes->at[i]);
-            return false;
-        }
-        seen |= 1u << axes->at[i];
-    }
-    return true;
-}
-
-struct ir_loc onnx_place(struct onnx_node *n)
-{
-    return tp_place(n->g, n->at);
-}
-
-enum ir_dtype onnx_type(tp_tensor x)
-{
-    return tp_node(x)->dtype;
-}
-
-bool onnx_real(tp_tensor x)
-{
-    return ir_dtypes[tp_node(x)->dtype].kind == 'f';
-}
-
-tp_tensor onnx_cast(struct onnx_node *n, tp_tensor x, enum ir_dtype dtype)
-{
-    return x.id ? tp_give(n->g, ir_cast(n->g->ir, tp_val(x), dtype, onnx_place(n))) : x;
-}
-
-tp_tensor onnx_op1(struct onnx_node *n, enum ir_op op, tp_tensor a)
-{
-    return a.id ? tp_give(n->g, ir_op1(n->g->ir, op, tp_val(a), onnx_place(n))) : a;
-}
-
-tp_tensor onnx_op2(struct onnx_node *n, enum ir_op op, tp_tensor a, tp_tensor b)
-{
-    if (!a.id || !b.id)
-        return POISON(n->g);
-    if (onnx_type(a) != onnx_type(b))
-        return onnx_wrong(n, "%s and %s; expected one type", tp_describe(a), tp_describe(b));
-    return tp_give(n->g, ir_op2(n->g->ir, op, tp_val(a), tp_val(b), onnx_place(n)));
-}
-
-tp_tensor onnx_select(struct onnx_node *n, tp_tensor c, tp_tensor a, tp_tensor b)
-{
-    if (!c.id || !a.id || !b.id)
-        return POISON(n->g);
-    if (onnx_type(a) != onnx_type(b) || onnx_type(c) != IR_BOOL)
-        return onnx_wrong(n, "%s, %s and %s; expected bool and two of one type", tp_describe(c),
-                          tp_describe(a), tp_describe(b));
-    return tp_give(n->g, ir_select(n->g->ir, tp_val(c), tp_val(a), tp_val(b), onnx_place(n)));
-}
-
-tp_tensor onnx_reduce(struct onnx_node *n, enum ir_op op, tp_tensor x, const struct onnx_ints *axes,
-                      bool keep)
-{
-    int64_t sorted[IR_RANK];
-    struct ir_shape shape;
-    tp_tensor y;
-    int count = 0;
-
-    if (!x.id)
-        return x;
-    shape = tp_node(x)->shape;
-    for (int64_t i = 0; i < shape.rank; i++)
-        for (int k = 0; k < axes->count; k++)
-            if (axes->at[k] == i) {
-                sorted[count++] = i;
-                shape.dim[i] = 1;
-            }
-    if (count == 0)
-        return x;
-    y = tp_give(n->g, ir_reduce(n->g->ir, op, tp_val(x), count, sorted, onnx_place(n)));
-    return keep && y.id ? tp_give(n->g, ir_reshape(n->g->ir, tp_val(y), shape, onnx_place(n))) : y;
-}
-
-tp_tensor onnx_number(struct onnx_node *n, enum ir_dtype dtype, double number)
-{
-    return tp_give(n->g, ir_dtypes[dtype].kind == 'f'
-                             ? ir_number(n->g->ir, dtype, number, onnx_place(n))
-                             : ir_integer(n->g->ir, dtype, (int64_t)number, onnx_place(n)));
-}
-
-tp_tensor onnx_integers(struct onnx_node *n, int count, const int64_t *at)
-{
-    return tp_array_at(n->g, TP_I64, tp_dims(count), at, n->at);
-}
-
-tp_tensor onnx_wrapped(struct onnx_node *n, tp_tensor index, int64_t extent)
-{
-    if (!index.id)
-        return index;
-    return onnx_maths(n, "select(a < 0, a + p, a)", 1, &index, (double)extent);
-}
-
-int64_t onnx_extent(tp_tensor x, int from, int to)
-{
-    int64_t all = 1;
-
-    for (int i = from; i < to; i++)
-        all = ir_dim_mul(x.g->ir, all, tp_dim(x, i));
-    return all;
-}
-
 /* --- the graph ---------------------------------------------------------------------------------
  */
 
 /* An error that an operation of ours has left gets the node's operator and name. */
-static bool explain(struct onnx_node *n, struct ir_error *error)
+static bool explain(const struct onnx_node *n, struct ir_error *error)
 {
-    struct ir_error *of = &n->g->error;
-    char here[140];
-    const char *rest = of->text;
+    const struct ir_error *of = &n->g->error;
+    char here[140], text[sizeof of->text];
+    const char *rest = text;
     size_t length;
 
+    memcpy(text, of->text, sizeof text); /* error may be the same */
     length = (size_t)snprintf(here, sizeof here, "%.100s:%d: ", n->at.file, n->at.line);
     if (strncmp(rest, here, length) == 0)
         rest += length;
@@ -567,62 +384,267 @@ static bool preview(const Onnx__NodeProto *p)
     return p->domain && strcmp(p->domain, "ai.onnx.preview.training") == 0;
 }
 
-static const struct onnx_row *row_of(const struct onnx_model *m, size_t i, struct ir_error *error)
+static const Onnx__FunctionProto *function_of(const struct onnx_model *m, const Onnx__NodeProto *p)
 {
-    const Onnx__NodeProto *p = m->graph->node[i];
+    for (size_t i = 0; i < m->proto->n_functions; i++) {
+        const Onnx__FunctionProto *f = m->proto->functions[i];
+        if (strcmp(f->name ? f->name : "", p->op_type) == 0 &&
+            strcmp(f->domain ? f->domain : "", p->domain ? p->domain : "") == 0)
+            return f;
+    }
+    return NULL;
+}
+
+static const struct onnx_row *row_of(const struct onnx_model *m, const Onnx__NodeProto *p, int line,
+                                     struct ir_error *error)
+{
     const bool ours = !p->domain || !*p->domain || strcmp(p->domain, "ai.onnx") == 0 || preview(p);
     const struct onnx_row *row = ours ? tp_onnx_row(p->op_type, preview(p)) : NULL;
 
     if (!row)
         ir_error(error, IR_UNSUPPORTED,
-                 "%.100s:%zu: %.60s%s%.60s: no such operation; expected one that is supported",
-                 m->file, i + 1, p->op_type, p->name && *p->name ? " " : "",
-                 p->name ? p->name : "");
+                 "%.100s:%d: %.60s%s%.60s: no such operation; expected one that is supported",
+                 m->file, line, p->op_type, p->name && *p->name ? " " : "", p->name ? p->name : "");
     return row;
+}
+
+static bool nodes_supported(const struct onnx_model *m, size_t count, Onnx__NodeProto *const *node,
+                            int line, struct ir_error *error)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        const int at = line ? line : (int)i + 1;
+        ok = function_of(m, node[i]) || row_of(m, node[i], at, error);
+        for (size_t k = 0; ok && k < node[i]->n_attribute; k++) {
+            const Onnx__GraphProto *g = node[i]->attribute[k]->g;
+            ok = !g || nodes_supported(m, g->n_node, g->node, at, error);
+        }
+    }
+    return ok;
 }
 
 bool tp_onnx_supported(const struct onnx_model *m, struct ir_error *error)
 {
-    for (size_t i = 0; i < m->graph->n_node; i++)
-        if (!row_of(m, i, error))
-            return false;
-    return true;
+    bool ok = nodes_supported(m, m->graph->n_node, m->graph->node, 0, error);
+
+    for (size_t i = 0; ok && i < m->proto->n_functions; i++)
+        ok = nodes_supported(m, m->proto->functions[i]->n_node, m->proto->functions[i]->node,
+                             (int)i + 1, error);
+    return ok;
 }
 
-static bool build_node(struct onnx_import *in, size_t i, struct ir_error *error)
+static bool call(struct onnx_node *n, const Onnx__FunctionProto *f);
+
+/* The line is the node's number, inside of others that of the outermost. */
+static bool build_node(struct onnx_import *in, const Onnx__NodeProto *p, int line,
+                       struct ir_error *error)
 {
-    const Onnx__NodeProto *p = in->model->graph->node[i];
+    const Onnx__FunctionProto *f = function_of(in->model, p);
     struct onnx_node n = { .in = in,
                            .proto = p,
-                           .row = row_of(in->model, i, error),
+                           .row = f ? NULL : row_of(in->model, p, line, error),
+                           .call = in->call,
                            .g = in->g,
-                           .at = { in->model->file, (int)i + 1 },
-                           .opset = in->model->opset,
+                           .at = { in->model->file, line },
+                           .opset = in->call ? in->call->opset : in->model->opset,
                            .training = in->request->training,
                            .inputs = (int)p->n_input,
                            .outputs = (int)p->n_output };
 
-    if (!n.row)
+    if (!f && !n.row)
         return false;
     if (n.outputs > ONNX_OUTPUTS)
         onnx_lacks(&n, "%d outputs; expected at most %d", n.outputs, ONNX_OUTPUTS);
-    for (size_t k = 0; k < p->n_attribute; k++)
+    if (++in->built > MOST_NODES)
+        onnx_lacks(&n, "more than %d nodes, functions written out", MOST_NODES);
+    for (size_t k = 0; k < p->n_attribute && !n.call; k++)
         if (p->attribute[k]->ref_attr_name && *p->attribute[k]->ref_attr_name)
             onnx_wrong(&n, "attribute of a function outside of one");
     while (n.outputs > 0 && !*p->output[n.outputs - 1])
         n.outputs--;
-    if (onnx_ok(&n))
+    if (onnx_ok(&n) && f)
+        call(&n, f);
+    else if (onnx_ok(&n))
         n.row->build(&n);
     if (!onnx_ok(&n))
         return explain(&n, error);
     for (int k = 0; k < n.outputs; k++)
         if (*p->output[k]) {
             struct value *v = value_of(in, p->output[k]);
-            v->name = p->output[k];
-            v->tensor = n.out[k]; /* poison: only who reads it complains */
-            v->tensor.g = in->g;
+            if (v->tensor.id || v->initialiser) {
+                onnx_wrong(&n, "its output \"%.80s\" is there already; expected another name",
+                           p->output[k]);
+                return explain(&n, error);
+            }
+            *v = (struct value){ .name = p->output[k], .tensor = n.out[k] };
+            v->tensor.g = in->g; /* poison: only who reads it complains */
         }
     return true;
+}
+
+/* --- graphs in nodes, and functions -------------------------------------------------------------
+ */
+
+/* How many names the nodes and the graphs in them make. */
+static size_t names_in(size_t count, Onnx__NodeProto *const *node)
+{
+    size_t all = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        all += node[i]->n_output;
+        for (size_t k = 0; k < node[i]->n_attribute; k++) {
+            const Onnx__GraphProto *g = node[i]->attribute[k]->g;
+            if (g)
+                all += g->n_initializer + g->n_input + names_in(g->n_node, g->node);
+        }
+    }
+    return all;
+}
+
+static void make_room(struct onnx_import *in, size_t names)
+{
+    for (in->room = 64; in->room < 2 * names + 2;)
+        in->room *= 2;
+    in->slot = ir_alloc(in->arena, in->room * sizeof *in->slot);
+}
+
+/* What stands in an initialiser becomes a value here, and not inside of a body that reads it. */
+void onnx_capture(struct onnx_node *n, const Onnx__GraphProto *g)
+{
+    for (size_t i = 0; i < g->n_node; i++) {
+        for (size_t k = 0; k < g->node[i]->n_input; k++)
+            tensor_of(n->in, value_of(n->in, g->node[i]->input[k]), n->at);
+        for (size_t k = 0; k < g->node[i]->n_attribute; k++)
+            if (g->node[i]->attribute[k]->g)
+                onnx_capture(n, g->node[i]->attribute[k]->g);
+    }
+    for (size_t i = 0; i < g->n_output; i++)
+        tensor_of(n->in, value_of(n->in, g->output[i]->name), n->at);
+}
+
+/* A name of an inner graph; false: it is one of those around it. */
+static bool define(struct onnx_node *n, const char *name, struct value as)
+{
+    struct value *v = value_of(n->in, name);
+
+    if (v->tensor.id || v->initialiser) {
+        onnx_wrong(n, "\"%.80s\" of a graph in it is there already; expected another name", name);
+        return false;
+    }
+    *v = as;
+    v->name = name;
+    return true;
+}
+
+static void forget(struct onnx_import *in, const char *name)
+{
+    struct value *v = value_of(in, name);
+
+    if (v->name)
+        *v = (struct value){ .name = v->name };
+}
+
+static bool build_inner(struct onnx_node *n, size_t count, Onnx__NodeProto *const *node)
+{
+    struct ir_error *kept = &n->g->error;
+
+    for (size_t i = 0; i < count; i++) {
+        struct ir_error error = { 0 };
+        if (!build_node(n->in, node[i], n->at.line, &error)) {
+            *kept = error; /* with the names of the nodes inside */
+            return false;
+        }
+    }
+    return onnx_ok(n);
+}
+
+bool onnx_subgraph(struct onnx_node *n, const Onnx__GraphProto *g, int inputs, const tp_tensor *in,
+                   int outputs, tp_tensor *out)
+{
+    bool ok = true;
+
+    for (int i = 0; i < outputs; i++)
+        out[i] = POISON(n->g);
+    if (!onnx_ok(n))
+        return false;
+    if ((int)g->n_input != inputs || (int)g->n_output < outputs)
+        ok = onnx_wrong(n, "a graph of %zu inputs and %zu outputs in it; expected %d and %d",
+                        g->n_input, g->n_output, inputs, outputs)
+                 .id;
+    for (size_t i = 0; ok && i < g->n_initializer; i++)
+        ok = define(n, g->initializer[i]->name, (struct value){ .initialiser = g->initializer[i] });
+    for (int i = 0; ok && i < inputs; i++)
+        ok = define(n, g->input[i]->name, (struct value){ .tensor = in[i] });
+    ok = ok && build_inner(n, g->n_node, g->node);
+    for (int i = 0; ok && i < outputs; i++) {
+        out[i] = tensor_of(n->in, value_of(n->in, g->output[i]->name), n->at);
+        if (!out[i].id)
+            ok = onnx_wrong(n, "\"%.80s\" is an output that no node of the graph in it makes",
+                            g->output[i]->name)
+                     .id;
+    }
+    for (size_t i = 0; i < g->n_initializer; i++)
+        forget(n->in, g->initializer[i]->name);
+    for (size_t i = 0; i < g->n_input; i++)
+        forget(n->in, g->input[i]->name);
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t k = 0; k < g->node[i]->n_output; k++)
+            if (*g->node[i]->output[k])
+                forget(n->in, g->node[i]->output[k]);
+    return ok;
+}
+
+/* A function of the file: its nodes here, among names of their own. */
+static bool call(struct onnx_node *n, const Onnx__FunctionProto *f)
+{
+    struct onnx_import *in = n->in;
+    const struct onnx_import outer = *in;
+    struct onnx_call frame = { in->call, n->proto, n->opset };
+    tp_tensor *arg;
+    int depth = 0;
+    bool ok = true;
+
+    for (const struct onnx_call *c = in->call; c; c = c->outer)
+        depth++;
+    if (depth >= DEEPEST_CALL)
+        return onnx_wrong(n, "%d functions in each other; expected fewer, and no circle", depth).id;
+    if (n->inputs > (int)f->n_input || n->outputs > (int)f->n_output)
+        return onnx_wrong(n, "%d inputs, %d outputs; the function has %zu and %zu", n->inputs,
+                          n->outputs, f->n_input, f->n_output)
+            .id;
+    for (size_t i = 0; i < f->n_attribute; i++)
+        for (size_t k = 0, given = 0; k <= n->proto->n_attribute && !given; k++) {
+            if (k < n->proto->n_attribute)
+                given = strcmp(n->proto->attribute[k]->name, f->attribute[i]) == 0;
+            else
+                return onnx_wrong(n, "no %.60s; expected one, as its function says",
+                                  f->attribute[i])
+                    .id;
+        }
+    if (f->base.n_unknown_fields) /* defaults of attributes, which the schema here has not */
+        return onnx_lacks(n, "a function whose attributes have defaults").id;
+    for (size_t i = 0; i < f->n_opset_import; i++)
+        if (!f->opset_import[i]->domain || !*f->opset_import[i]->domain ||
+            strcmp(f->opset_import[i]->domain, "ai.onnx") == 0)
+            frame.opset = f->opset_import[i]->version;
+    if (frame.opset < ONNX_OLDEST || frame.opset > ONNX_NEWEST)
+        return onnx_lacks(n, "a function of version %lld", (long long)frame.opset).id;
+    arg = ir_alloc(in->arena, ((size_t)n->inputs + 1) * sizeof *arg);
+    for (int i = 0; i < n->inputs; i++) /* names out there */
+        if (onnx_has(n, i))
+            arg[i] = onnx_in(n, i);
+    make_room(in, f->n_input + names_in(f->n_node, f->node));
+    for (int i = 0; ok && i < n->inputs; i++)
+        ok = !arg[i].id || define(n, f->input[i], (struct value){ .tensor = arg[i] });
+    in->call = &frame;
+    ok = ok && onnx_ok(n) && build_inner(n, f->n_node, f->node);
+    for (int i = 0; ok && i < n->outputs; i++)
+        n->out[i] = tensor_of(in, value_of(in, f->output[i]), n->at);
+    in->call = frame.outer;
+    in->slot = outer.slot;
+    in->room = outer.room;
+    return ok;
 }
 
 /* --- without its end -----------------------------------------------------------------------------
@@ -668,6 +690,24 @@ static const char *end_of(const struct onnx_model *m, int until, struct ir_error
     return NULL;
 }
 
+/* Does the node read that value, itself or in a graph of its own? */
+static bool reads(const Onnx__NodeProto *p, const char *name)
+{
+    for (size_t k = 0; k < p->n_input; k++)
+        if (strcmp(p->input[k], name) == 0)
+            return true;
+    for (size_t k = 0; k < p->n_attribute; k++) {
+        const Onnx__GraphProto *g = p->attribute[k]->g;
+        for (size_t i = 0; g && i < g->n_node; i++)
+            if (reads(g->node[i], name))
+                return true;
+        for (size_t i = 0; g && i < g->n_output; i++)
+            if (strcmp(g->output[i]->name, name) == 0)
+                return true;
+    }
+    return false;
+}
+
 /* Which nodes the end needs. */
 static void mark(const struct onnx_model *m, const char *name, bool *needed)
 {
@@ -678,9 +718,8 @@ static void mark(const struct onnx_model *m, const char *name, bool *needed)
         for (size_t k = 0; k < p->n_output; k++)
             needed[i] |= strcmp(p->output[k], name) == 0;
         for (size_t j = i + 1; !needed[i] && j < g->n_node; j++)
-            for (size_t k = 0; needed[j] && k < g->node[j]->n_input; k++)
-                for (size_t o = 0; o < p->n_output; o++)
-                    needed[i] |= *p->output[o] && strcmp(g->node[j]->input[k], p->output[o]) == 0;
+            for (size_t o = 0; needed[j] && o < p->n_output; o++)
+                needed[i] |= *p->output[o] && reads(g->node[j], p->output[o]);
     }
 }
 
@@ -695,7 +734,7 @@ static bool import_until(struct onnx_import *in, struct ir_error *error)
         return false;
     mark(m, end, needed);
     for (size_t i = 0; i < m->graph->n_node; i++)
-        if (needed[i] && !build_node(in, i, error))
+        if (needed[i] && !build_node(in, m->graph->node[i], (int)i + 1, error))
             return false;
     in->request->output[0] = tensor_of(in, value_of(in, end), (tp_loc){ m->file, 0 });
     return in->request->output[0].id ||
@@ -705,13 +744,8 @@ static bool import_until(struct onnx_import *in, struct ir_error *error)
 static void enter(struct onnx_import *in)
 {
     const Onnx__GraphProto *g = in->model->graph;
-    size_t count = g->n_initializer + (size_t)in->model->inputs;
 
-    for (size_t i = 0; i < g->n_node; i++)
-        count += g->node[i]->n_output;
-    for (in->room = 64; in->room < 2 * count + 2;)
-        in->room *= 2;
-    in->slot = ir_alloc(in->arena, in->room * sizeof *in->slot);
+    make_room(in, g->n_initializer + (size_t)in->model->inputs + names_in(g->n_node, g->node));
     for (size_t i = 0; i < g->n_initializer; i++) {
         struct value *v = value_of(in, g->initializer[i]->name);
         *v = (struct value){ .name = g->initializer[i]->name, .initialiser = g->initializer[i] };
@@ -737,7 +771,7 @@ bool tp_onnx_import(const struct onnx_model *m, tp_graph *g, const struct onnx_r
         return ok;
     }
     for (size_t i = 0; ok && i < m->graph->n_node; i++)
-        ok = build_node(&in, i, error);
+        ok = build_node(&in, m->graph->node[i], (int)i + 1, error);
     for (int i = 0; ok && i < m->outputs; i++) {
         struct value *v = value_of(&in, m->output[i].name);
         request->output[i] = tensor_of(&in, v, (tp_loc){ m->file, 0 });

@@ -11,10 +11,16 @@
 enum { ONNX_OUTPUTS = 64 };
 
 struct onnx_import; /* import.c */
+struct onnx_call {  /* of a function of the file, whose nodes are being built */
+    const struct onnx_call *outer;
+    const Onnx__NodeProto *proto;
+    int64_t opset;
+};
 struct onnx_node {
     struct onnx_import *in;
     const Onnx__NodeProto *proto;
     const struct onnx_row *row;
+    const struct onnx_call *call; /* NULL: outside of functions */
     tp_graph *g;
     tp_loc at; /* FILE:NODE */
     int64_t opset;
@@ -44,6 +50,13 @@ struct onnx_ints {
 bool onnx_known_ints(struct onnx_node *n, int i, struct onnx_ints *ints);
 bool onnx_known_number(struct onnx_node *n, int i, double *number);      /* of one element */
 tp_tensor onnx_array(struct onnx_node *n, const struct ir_array *array); /* as a tensor */
+
+/* import.c: a graph of the node's, on these inputs: true with its first outputs, or an error.
+ * Before it is recorded in a body of its own (twice, perhaps), what it reads from outside must be
+ * there. */
+void onnx_capture(struct onnx_node *n, const Onnx__GraphProto *g);
+bool onnx_subgraph(struct onnx_node *n, const Onnx__GraphProto *g, int inputs, const tp_tensor *in,
+                   int outputs, tp_tensor *out);
 
 /* Attributes, or what stands for them. */
 bool onnx_attr(const struct onnx_node *n, const char *name);

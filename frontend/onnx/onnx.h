@@ -57,4 +57,11 @@ bool tp_onnx_import(const struct onnx_model *, tp_graph *g, const struct onnx_re
 /* Is there a row for each of the model's operations? Else an error of status 3. */
 bool tp_onnx_supported(const struct onnx_model *, struct ir_error *error);
 
+/*
+ * export.c: a graph as a file of ONNX, with the numbers that its states have in owner. An error of
+ * status 3 names the operation that ONNX has not.
+ */
+bool tp_onnx_write(tp_graph *owner, const struct ir_graph *g, const char *path,
+                   struct ir_error *error);
+
 #endif

@@ -28,6 +28,8 @@ onnx_build onnx_batch_norm, onnx_layer_norm, onnx_rms_norm, onnx_group_norm, onn
     onnx_mean_variance, onnx_lrn;
 /* loss.c */
 onnx_build onnx_nll, onnx_cross_entropy;
+/* control.c */
+onnx_build onnx_if, onnx_loop, onnx_scan;
 /* recurrent.c, resize.c, attention.c, optimiser.c */
 onnx_build onnx_recurrent, onnx_resize, onnx_attention, onnx_adam, onnx_adagrad, onnx_momentum;
 

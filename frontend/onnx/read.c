@@ -303,6 +303,42 @@ static bool check_nodes(struct onnx_model *m, struct names *names, struct ir_err
     return true;
 }
 
+/* Of graphs in nodes and of functions: that nothing is missing. Which names there are is import.c's
+ * matter, which knows what is around them. */
+static bool check_inner(const struct onnx_model *m, size_t count, Onnx__NodeProto *const *node,
+                        bool own, struct ir_error *error)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        const Onnx__NodeProto *n = node[i];
+        if (own && (!n->op_type || !*n->op_type))
+            ok = refuse(m, IR_REFUSED, error, "is a node without an operator", n->name);
+        for (size_t k = 0; ok && k < n->n_attribute; k++) {
+            const Onnx__AttributeProto *a = n->attribute[k];
+            const Onnx__GraphProto *g = a->g;
+            if (own && (!a->name || !*a->name))
+                ok = refuse(m, IR_REFUSED, error, "has an attribute without a name", n->name);
+            for (size_t j = 0; ok && g && j < g->n_initializer; j++) {
+                char where[200];
+                snprintf(where, sizeof where, "%.100s: initialiser \"%.80s\"", m->file,
+                         g->initializer[j]->name ? g->initializer[j]->name : "");
+                ok = g->initializer[j]->name && *g->initializer[j]->name
+                         ? tp_onnx_check_value(g->initializer[j], where, error)
+                         : refuse(m, IR_REFUSED, error, "is an initialiser's name", "");
+            }
+            for (size_t j = 0; ok && g && j < g->n_input + g->n_output; j++) {
+                const char *name =
+                    j < g->n_input ? g->input[j]->name : g->output[j - g->n_input]->name;
+                ok = (name && *name) ||
+                     refuse(m, IR_REFUSED, error, "is the name of an input or output", "");
+            }
+            ok = ok && (!g || check_inner(m, g->n_node, g->node, true, error));
+        }
+    }
+    return ok;
+}
+
 static bool check_names(struct onnx_model *m, struct ir_error *error)
 {
     const Onnx__GraphProto *g = m->graph;
@@ -350,8 +386,12 @@ static bool check_names(struct onnx_model *m, struct ir_error *error)
         *slot = p->name;
         m->inputs++;
     }
-    if (!check_nodes(m, &names, error))
+    if (!check_nodes(m, &names, error) || !check_inner(m, g->n_node, g->node, false, error))
         return false;
+    for (size_t i = 0; i < m->proto->n_functions; i++)
+        if (!check_inner(m, m->proto->functions[i]->n_node, m->proto->functions[i]->node, true,
+                         error))
+            return false;
     m->output = ir_alloc(m->arena, (g->n_output + 1) * sizeof *m->output);
     for (size_t i = 0; i < g->n_output; i++, m->outputs++) {
         if (!read_port(m, g->output[i], &m->output[i], error))

@@ -1,7 +1,11 @@
 /*
  * table: a row for each operator of ONNX. Versions differ in where a number stands (an attribute
  * became an input) and what holds when it is left out; the functions look at both.
+ *
+ * A row that says one operation or region of ours, and no more, is read backwards where ONNX is
+ * written; `more` then says on which elements: bool, whole (integers), or NULL for all.
  */
+#include "frontend/onnx/export.h"
 #include "frontend/onnx/ops.h"
 
 #include <string.h>
@@ -14,7 +18,7 @@ static const struct onnx_row rows[] = {
     { "Acos", onnx_unary, "acos", NULL },
     { "Acosh", onnx_unary, "acosh", NULL },
     { "Add", onnx_binary, "add", NULL },
-    { "And", onnx_binary, "and", NULL },
+    { "And", onnx_binary, "and", "bool" },
     { "ArgMax", onnx_arg, "argmax", NULL },
     { "ArgMin", onnx_arg, "argmin", NULL },
     { "Asin", onnx_unary, "asin", NULL },
@@ -24,10 +28,10 @@ static const struct onnx_row rows[] = {
     { "Attention", onnx_attention, NULL, NULL },
     { "AveragePool", onnx_average_pool, NULL, NULL },
     { "BatchNormalization", onnx_batch_norm, NULL, NULL },
-    { "BitwiseAnd", onnx_binary, "and", NULL },
-    { "BitwiseNot", onnx_unary, "not", NULL },
-    { "BitwiseOr", onnx_binary, "or", NULL },
-    { "BitwiseXor", onnx_binary, "xor", NULL },
+    { "BitwiseAnd", onnx_binary, "and", "whole" },
+    { "BitwiseNot", onnx_unary, "not", "whole" },
+    { "BitwiseOr", onnx_binary, "or", "whole" },
+    { "BitwiseXor", onnx_binary, "xor", "whole" },
     { "Cast", onnx_to_type, NULL, NULL },
     { "CastLike", onnx_like_type, NULL, NULL },
     { "Ceil", onnx_unary, "ceil", NULL },
@@ -67,6 +71,7 @@ static const struct onnx_row rows[] = {
     { "HardSigmoid", onnx_by_maths, "max(min(p * a + q, 1), 0)", "alpha=0.2 beta=0.5" },
     { "HardSwish", onnx_by_maths, "a * max(min(a / 6 + 0.5, 1), 0)", "" },
     { "Identity", onnx_identity, NULL, NULL },
+    { "If", onnx_if, NULL, NULL },
     { "InstanceNormalization", onnx_instance_norm, NULL, NULL },
     { "IsInf", onnx_isinf, NULL, NULL },
     { "IsNaN", onnx_unary, "isnan", NULL },
@@ -78,6 +83,7 @@ static const struct onnx_row rows[] = {
     { "LessOrEqual", onnx_binary, "le", NULL },
     { "Log", onnx_unary, "log", NULL },
     { "LogSoftmax", onnx_softmax, "log_softmax", NULL },
+    { "Loop", onnx_loop, NULL, NULL },
     { "MatMul", onnx_matmul, NULL, NULL },
     { "Max", onnx_fold, "max", NULL },
     { "MaxPool", onnx_max_pool, NULL, NULL },
@@ -89,9 +95,9 @@ static const struct onnx_row rows[] = {
     { "Mul", onnx_binary, "mul", NULL },
     { "Neg", onnx_unary, "neg", NULL },
     { "NegativeLogLikelihoodLoss", onnx_nll, NULL, NULL },
-    { "Not", onnx_unary, "not", NULL },
+    { "Not", onnx_unary, "not", "bool" },
     { "OneHot", onnx_one_hot, NULL, NULL },
-    { "Or", onnx_binary, "or", NULL },
+    { "Or", onnx_binary, "or", "bool" },
     { "PRelu", onnx_prelu, NULL, NULL },
     { "Pad", onnx_pad, NULL, NULL },
     { "Pow", onnx_pow, NULL, NULL },
@@ -113,6 +119,7 @@ static const struct onnx_row rows[] = {
     { "Reshape", onnx_reshape, NULL, NULL },
     { "Resize", onnx_resize, NULL, NULL },
     { "Round", onnx_unary, "round", NULL },
+    { "Scan", onnx_scan, NULL, NULL },
     { "ScatterElements", onnx_scatter, NULL, NULL },
     { "ScatterND", onnx_scatter_nd, NULL, NULL },
     { "Selu", onnx_by_maths, "q * select(a < 0, p * " SAFE_EXPM1 ", a)",
@@ -146,7 +153,7 @@ static const struct onnx_row rows[] = {
     { "Trilu", onnx_trilu, NULL, NULL },
     { "Unsqueeze", onnx_unsqueeze, NULL, NULL },
     { "Where", onnx_where, NULL, NULL },
-    { "Xor", onnx_binary, "xor", NULL },
+    { "Xor", onnx_binary, "xor", "bool" },
 };
 
 static const struct onnx_row previews[] = {
@@ -164,5 +171,34 @@ const struct onnx_row *tp_onnx_row(const char *name, bool preview)
     for (size_t i = 0; i < count; i++)
         if (strcmp(of[i].name, name) == 0)
             return &of[i];
+    return NULL;
+}
+
+/* Does a row of this function say what stands in its detail, and nothing else? */
+static bool is_plain(const struct onnx_row *row)
+{
+    const char *more = row->more ? row->more : "";
+
+    if (row->build == onnx_unary || row->build == onnx_binary)
+        return true;
+    return (row->build == onnx_fold || row->build == onnx_formula || row->build == onnx_softmax ||
+            row->build == onnx_reduction || row->build == onnx_arg) &&
+           !*more;
+}
+
+static bool is_of(const struct onnx_row *row, enum ir_dtype dtype)
+{
+    const char kind = ir_dtypes[dtype].kind;
+
+    if (!row->more || !*row->more)
+        return true;
+    return strcmp(row->more, "bool") == 0 ? kind == 'b' : kind == 'i' || kind == 'u';
+}
+
+const char *tp_onnx_name_of(const char *what, enum ir_dtype dtype)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (is_plain(&rows[i]) && strcmp(rows[i].detail, what) == 0 && is_of(&rows[i], dtype))
+            return rows[i].name;
     return NULL;
 }

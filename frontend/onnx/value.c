@@ -2,7 +2,7 @@
  * value: a TensorProto as an array. Its numbers stand as raw bytes, or in the list that its type
  * has; either way there must be as many as its shape says.
  */
-#include "frontend/onnx/read.h"
+#include "frontend/onnx/export.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +42,15 @@ bool tp_onnx_dtype(int type, enum ir_dtype *dtype)
     if (t)
         *dtype = t->dtype;
     return t != NULL;
+}
+
+int tp_onnx_type(enum ir_dtype dtype)
+{
+    size_t i = 0;
+
+    while (types[i].dtype != dtype) /* there is a row for each of ours */
+        i++;
+    return types[i].onnx;
 }
 
 static size_t listed(const Onnx__TensorProto *t, char list)
