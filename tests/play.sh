@@ -2,22 +2,12 @@
 # The playground from outside: what it refuses, that it ends when it is told to, and the page in a
 # browser, as far as there is one; in the long tier ($TAPER_LONG) every knob.
 #   bash tests/play.sh [BUILD]
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-build=$(realpath "${1:-build}")
-[ -x "$build/taper" ] || { echo "no $build/taper"; exit 1; }
-work=$(mktemp -d)
+# shellcheck source=tests/script.bash
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
-faults=0
-
-fault() {
-    printf '%s\n' "$*"
-    faults=$((faults + 1))
-}
 
 begin() { # sets `server` and `url`
-    "$build/taper" play --port 0 >"$work/out" 2>"$work/err" &
+    "$taper" play --port 0 >"$work/out" 2>"$work/err" &
     server=$!
     for _ in $(seq 200); do
         url=$(sed -n 's/^taper play: \(http.*\)$/\1/p' "$work/out")
@@ -40,7 +30,7 @@ end() { # by SIGNAL: soon, and well
     [ ! -s "$work/err" ] || fault "stderr has $(head -c 300 "$work/err")"
 }
 
-"$build/taper" play --port 0 --host nowhere >"$work/out" 2>"$work/err"
+"$taper" play --port 0 --host nowhere >"$work/out" 2>"$work/err"
 status=$?
 if [ $status = 3 ]; then
     grep -q 'libmicrohttpd-dev' "$work/err" || fault "status 3, and it says $(cat "$work/err")"
@@ -49,7 +39,7 @@ if [ $status = 3 ]; then
     exit 1
 fi
 [ $status = 2 ] || fault "--host nowhere: status $status"
-"$build/taper" play --port 70000 >"$work/out" 2>"$work/err"
+"$taper" play --port 70000 >"$work/out" 2>"$work/err"
 [ $? = 2 ] || fault "--port 70000 is taken"
 
 # --- the weight of a page ---------------------------------------------------------------------------
@@ -79,5 +69,4 @@ if [ -n "$python" ] && command -v chromedriver >/dev/null && command -v chromium
 else
     echo "no browser: chromium, chromium-driver and python3-selenium are needed for the page's own tests"
 fi
-[ $faults = 0 ] || echo "$faults faults"
-[ $faults = 0 ]
+finish

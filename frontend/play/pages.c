@@ -13,6 +13,7 @@ PAGE(play_text_index)
 PAGE(play_text_page)
 PAGE(play_text_app)
 PAGE(play_text_train)
+PAGE(play_text_compiler)
 PAGE(play_text_dygraph)
 PAGE(play_text_dygraph_css)
 PAGE(play_text_prettify)
@@ -26,6 +27,7 @@ static const struct page {
     ROW("page.css", "text/css; charset=utf-8", play_text_page),
     ROW("app.js", "text/javascript; charset=utf-8", play_text_app),
     ROW("train.js", "text/javascript; charset=utf-8", play_text_train),
+    ROW("compiler.js", "text/javascript; charset=utf-8", play_text_compiler),
     ROW("dygraph.js", "text/javascript; charset=utf-8", play_text_dygraph),
     ROW("dygraph.css", "text/css; charset=utf-8", play_text_dygraph_css),
     ROW("prettify.js", "text/javascript; charset=utf-8", play_text_prettify),

@@ -69,7 +69,16 @@ void play_visit_release(struct visit *v);
 /* From a run's thread; the text is the visit's, from malloc. */
 void play_visit_publish(struct visit *v, int slot, char *text);
 play_handler play_visit_new, play_visit_events, play_run_make, play_run_order, play_run_look,
-    play_run_change;
+    play_run_change, play_run_text;
+
+/* compiler.c: a model, or a pasted text, at each stage. child.c: another program, bounded; its exit
+ * status, -1: it could not be started, PLAY_BEYOND: it was ended. fold.c: boxes as nodes. */
+play_handler play_models, play_show, play_draw, play_explain;
+pthread_mutex_t *play_children(struct play *p); /* one at a time */
+enum { PLAY_BEYOND = 1000 };
+int play_child(const char *const argv[], const char *folder, const char *input, size_t size,
+               struct ir_text *out, struct ir_text *err);
+void play_fold(const char *dot, struct ir_text *out);
 
 /* plane.c: what is trained: points of the plane, and a network for them. */
 enum { PLANE_DEEPEST = 6, PLANE_WIDEST = 200, PLANE_WEIGHTS = 60000, PLANE_SIDE = 44 };
@@ -110,6 +119,8 @@ bool play_trainer_picture(struct trainer *t, unsigned char *shade); /* PLANE_SID
 int play_trainer_layers(struct trainer *t, int room, struct layer_state *to);
 json_t *play_trainer_values(struct trainer *t);
 bool play_trainer_set(struct trainer *t, const json_t *values, struct ir_error *error);
+/* Its network as a .tp file, which is a model. */
+bool play_trainer_text(struct trainer *t, struct ir_text *out, struct ir_error *error);
 const char *play_trainer_error(const struct trainer *t);
 const char *play_trainer_engine(const struct trainer *t);
 /* run.c: a training with its thread. */
@@ -120,6 +131,7 @@ void play_run_free(struct run *r);
 bool play_run_do(struct run *r, const char *what, double number, struct ir_error *error);
 json_t *play_run_state(struct run *r); /* all that makes it, to be kept and loaded */
 json_t *play_run_points(struct run *r);
+json_t *play_run_program(struct run *r, struct ir_error *error);
 bool play_run_set(struct run *r, const json_t *values, double epoch, struct ir_error *error);
 
 #endif

@@ -286,6 +286,19 @@ json_t *play_run_points(struct run *r)
                      (double)p->box[2], (double)p->box[3], "side", PLANE_SIDE);
 }
 
+json_t *play_run_program(struct run *r, struct ir_error *error)
+{
+    struct ir_text text = { 0 };
+    json_t *said = NULL;
+
+    pthread_mutex_lock(&r->lock);
+    if (play_trainer_text(r->trainer, &text, error))
+        said = json_pack("{s:s#}", "text", text.data, (int)text.size);
+    pthread_mutex_unlock(&r->lock);
+    ir_text_free(&text);
+    return said;
+}
+
 bool play_run_set(struct run *r, const json_t *values, double epoch, struct ir_error *error)
 {
     bool good;

@@ -28,7 +28,7 @@ struct play {
     char host[80]; /* as --host says it */
     int port;
     struct visits *visits;
-    pthread_mutex_t compiling;
+    pthread_mutex_t compiling, children;
 };
 
 struct visits *play_visits(struct play *p)
@@ -39,6 +39,11 @@ struct visits *play_visits(struct play *p)
 pthread_mutex_t *play_compiling(struct play *p)
 {
     return &p->compiling;
+}
+
+pthread_mutex_t *play_children(struct play *p)
+{
+    return &p->children;
 }
 
 /* --- who may ask ---------------------------------------------------------------------------------
@@ -364,6 +369,7 @@ int play_serve(const struct play_options *o, struct ir_error *error)
     signal(SIGPIPE, SIG_IGN);
     json_object_seed(0);
     pthread_mutex_init(&p.compiling, NULL);
+    pthread_mutex_init(&p.children, NULL);
     p.visits = play_visits_new();
     if (!p.visits)
         ir_error(error, IR_FAILED, "not enough memory");
@@ -387,6 +393,7 @@ int play_serve(const struct play_options *o, struct ir_error *error)
     }
     play_visits_free(p.visits);
     pthread_mutex_destroy(&p.compiling);
+    pthread_mutex_destroy(&p.children);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error->status;
 }

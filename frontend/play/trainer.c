@@ -169,6 +169,13 @@ static void settings_of(struct session *s, const struct plane *p)
     s->settings.epochs = p->epochs;
     s->settings.accumulate = 1;
     s->settings.warmup = 0;
+    s->settings.data = p->set;
+    s->settings.points = p->points;
+    s->settings.noise = p->noise;
+    s->settings.seed = p->seed;
+    s->settings.batch = p->batch;
+    s->settings.clip = 0;
+    s->settings.precision = "f32";
     s->settings.unfused = strcmp(p->engine, "unfused") == 0;
 }
 
@@ -376,6 +383,11 @@ int play_trainer_layers(struct trainer *t, int room, struct layer_state *to)
             *(kind ? &to[at].ratio : &to[at].gradient) = *value;
         }
     return count;
+}
+
+bool play_trainer_text(struct trainer *t, struct ir_text *out, struct ir_error *error)
+{
+    return command_stage_text(&t->s, "trace", NULL, NULL, "text", out, error);
 }
 
 /* --- parameters, in and out ----------------------------------------------------------------------

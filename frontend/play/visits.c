@@ -299,6 +299,19 @@ json_t *play_run_look(struct play_request *r)
     return said;
 }
 
+json_t *play_run_text(struct play_request *r)
+{
+    struct place at;
+    json_t *said = NULL;
+
+    if (!open_place(r, &at))
+        return NULL;
+    if (run_at(r, &at))
+        said = play_run_program(at.visit->run[at.slot], &r->error);
+    close_place(&at);
+    return said;
+}
+
 json_t *play_run_order(struct play_request *r)
 {
     const char *what = json_string_value(json_object_get(r->body, "do"));

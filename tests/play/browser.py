@@ -88,7 +88,9 @@ def built(run=0):
     return js("return play.runs[arguments[0]]?.built && !document.querySelector(`#run-${arguments[0]} .start`).disabled", run)
 
 
-exec(compile(open(__file__.replace("browser.py", "train_page.py")).read(), "train_page.py", "exec"))
+for page in ("train", "compiler"):
+    name = __file__.replace("browser.py", page + "_page.py")
+    exec(compile(open(name).read(), name, "exec"))
 for entry in d.get_log("browser"):
     check("status of 400" in entry["message"], "the browser complains: " + entry["message"][:300])
 d.quit()

@@ -111,6 +111,33 @@ if api(f"visits/{visit}/runs/0")[1]["values"]["layer1.weight"]["values"] != [1, 
 for body in ({"do": "fly"}, {"do": 3}, {}, {"do": "pace", "number": 1e9}, {"do": "pace", "number": 0.5}):
     expect(str(body), api(f"visits/{visit}/runs/0/do", body)[0], 400)
 
+# --- the compiler: names of the table, texts within bounds, no file of the machine ------------------
+for body in ({"model": "../../etc/passwd"}, {"model": "--help"}, {"model": ""}, {"model": "gpt2"}, {}, {"text": "a" * 300000},
+             {"text": "nonsense"}, {"text": ""}, {"text": "step(x: f32[2]) {"}, {"text": 3}, {"text": "step() {\n  return loss=%9\n}\n"}):
+    for path in ("show", "draw", "explain"):
+        status, said = api(path, body)
+        expect(f"{path} {str(body)[:40]}", status, 400)
+        if "error" in said and (len(said["error"]) > 400 or not said["error"].isprintable()):
+            faults.append(f"{path} {str(body)[:40]}: it says {said}")
+program = """set data = "/etc/passwd"
+symbol batch in 1..8
+step(x: f32[batch 4], y: i32[batch]) {
+  %3 = state w" : f32[3 4] init zero
+  return loss=%3
+}
+"""
+status, said = api("show", {"text": program})
+expect("a name with a quote", status, 400)
+status, said = api("show", {"text": program.replace('w"', "w"), "stage": "c"})
+if "root" in json.dumps(said) or "/etc/passwd" in json.dumps(said.get("text", "")):
+    faults.append(f"a pasted text reads a file: {str(said)[:200]}")
+huge = "step(x: f32[1000000 1000000]) {\n  %2 = exp %1 : f32[1000000 1000000]\n  return loss=%2\n}\n"
+for path in ("show", "explain"):
+    status, said = api(path, {"text": huge, "stage": "plan"})
+    expect(f"{path} of a huge array", status, (200, 400))
+status, said = api("show", {"model": "mlp", "stage": "fuse; ls", "program": "; ls"})
+expect("a stage that is none", status, 200)
+
 # --- ten visitors at once, each with its own run; there is an end to visits --------------------------
 def train(i, results):
     v = api("visits", {})[1]["visit"]

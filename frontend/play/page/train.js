@@ -17,6 +17,7 @@ class Run {
     this.at("start").onclick = () => this.toggle();
     this.at("step").onclick = () => this.order("step");
     this.at("reset").onclick = () => this.build();
+    this.at("look").onclick = async () => play.compile((await play.ask(this.path + "/text")).text, "Run " + names[slot]);
     $("select.pace", this.box).onchange = e => this.order("pace", Number(e.target.value));
     this.at("axis").onchange = () => this.draw();
     $("details.hand", this.box).ontoggle = () => this.sliders();
