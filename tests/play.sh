@@ -3,6 +3,7 @@
 # browser, as far as there is one; in the long tier ($TAPER_LONG) every knob.
 #   bash tests/play.sh [BUILD]
 # shellcheck source=tests/script.bash
+. "$(dirname "${BASH_SOURCE[0]}")/script.bash"
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
 
