@@ -92,6 +92,7 @@ static bool holds(const void *of, const char *word, size_t length)
         { "loss", t->eval_loss.there },
         { "hits", t->eval_hits.there },
         { "chance", t->chance },
+        { "check", t->checks > 0 },
         { "probe", t->probes > 0 },
         { "split", t->data.train.count > 0 },
         { "split_test", t->data.test.count > 0 },
@@ -286,6 +287,22 @@ static void put_probes(struct ir_text *out, const struct gen_trainer *t)
     ir_put(out, "};\n\n");
 }
 
+/* What the model's author wants to hold after each step. */
+static void put_checks(struct ir_text *out, const struct gen_trainer *t)
+{
+    if (!t->checks)
+        return;
+    ir_put(out, "/* What must hold after a step; where it counts what does not. */\n"
+                "static const struct {\n    const char *text;\n    int base;\n"
+                "    int64_t offset;\n} checks[CHECKS] = {\n");
+    for (int i = 0; i < t->checks; i++) {
+        ir_put(out, "    { ");
+        ir_put_quoted(out, t->check[i].text);
+        ir_put(out, ", %d, %" PRId64 " },\n", t->check[i].base, t->check[i].offset);
+    }
+    ir_put(out, "};\n\n");
+}
+
 static void put_value(struct ir_text *out, const char *name, const struct gen_value *v)
 {
     const char *type = v->dtype == IR_F32   ? "float"
@@ -406,6 +423,8 @@ static void put_sizes(struct ir_text *out, const struct gen_trainer *t, const ch
            "\n#define RATE_STEPS  %" PRId64
            " /* the schedule of the rate ends there; 0: it has no end */\n",
            t->seed, t->order_seed, t->rate_steps);
+    if (t->checks)
+        ir_put(out, "#define CHECKS      %d\n", t->checks);
     if (t->probes)
         ir_put(out, "#define PROBES      %d\n", t->probes);
     put_value(out, "STEP_LOSS", &t->step_loss);
@@ -489,6 +508,7 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
     put_sizes(out, t, model);
     put_states(out, t);
     put_inputs(out, t);
+    put_checks(out, t);
     put_probes(out, t);
     ir_put(out, "/* ==== 3. The kernels "
                 "==================================================================== "

@@ -41,6 +41,11 @@ struct gen_value { /* a scalar that a program leaves behind */
     int64_t offset;
 };
 
+struct gen_check { /* what must hold after each step: where the count of what does not is */
+    const char *text;
+    int base;
+    int64_t offset;
+};
 struct gen_probe { /* what a step says of itself: one f32, or 64 counts */
     const char *tag;
     bool histogram;
@@ -81,6 +86,8 @@ struct gen_trainer {
     const struct gen_note {
         const char *key, *value;
     } *note;
+    int checks;
+    const struct gen_check *check;
     int probes;
     const struct gen_probe *probe;
     int64_t parameters;           /* numbers that training changes */

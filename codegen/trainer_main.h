@@ -383,6 +383,22 @@ static double train_batch(struct trainer *t, int64_t rows)
     return (double)STEP_LOSS(t);
 }
 
+/// check
+
+/* What the model's author wrote down as true. */
+static bool holds(struct trainer *t)
+{
+    for (int i = 0; i < CHECKS; i++) {
+        int64_t count;
+
+        memcpy(&count, t->base[checks[i].base] + checks[i].offset, sizeof count);
+        if (count > 0)
+            return part_fail(&t->error, PART_FAILED, "%.300s: %lld false, in step %lld",
+                             checks[i].text, (long long)count, (long long)t->run.step);
+    }
+    return true;
+}
+
 /// probe
 
 /* What the step says of itself, every so many steps, for TensorBoard and as JSON lines. */
@@ -415,6 +431,9 @@ static bool train_epoch(struct trainer *t, struct report_epoch *e)
         e->batches++;
         t->report.step = run->step;
         report_step(&t->report, loss);
+        /// check
+        if (!holds(t))
+            return false;
         /// probe
         if (!log_step(t, loss))
             return false;

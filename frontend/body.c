@@ -39,6 +39,7 @@ tp_tensor tp_body_stand_in(struct body *s, const char *what, int i, tp_tensor of
 void tp_body_find(struct body *s, int n, const tp_tensor *stands)
 {
     const struct ir_graph *g = s->g->ir;
+    const char *kind;
 
     s->inside = ir_alloc(g->arena, g->count * sizeof *s->inside);
     for (int i = 0; i < n; i++)
@@ -46,6 +47,8 @@ void tp_body_find(struct body *s, int n, const tp_tensor *stands)
     for (uint32_t v = s->before; v < g->count; v++)
         for (int i = 0; i < g->nodes[v].arity; i++)
             s->inside[v] |= s->inside[g->nodes[v].args[i].id];
+    if (!tp_no_notice_inside(s->g, s->inside, &kind))
+        tp_fail(s->g, s->at, s->what, "its function calls %s; expected that outside of it", kind);
 }
 
 void tp_body_begin(struct body *s, const char *name)

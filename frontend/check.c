@@ -158,8 +158,9 @@ static bool keep(struct check *c, const tp_program *p)
     return true;
 }
 
-static void put_back(const struct check *c, const tp_program *p)
+void tp_check_put_back(const tp_program *p)
 {
+    const struct check *c = p->check;
     const char *from = c->inputs;
 
     memcpy(p->owner->memory.base, c->states, p->owner->memory_used);
@@ -208,7 +209,7 @@ bool tp_check_run(tp_program *p)
         return false;
     if (!went_wrong(p))
         return true;
-    put_back(p->check, p);
+    tp_check_put_back(p);
     return tp_check_locate(p);
 }
 

@@ -14,6 +14,7 @@ struct check { /* what a run began with */
     size_t state_bytes;
 };
 
+void tp_check_put_back(const tp_program *p);                                 /* as before the run */
 int64_t tp_first_unfinite(enum ir_dtype dtype, const void *data, int64_t n); /* -1: none */
 bool tp_check_limit(const struct ir_graph *g, const struct ir_node *n, int *argument,
                     int64_t *limit);

@@ -98,8 +98,21 @@ static ir_val evaluated(struct ir_graph *to, const struct ir_region *r, const ir
     return tp_batch_norm_eval(to, &n, eps, r->loc);
 }
 
-struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
-                               const uint32_t *wanted, ir_val *results, bool effects)
+struct wanted tp_wanted(tp_graph *g, tp_list x, tp_list also)
+{
+    const size_t room = (size_t)(x.count + also.count + g->notices) + 1;
+    struct wanted w = { .n = x.count + also.count,
+                        .traced = ir_alloc(g->ir->arena, room * sizeof *w.traced),
+                        .value = ir_alloc(g->ir->arena, room * sizeof *w.value),
+                        .notice = ir_alloc(g->ir->arena, room * sizeof *w.notice) };
+
+    for (int i = 0; i < w.n; i++)
+        w.traced[i] = i < x.count ? x.at[i].id : also.at[i - x.count].id;
+    return w;
+}
+
+struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, struct wanted *w,
+                               bool effects)
 {
     struct ir_graph *to = ir_graph_like(g->ir);
     struct part p = { .g = g, .trace = g->ir, .mode = mode };
@@ -108,15 +121,17 @@ struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int 
     to->name = name;
     p.live = ir_alloc(to->arena, g->ir->count * sizeof *p.live);
     p.region_of = ir_alloc(to->arena, g->ir->count * sizeof *p.region_of);
-    mark(&p, n, wanted, effects);
+    mark(&p, w->n, w->traced, effects);
+    tp_take_notices(g, p.live, w);
+    reach(&p);
     for (uint32_t v = 1; v < g->ir->count; v++)
         if (p.live[v] && mode == TP_EVAL && p.region_of[v])
             moved[v] = evaluated(to, &g->ir->region[p.region_of[v]], moved);
         else if (p.live[v])
             moved[v] = ir_copy(to, g->ir, (ir_val){ v }, moved);
     ir_move_regions(to, g->ir, moved);
-    for (int i = 0; i < n; i++)
-        results[i] = moved[wanted[i]];
+    for (int i = 0; i < w->n + w->notices; i++)
+        w->value[i] = moved[w->traced[i]];
     return to;
 }
 
@@ -263,26 +278,24 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
 {
     const char *what = args.names ? "tp_compile_eval" : "tp_compile";
     struct ir_graph *graph;
-    uint32_t *wanted;
-    ir_val *values, steps;
+    struct wanted w;
+    ir_val steps;
 
     if (!begin(g, what, outputs, at) || !good_precision(g, args.precision, what, at) ||
         !good_memory(g, args.memory, what, at))
         return NULL;
-    wanted = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *wanted);
-    values = ir_alloc(g->ir->arena, ((size_t)outputs.count + 1) * sizeof *values);
-    for (int i = 0; i < outputs.count; i++)
-        wanted[i] = outputs.at[i].id;
-    graph = tp_trace_part(g, args.mode == TP_EVAL ? "eval" : "run", args.mode, outputs.count,
-                          wanted, values, args.mode == TP_TRAIN);
-    graph = in_precision(graph, args.precision, outputs.count, values);
+    w = tp_wanted(g, outputs, (tp_list){ 0 });
+    graph = tp_trace_part(g, args.mode == TP_EVAL ? "eval" : "run", args.mode, &w,
+                          args.mode == TP_TRAIN);
+    graph = in_precision(graph, args.precision, w.n + w.notices, w.value);
     narrow(g, graph, what, args.batch, at);
-    name_outputs(graph, 0, outputs.count, values, args.names);
+    name_outputs(graph, 0, w.n, w.value, args.names);
+    tp_name_notices(graph, &w, false);
     steps = find_counter(graph);
     if (steps.id && args.mode == TP_TRAIN && g->error.status == IR_OK)
         count_steps(graph, steps);
     return finish(
-        g, graph, wanted,
+        g, graph, w.traced,
         (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
 }
 
@@ -292,15 +305,13 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
 bool tp_export_named(tp_graph *g, int n, const tp_tensor *output, const char *const *name,
                      const char *path)
 {
-    uint32_t *wanted = ir_alloc(g->ir->arena, ((size_t)n + 1) * sizeof *wanted);
-    ir_val *values = ir_alloc(g->ir->arena, ((size_t)n + 1) * sizeof *values);
+    struct wanted w = tp_wanted(g, (tp_list){ n, output }, (tp_list){ 0 });
     struct ir_graph *graph;
 
+    w.notice = NULL;
+    graph = tp_trace_part(g, "model", TP_EVAL, &w, false);
     for (int i = 0; i < n; i++)
-        wanted[i] = output[i].id;
-    graph = tp_trace_part(g, "model", TP_EVAL, n, wanted, values, false);
-    for (int i = 0; i < n; i++)
-        ir_output(graph, name[i], values[i]);
+        ir_output(graph, name[i], w.value[i]);
     if (g->error.status == IR_OK)
         tp_onnx_write(g, graph, path, &g->error);
     ir_graph_free(graph);
@@ -384,24 +395,19 @@ static bool good_training(const tp_train_args *a, tp_loc at)
 tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
 {
     tp_graph *g = args.loss.g;
-    const int n = 1 + args.also.count;
     tp_opt opt = args.opt.filled ? args.opt : tp_sgd();
     struct update u = { .opt = &opt, .rate = &args.lr, .ema = args.ema };
     struct ir_graph *graph;
     struct trained t, plain;
     tp_program *p;
-    uint32_t *wanted, before;
-    ir_val *values;
+    struct wanted w;
+    uint32_t before;
 
     if (!g || !good_training(&args, at))
         return NULL;
-    wanted = ir_alloc(g->ir->arena, (size_t)n * sizeof *wanted);
-    values = ir_alloc(g->ir->arena, (size_t)n * sizeof *values);
-    wanted[0] = args.loss.id;
-    for (int i = 1; i < n; i++)
-        wanted[i] = args.also.at[i - 1].id;
-    graph = in_precision(tp_trace_part(g, "step", TP_TRAIN, n, wanted, values, true),
-                         args.precision, n, values);
+    w = tp_wanted(g, (tp_list){ 1, &args.loss }, args.also);
+    graph = in_precision(tp_trace_part(g, "step", TP_TRAIN, &w, true), args.precision,
+                         w.n + w.notices, w.value);
     u.graph = graph;
     u.at = tp_place(g, at);
     t = find_trained(g, graph, &opt);
@@ -413,10 +419,10 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
                 "the loss depends on no parameter; expected one that is trained");
     const ir_val scale = tp_loss_scale(&u, &args);
     if (narrow(g, graph, "tp_compile_train", args.batch, at) && g->error.status == IR_OK &&
-        pass_gradients(graph, 1, values, &scale, t.count, t.parameter, t.gradient)) {
+        pass_gradients(graph, 1, w.value, &scale, t.count, t.parameter, t.gradient)) {
         const ir_val runs = tp_counter(graph, u.at);
 
-        tp_report_unreached(g, graph, &opt, &t, values[0], at);
+        tp_report_unreached(g, graph, &opt, &t, w.value[0], at);
         u.steps = runs;
         tp_unscale_gradients(&u, &t, scale);
         if (args.accumulate > 1)
@@ -430,13 +436,14 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         count_steps(graph, runs);
     }
     if (g->error.status == IR_OK) {
-        ir_output(graph, "loss", values[0]);
-        name_outputs(graph, 1, n - 1, values + 1, NULL);
+        ir_output(graph, "loss", w.value[0]);
+        name_outputs(graph, 1, w.n - 1, w.value + 1, NULL);
+        tp_name_notices(graph, &w, args.probe);
         if (args.probe)
             tp_probe_step(graph, &plain, before, u.at);
     }
     p = finish(
-        g, graph, wanted,
+        g, graph, w.traced,
         (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
     if (p)
         p->rate_steps = tp_schedule_end(&args.lr) * (args.accumulate > 1 ? args.accumulate : 1);

@@ -396,14 +396,15 @@ double tp_item(tp_tensor x)
                : (double)NAN;
 }
 
-void tp_print(tp_tensor x)
+void tp_print_values(tp_tensor x)
 {
     struct ir_text text = { 0 };
     const void *data = tp_values(x, NULL);
 
     if (data)
         tp_put_array(&text,
-                     &(struct ir_array){ tp_node(x)->dtype, tp_node(x)->shape, (void *)data });
+                     &(struct ir_array){ tp_node(x)->dtype, tp_node(x)->shape, (void *)data }, NULL,
+                     NULL);
     else
         ir_put(&text, "no value");
     printf("%s %s\n", x.g && x.id ? tp_describe(x) : "poison", text.data ? text.data : "");

@@ -129,6 +129,23 @@ static void describe_probes(const struct plan *p, struct gen_trainer *t)
     t->probe = probe;
 }
 
+static void describe_checks(const struct plan *p, struct gen_trainer *t)
+{
+    const struct loop_program *loops = p->emit.made[0]->loops;
+    const struct ir_graph *g = loops->graph;
+    struct gen_check *check =
+        ir_alloc(p->emit.arena, ((size_t)g->output_count + 1) * sizeof *check);
+
+    for (int i = 0; i < g->output_count; i++) {
+        const struct loop_place *place = tp_emit_place(loops, g->outputs[i].value);
+        if (place && tp_is_check(g->outputs[i].name) &&
+            ir_at(g, g->outputs[i].value)->dtype == IR_I64)
+            check[t->checks++] = (struct gen_check){ tp_check_words(p->emit.arena, g, i),
+                                                     place->base, place->offset };
+    }
+    t->check = check;
+}
+
 static bool draws(const struct loop_program *loops)
 {
     for (uint32_t v = 1; v < loops->graph->count; v++)
@@ -160,6 +177,7 @@ static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error
         if (!t.eval_loss.there && !t.eval_hits.there)
             t.eval = NULL;
     }
+    describe_checks(p, &t);
     describe_probes(p, &t);
     t.chance = draws(t.step) || (t.eval && draws(t.eval));
     if (!describe_inputs(p, &t, error))

@@ -42,6 +42,12 @@ struct state {
 };
 
 enum { SCOPES = 64, WARNINGS = 32 };
+struct notice { /* notice.c: a value of the trace that is looked at after each run */
+    enum notice_kind { NOTICE_PRINT, NOTICE_CHECK, NOTICE_PROBE } kind;
+    uint32_t value;
+    const char *name; /* of the output that it becomes; of a probe its tag */
+};
+
 struct tp_graph {
     struct ir_graph *ir; /* the trace */
     struct ir_error error;
@@ -68,10 +74,12 @@ struct tp_graph {
     uint64_t tape;                  /* how often an update has let names be used again */
     struct eager *eager;            /* NULL: operations only record */
     const struct ir_target *target; /* the machine that programs are for; NULL: this one */
-    bool no_engine;                 /* programs are made to be looked at */
-    bool unfused;                   /* programs of a kernel an operation */
-    bool profiled;                  /* programs can be run kernel by kernel */
-    struct device *device;          /* where the states have a copy; NULL: nowhere */
+    struct notice *notice;          /* what programs are to say or demand */
+    int notices, notice_room;
+    bool no_engine;        /* programs are made to be looked at */
+    bool unfused;          /* programs of a kernel an operation */
+    bool profiled;         /* programs can be run kernel by kernel */
+    struct device *device; /* where the states have a copy; NULL: nowhere */
 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name);
@@ -244,6 +252,7 @@ ir_val tp_batch_norm_eval(struct ir_graph *g, const struct ir_norm *n, double ep
                           struct ir_loc at);
 
 /* eager.c */
+void tp_print_values(tp_tensor x);            /* "f32[2 2] [[6 8]\n [10 12]]" and a line feed */
 void tp_eager_compute(tp_graph *g, ir_val v); /* v, just recorded, when g is eager */
 void tp_eager_free(tp_graph *g);
 void tp_eager_hold(tp_graph *g, bool hold); /* while it holds, operations only record */
@@ -296,7 +305,8 @@ void tp_report_unreached(tp_graph *g, const struct ir_graph *graph, const tp_opt
 /* probe.c: outputs about the step; nodes before `before` are the forward part */
 void tp_probe_step(struct ir_graph *g, const struct trained *t, uint32_t before, struct ir_loc at);
 bool tp_is_probe(const char *output);
-void tp_probes_print(int64_t step, const tp_program *p); /* a JSON line */
+void tp_probe_value(struct ir_graph *g, const char *name, ir_val v); /* tp_log_value */
+void tp_probes_print(int64_t step, const tp_program *p);             /* a JSON line */
 /* optim_gather.c */
 void tp_clip_gradients(struct ir_graph *g, const struct trained *t, const tp_train_args *args,
                        struct ir_loc at);
@@ -365,6 +375,7 @@ struct tp_program {
     struct check *check; /* of a checked program, from its first run on */
     bool watched;        /* somebody keeps the address of an output */
     double rate_steps;   /* a training program's: where its schedule ends; 0: it does not */
+    bool notices;        /* there is something to say after each run */
     uint64_t serial;     /* tells programs at one address apart */
 };
 /* Takes the graph, which is finished; `traced` gives the trace's tensors to its outputs. */
@@ -373,8 +384,11 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
 const struct port *tp_program_input(const tp_program *p, const char *name);
 const struct port *tp_program_output(const tp_program *p, const char *name);
 double tp_number_at(enum ir_dtype dtype, const void *data);
-void tp_put_array(struct ir_text *text, const struct ir_array *array); /* [[1 2]\n [3 4]] */
-double tp_port_number(const tp_program *p, const struct port *port);   /* the first element */
+/* [[1 2]\n [3 4]]; `room`: the array lies as one of this shape would, at its symbols' bounds; NULL:
+ * it lies dense. Of more than 1,000 elements the first and last three of each axis. */
+void tp_put_array(struct ir_text *text, const struct ir_array *array, const struct ir_graph *graph,
+                  const struct ir_shape *room);
+double tp_port_number(const tp_program *p, const struct port *port); /* the first element */
 /* interpret.c: the engine that needs no compiler; slow, and exact */
 struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph);
 /* native.c: machine code. *cached: nothing was compiled. */
@@ -439,8 +453,27 @@ bool tp_check_run(tp_program *p);
 void tp_check_free(struct check *check);
 
 /* compile.c: the trace's part that these values need, in the form of a mode, as a fresh graph. */
-struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, int n,
-                               const uint32_t *wanted, ir_val *moved, bool effects);
+struct wanted { /* n values, then those of the notices that the program has the inputs of */
+    int n, notices;
+    uint32_t *traced;      /* in the trace */
+    ir_val *value;         /* in the program's graph */
+    struct notice *notice; /* NULL: none is wanted */
+};
+struct wanted tp_wanted(tp_graph *g, tp_list x, tp_list also);
+struct ir_graph *tp_trace_part(tp_graph *g, const char *name, tp_mode mode, struct wanted *wanted,
+                               bool effects);
+
+/* notice.c: what a run says or demands */
+void tp_read_notices(tp_graph *g); /* the trace's outputs that are some, of a file */
+void tp_take_notices(const tp_graph *g, bool *live, struct wanted *wanted);
+void tp_name_notices(struct ir_graph *graph, const struct wanted *wanted, bool probe);
+bool tp_is_notice(const char *output); /* .. or is it a result? */
+bool tp_is_check(const char *output);
+/* "mlp.c:14: check: rates are positive", of the i-th output */
+const char *tp_check_words(struct ir_arena *arena, const struct ir_graph *g, int i);
+bool tp_notices_run(const tp_program *p); /* after a run; false: a check does not hold */
+/* Is none of them about what is inside of a body? Else of which kind it is. */
+bool tp_no_notice_inside(const tp_graph *g, const bool *inside, const char **kind);
 
 /* compile.c: these values, in evaluation, as an ONNX file. False with an error in g. */
 bool tp_export_named(tp_graph *g, int n, const tp_tensor *output, const char *const *name,

@@ -151,29 +151,26 @@ bool tp_gradcheck_at(tp_tensor y, int n, const tp_tensor x[], tp_loc at)
     struct proof p = { .samples = SAMPLES };
     const struct ir_node *narrow;
     struct ir_graph *part;
-    ir_val *value, *moved;
-    uint32_t *wanted;
+    struct wanted w;
+    ir_val *moved;
 
     if (!good(y, n, x, at))
         return false;
     p.error = &g->error;
     p.arena = ir_arena_new();
-    wanted = ir_alloc(p.arena, ((size_t)n + 1) * sizeof *wanted);
-    value = ir_alloc(p.arena, ((size_t)n + 1) * sizeof *value);
-    wanted[n] = y.id;
-    for (int i = 0; i < n; i++)
-        wanted[i] = x[i].id;
-    part = tp_trace_part(g, "gradcheck", TP_TRAIN, n + 1, wanted, value, false);
+    w = tp_wanted(g, (tp_list){ n, x }, (tp_list){ 1, &y });
+    w.notice = NULL;
+    part = tp_trace_part(g, "gradcheck", TP_TRAIN, &w, false);
     p.graph = tp_proof_graph(part, NULL, &moved);
     p.graph->error = p.error;
-    p.loss = moved[value[n].id];
+    p.loss = moved[w.value[n].id];
     for (int i = 0; i < n; i++)
-        value[i] = moved[value[i].id];
+        w.value[i] = moved[w.value[i].id];
     narrow = find_narrow(part);
     if (narrow)
         tp_fail(g, at, what, "the function %.60s gives %s; expected one of f64, for differences",
                 narrow->text, ir_dtypes[narrow->dtype].name);
-    if (!narrow && bind(&p, g, part) && derive(&p, n, value)) {
+    if (!narrow && bind(&p, g, part) && derive(&p, n, w.value)) {
         tp_proof_differences(&p);
         if (g->error.status == IR_OK)
             report(&p, g, x, at);

@@ -129,6 +129,19 @@ void tp_probe_step(struct ir_graph *g, const struct trained *t, uint32_t before,
         probe_parameter(g, t->parameter[i], t->gradient[i], at);
 }
 
+void tp_probe_value(struct ir_graph *g, const char *name, ir_val v)
+{
+    const struct ir_loc at = ir_at(g, v)->loc;
+    const ir_val x = as_f32(g, v, at);
+
+    if (ir_at(g, v)->shape.rank == 0) {
+        hand_out(g, "value", name, x);
+        return;
+    }
+    hand_out(g, "norm", name, tp_whole_norm(g, x, at));
+    hand_out(g, "values", name, histogram(g, x, at));
+}
+
 bool tp_is_probe(const char *output)
 {
     return output && strncmp(output, PREFIX, strlen(PREFIX)) == 0;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontend/frontend.h"
+#include "frontend/check.h"
 #include "ir/evaluate.h"
 
 static size_t bytes_of(const struct ir_graph *g, ir_val v)
@@ -82,7 +82,8 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
     bool cached = false, ok = false;
     tp_program *p = calloc(1, sizeof *p);
 
-    while (known > 0 && tp_is_probe(graph->outputs[known - 1].name))
+    while (known > 0 && (tp_is_probe(graph->outputs[known - 1].name) ||
+                         tp_is_notice(graph->outputs[known - 1].name)))
         known--;
     if (making.check && !program.kernel_count)
         tp_check_indices(graph);
@@ -105,6 +106,8 @@ tp_program *tp_program_new(tp_graph *g, struct ir_program program, const uint32_
                        .cached = cached };
     p->serial = ++g->serials;
     list_ports(p, traced, known);
+    for (int i = 0; i < p->output_count; i++)
+        p->notices |= tp_is_notice(p->output[i].name);
     for (int i = 0; i < graph->symbols; i++)
         p->symbol[i] = graph->symbol[i].hi;
     p->next = g->programs;
@@ -148,7 +151,13 @@ bool tp_run(tp_program *p)
     else if (p->making.check)
         ok = tp_check_run(p);
     else
-        ok = p->engine->run(p->engine, p->symbol) && (!p->watched || tp_program_fetch(p));
+        ok = p->engine->run(p->engine, p->symbol) &&
+             (!(p->watched || p->notices) || tp_program_fetch(p));
+    if (ok && p->notices && !tp_notices_run(p)) {
+        ok = false;
+        if (p->check)
+            tp_check_put_back(p);
+    }
     return ok || tp_tell(p->owner);
 }
 
@@ -225,29 +234,48 @@ double tp_number_at(enum ir_dtype dtype, const void *data)
     return number;
 }
 
-static void put_axis(struct ir_text *t, const struct ir_array *a, const char **at, int axis)
+struct printed {
+    const struct ir_array *array;
+    int64_t pitch[IR_RANK]; /* in elements */
+    bool long_one;
+};
+
+static void put_axis(struct ir_text *t, const struct printed *p, const char *at, int axis)
 {
+    const struct ir_array *a = p->array;
     const int64_t extent = axis < a->shape.rank ? a->shape.dim[axis] : 0;
+    const char *between = axis + 1 == a->shape.rank ? " " : "\n ";
 
     if (axis == a->shape.rank) {
-        const double number = tp_number_at(a->dtype, *at);
+        const double number = tp_number_at(a->dtype, at);
         ir_put(t, "%g", number != number ? (double)NAN : number); /* not -nan */
-        *at += ir_dtypes[a->dtype].bytes;
         return;
     }
     ir_put(t, "[");
     for (int64_t i = 0; i < extent; i++) {
-        ir_put(t, "%s", i == 0 ? "" : axis + 1 == a->shape.rank ? " " : "\n ");
-        put_axis(t, a, at, axis + 1);
+        if (p->long_one && extent > 6 && i == 3) {
+            ir_put(t, "%s..", between);
+            i = extent - 3;
+        }
+        ir_put(t, "%s", i == 0 ? "" : between);
+        put_axis(t, p, at + i * p->pitch[axis] * ir_dtypes[a->dtype].bytes, axis + 1);
     }
     ir_put(t, "]");
 }
 
-void tp_put_array(struct ir_text *text, const struct ir_array *array)
+void tp_put_array(struct ir_text *text, const struct ir_array *array, const struct ir_graph *graph,
+                  const struct ir_shape *room)
 {
-    const char *at = array->data;
+    struct printed p = { .array = array };
+    int64_t pitch = 1, elements = 1;
 
-    put_axis(text, array, &at, 0);
+    for (int axis = array->shape.rank; axis-- > 0;) {
+        p.pitch[axis] = pitch;
+        pitch *= room ? ir_dim_max(graph, room->dim[axis]) : array->shape.dim[axis];
+        elements *= array->shape.dim[axis];
+    }
+    p.long_one = elements > 1000;
+    put_axis(text, &p, array->data, 0);
 }
 
 double tp_port_number(const tp_program *p, const struct port *port)

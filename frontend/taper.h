@@ -348,6 +348,7 @@ TP_API tp_tensor tp_sample_at(tp_tensor logits, tp_sample_args args, tp_loc at);
 #define tp_where(condition, a, b) tp_where_at((condition), TP_ARG(a), TP_ARG(b), TP_HERE)
 #define tp_cast(x, dtype)         tp_cast_at((x), (dtype), TP_HERE)
 #define tp_stop_gradient(x)       tp_unary("stop_gradient", x)
+#define tp_barrier(x)             tp_unary("barrier", x) /* x; never one kernel with its readers */
 
 TP_API tp_tensor tp_unary_at(const char *op, tp_tensor x, tp_loc at);
 TP_API tp_tensor tp_binary_at(const char *op, tp_tensor a, tp_tensor b, tp_loc at);
@@ -1670,6 +1671,26 @@ typedef struct tp_emit_args {
 #define tp_emit_c(...) tp_emit_c_with((tp_emit_args){ .path = __VA_ARGS__ })
 TP_API bool tp_emit_c_with(tp_emit_args args);
 
+/* ---- notices: what a run says or demands on its way ------------------------------------------ */
+/*
+ * In a recorded graph each belongs to every program that has the inputs it is computed from, and
+ * happens after each of its runs; a .tp file and a trainer keep checks and probes. In an eager one
+ * it happens at once. Not inside of the functions of tp_scan, tp_cond and their like.
+ *
+ * tp_print: a line on stdout, "mlp.c:14: h = f32[2 3] [[..]]", of more than 1,000 elements the ends
+ * of each axis. tp_check: truth values that hold; else tp_run is false and tp_error() says
+ * "mlp.c:14: check: rates are positive: 3 false", status 1. The updates of that step have been
+ * made, but with .check = true, when the states are as before. tp_log_value: a scalar becomes the
+ * probe value/NAME of steps made with .probe = true; an array norm/NAME and the histogram
+ * values/NAME.
+ */
+#define tp_print(x)           tp_print_at((x), #x, TP_HERE)
+#define tp_check(ok, message) tp_check_at((ok), (message), TP_HERE)
+#define tp_log_value(x, name) tp_log_value_at((x), (name), TP_HERE)
+TP_API void tp_print_at(tp_tensor x, const char *name, tp_loc at);
+TP_API void tp_check_at(tp_tensor ok, const char *message, tp_loc at);
+TP_API void tp_log_value_at(tp_tensor x, const char *name, tp_loc at);
+
 /* ---- probes ---------------------------------------------------------------------------------- */
 /*
  * Of a step made with .probe = true, after each run: for each trained parameter grad_norm/NAME (the
@@ -1863,7 +1884,6 @@ TP_API tp_graph *tp_eager_new(uint64_t seed);
 TP_API double tp_item(tp_tensor x); /* of one element */
 /* Row-major; valid until the next tp_update. */
 TP_API const void *tp_values(tp_tensor x, size_t *bytes);
-TP_API void tp_print(tp_tensor x);
 /* For languages in which values come and go: of the tape only what is held stays, what is .derived
  * with all that it was made of, the others as numbers alone; held[i] is renumbered. tp_gradient
  * knows nothing afterwards. tp_tape: how many nodes there are, and the bytes of their numbers.

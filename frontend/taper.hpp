@@ -1541,6 +1541,7 @@ TAPER_UNARY(round)
 TAPER_UNARY(trunc)
 TAPER_UNARY(isnan)
 TAPER_UNARY(stop_gradient)
+TAPER_UNARY(barrier)
 #undef TAPER_UNARY
 inline tensor not_(const tensor &x, place at = place::current())
 {
@@ -3166,8 +3167,23 @@ template <class T> std::span<const T> tensor::values(place at) const
 }
 inline void tensor::print(place at) const
 {
-    tp_print(detail::raw(*this, at));
+    tp_print_at(detail::raw(*this, at), nullptr, detail::loc(at));
     detail::check(owner, true, at);
+}
+inline void print(const tensor &x, const char *name = "", place at = place::current())
+{
+    tp_print_at(detail::raw(x, at), name, detail::loc(at));
+    detail::check(detail::home_at(x, at), true, at);
+}
+inline void check(const tensor &ok, const char *message, place at = place::current())
+{
+    tp_check_at(detail::raw(ok, at), message, detail::loc(at));
+    detail::check(detail::home_at(ok, at), true, at);
+}
+inline void log_value(const tensor &x, const char *name, place at = place::current())
+{
+    tp_log_value_at(detail::raw(x, at), name, detail::loc(at));
+    detail::check(detail::home_at(x, at), true, at);
 }
 inline void backward(const tensor &loss, place at = place::current())
 {

@@ -106,6 +106,22 @@ ir_val ir_select(struct ir_graph *g, ir_val condition, ir_val a, ir_val b, struc
 ir_val ir_reduce(struct ir_graph *g, enum ir_op op, ir_val a, int n, const int64_t axes[],
                  struct ir_loc loc)
 {
+    const struct ir_shape *shape = &ir_at(g, a)->shape;
+    int64_t inner[IR_RANK], outer[IR_RANK], from = 0;
+    int inners = 0, outers = 0;
+
+    for (int i = 0; i < n; i++) /* what is not there is refused below */
+        if (axes[i] > from && axes[i] < shape->rank && !ir_dim_fixed(shape->dim[axes[i]]))
+            from = axes[i]; /* the last symbolic one begins a row */
+    for (int i = 0; i < n && i < IR_RANK; i++)
+        if (axes[i] < from)
+            outer[outers++] = axes[i];
+        else
+            inner[inners++] = axes[i];
+    if (outers && n <= IR_RANK && op != IR_argmax && op != IR_argmin) {
+        a = ir_op_attr(g, op, 1, &a, &(struct ir_list){ inners, inner }, loc);
+        return ir_reduce(g, op, a, outers, outer, loc);
+    }
     return ir_op_attr(g, op, 1, &a, &(struct ir_list){ n, axes }, loc);
 }
 

@@ -54,28 +54,41 @@ bool ir_value_of_iota(struct ir_evaluation *e, const struct ir_node *n, const st
 
 /*
  * Element i is word i % 4 of Philox with the key a and the counter { i / 4, stream, b }, a and b in
- * two halves, low first: 2^34 words a stream.
+ * two halves, low first: 2^34 words a stream. Elements are counted as they lie at the symbols'
+ * bounds, so that one has the same word however far a symbolic extent goes.
  */
+static int64_t place_of(const struct ir_graph *g, const struct ir_shape *bound,
+                        const struct ir_shape *now, int64_t i)
+{
+    int64_t place = 0, pitch = 1;
+
+    for (int axis = now->rank; axis-- > 0; i /= now->dim[axis]) {
+        place += i % now->dim[axis] * pitch;
+        pitch *= ir_dim_max(g, bound->dim[axis]);
+    }
+    return place;
+}
+
 bool ir_value_of_bits(struct ir_evaluation *e, const struct ir_node *n, const struct ir_array *arg,
                       struct ir_array *result)
 {
     const int64_t a = *(const int64_t *)arg[0].data, b = *(const int64_t *)arg[1].data,
                   total = ir_count(&result->shape);
     const uint32_t key[2] = { (uint32_t)a, (uint32_t)((uint64_t)a >> 32) };
+    uint32_t word[4];
 
-    (void)e;
-    for (int64_t i = 0; i < total; i += 4) {
-        const uint32_t counter[4] = { (uint32_t)(i / 4),
+    for (int64_t i = 0, last = -1; i < total; i++) {
+        const int64_t place = place_of(e->graph, &n->shape, &result->shape, i);
+        const uint32_t counter[4] = { (uint32_t)(place / 4),
                                       (uint32_t)(n->attr[0].count ? n->attr[0].at[0] : 0),
                                       (uint32_t)b, (uint32_t)((uint64_t)b >> 32) };
-        uint32_t word[4];
+        wide w;
 
-        ir_philox(word, key, counter);
-        for (int j = 0; j < 4 && i + j < total; j++) {
-            const wide w = word[j];
-
-            ir_store_exact(result, i + j, 1, &w);
-        }
+        if (place / 4 != last)
+            ir_philox(word, key, counter);
+        last = place / 4;
+        w = word[place % 4];
+        ir_store_exact(result, i, 1, &w);
     }
     return true;
 }

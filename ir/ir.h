@@ -374,6 +374,8 @@ ir_val ir_full_like(struct ir_graph *, ir_val like, double value,
 ir_val ir_cast(struct ir_graph *, ir_val a, enum ir_dtype,
                struct ir_loc); /* a itself when it has the type */
 ir_val ir_select(struct ir_graph *, ir_val condition, ir_val a, ir_val b, struct ir_loc);
+/* Over several axes of which another than the first is symbolic: a reduction of reductions, so that
+ * a kernel's row has its one symbolic extent in front. */
 ir_val ir_reduce(struct ir_graph *, enum ir_op, ir_val a, int n, const int64_t axes[],
                  struct ir_loc); /* axes ascending, not negative */
 ir_val ir_sum_to(struct ir_graph *, ir_val a, struct ir_shape to,

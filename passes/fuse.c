@@ -127,6 +127,20 @@ static bool shares_row(struct fuse *f, int k, ir_val v)
     return false;
 }
 
+/* Does v read a barrier of that kernel? */
+static bool is_barred(struct fuse *f, int k, ir_val v)
+{
+    if (!f->barriers)
+        return false;
+    pass_fuse_bases(f, v);
+    for (int i = 0; i < f->bases; i++)
+        if (f->group_of[f->base[i].id] == k && ir_at(f->g, f->base[i])->op == IR_barrier)
+            return true;
+    return false;
+}
+
+static const char barred[] = "a barrier stands between";
+
 /* NULL: it fits; else why not */
 static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
 {
@@ -144,6 +158,8 @@ static const char *misfit_of_pointwise(struct fuse *f, int k, ir_val v)
         return "what it reads is an update with a kernel of its own";
     if (!full && !prefix)
         return "it has another shape than what it reads";
+    if (is_barred(f, k, v))
+        return barred;
     if (is_full(g, 1, 1 + f->depth[v.id]))
         return "the kernel of what it reads is full";
     /* the norm of all gradients scales each of them: what takes that number alone is no part of it
@@ -169,6 +185,8 @@ static const char *misfit_of_reduce(struct fuse *f, int k, ir_val v)
         return "its rows are not those of the kernel that makes them";
     if (g->prefix >= 0 && g->prefix != n->shape.rank)
         return "it sums rows of another length";
+    if (is_barred(f, k, v))
+        return barred;
     if (elements > ROW_MOST)
         return "its rows are too long to wait for their sum";
     if (is_full(g, 1, 1 + f->depth[v.id]) || (elements > ROW_SHORT && g->walks >= WALKS_MOST))
@@ -249,6 +267,9 @@ static const char *misfit_of_group(struct fuse *f, int k, int other)
     same = !inside && g->class != FUSE_SCATTER && ir_same_shape(&o->domain, &g->domain);
     if (!same && !is_only_reader(f, other))
         return "others read it too, and it has another shape";
+    for (int i = 0; f->barriers && i < g->count; i++)
+        if (is_barred(f, other, g->nodes[i]))
+            return barred;
     if (!inside && is_operand(f, k, other))
         return "its sums read each element many times";
     if (same && !merges_in_place(f, k, other))

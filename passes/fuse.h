@@ -45,6 +45,7 @@ struct fuse {
     const struct pass_options *options;
     struct ir_arena *arena, *scratch; /* scratch: for one node's questions */
     bool *virtual;
+    bool barriers;     /* there are some */
     const bool *cheap; /* by node id: computed where it is read as well; NULL: none */
     uint8_t *depth;    /* by node id: of virtual values in each other */
     int *group_of;     /* by node id; -1: none */

@@ -56,8 +56,10 @@ bool *pass_fuse_virtual(struct fuse *f)
 
     for (uint32_t v = 1; v < f->g->count; v++) {
         const struct ir_node *n = &f->g->nodes[v];
-        bool copies = n->op == IR_stop_gradient; /* a change of layout */
+        /* a change of layout, or what must be stored */
+        bool copies = n->op == IR_stop_gradient || n->op == IR_barrier;
         bool view = pass_is_view(n->op) && !copies;
+        f->barriers |= n->op == IR_barrier;
 
         virtual[v] = view || (!copies && is_free(n, virtual));
         memory[v] = ir_is_memory(n->op) || !(virtual[v] || copies);

@@ -115,9 +115,8 @@ uint32_t pass_lower_of_bits(struct lower *l, const struct ir_node *n, const loop
     loop_ix flat = loop_const(l->k, 0);
 
     for (int i = 0; i < n->shape.rank; i++) {
-        if (i && !ir_dim_fixed(n->shape.dim[i]))
-            return pass_lower_fail(l, "a symbolic extent that is not the first");
-        flat = loop_plus(l->k, loop_scale(l->k, flat, i ? n->shape.dim[i] : 1), index[i]);
+        const int64_t pitch = i ? ir_dim_max(l->g, n->shape.dim[i]) : 1;
+        flat = loop_plus(l->k, loop_scale(l->k, flat, pitch), index[i]);
     }
     return pass_lower_emit(
         l, (struct loop_statement){ .kind = LOOP_LET,

@@ -437,6 +437,7 @@ void run_device_unload(struct run_device_program *p)
         return;
     c = &p->device->cuda;
     c->context_current(p->device->context);
+    c->stream_synchronize(p->device->copies); /* a batch may be on its way */
     c->stream_synchronize(p->device->compute);
     if (p->exec)
         c->exec_destroy(p->exec);

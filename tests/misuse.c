@@ -349,7 +349,8 @@ static tp_tensor evaluate(struct draw *d, tp_loc at)
     ROW(tp_draw_at(d->g, K("uniform", "normal", "trunc_normal", "exponential", "gumbel"), TYPE, S, D, D, TP_HERE)) \
     ROW(tp_randperm(d->g, N)) ROW(tp_categorical(T)) ROW(tp_multinomial(T, N, BIT)) ROW(tp_sample(T, D, .top_k = N, .top_p = D)) \
     ROW(tp_unary(K("exp", "relu", "not", "isnan", "stop_gradient", "add"), T)) ROW(tp_binary_at(K("add", "and", "shl", "pow", "lt", "exp"), T, T, TP_HERE)) \
-    ROW(tp_where_at(T, T, T, TP_HERE)) ROW(tp_cast(T, TYPE)) \
+    ROW(tp_where_at(T, T, T, TP_HERE)) ROW(tp_cast(T, TYPE)) ROW((tp_check_at(T, NAME, TP_HERE), T)) \
+    ROW((tp_log_value_at(T, NAME, TP_HERE), T)) ROW((tp_print_at(d->g ? tp_param(d->g, NAME, S, TP_ZEROS) : T, NAME, TP_HERE), T)) \
     ROW(tp_formula_at(K("elu", "clamp", "softplus", "hypot", "lerp", "sigmoid"), ((tp_list){ (int)chance(d, 5) - 1, (tp_tensor[]){ T, T, T } }), ((tp_numbers){ (int)chance(d, 5), { D, D, D } }), TP_HERE)) \
     ROW(tp_floor_divide_at(T, T, TP_HERE)) ROW(tp_nan_to_num(T)) ROW(tp_prelu(T, T)) ROW(tp_rrelu_at(T, D, D, TP_HERE)) \
     ROW(tp_glu_at(K("glu", "swiglu"), T, A, TP_HERE)) ROW(tp_reduce_at(K("sum", "mean", "prod", "argmax", "var", "std", "logsumexp", "all", "count_nonzero"), T, ((tp_reduce_args){ BIT ? A : BIT ? tp_axes(A, A) : N, BIT, BIT, D }), TP_HERE)) \

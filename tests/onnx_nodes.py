@@ -138,7 +138,7 @@ def main():
         f"{total} tests: {counts['pass']} pass, {counts['unsupported']} not supported, "
         f"{counts['wrong']} wrong"
     )
-    return 1 if counts["wrong"] or (total > 100 and counts["pass"] < 0.98 * total) else 0
+    return 1 if counts["wrong"] or (total > 1000 and counts["pass"] < 0.98 * total) else 0
 
 
 if __name__ == "__main__":

@@ -37,6 +37,20 @@ cmp -s "$work/whole.safetensors" "$work/killed.safetensors" || fault "killed and
 "$taper" train mlp --epochs 2 --resume "$work/first" --save "$work/got.safetensors" >/dev/null 2>"$work/err"
 cmp -s "$work/whole.safetensors" "$work/got.safetensors" || fault "taper train does not go on from a trainer: $(cat "$work/err")"
 
+# --- what the model's author demands ------------------------------------------------------------------
+"$taper" show moons --stage trace >"$work/moons.tp"
+loss=$(sed -n 's/.*return loss=\(%[0-9]*\).*/\1/p' "$work/moons.tp")
+sed -e "s|^  region 1 |  %900 = const 0.9 : f32\n  %901 = le %900, $loss : bool\n  %902 = cast %901 : i64\n&|" \
+    -e 's|  return .*|&, "check/the loss is small"=%902|' "$work/moons.tp" >"$work/demand.tp"
+"$taper" train "$work/demand.tp" --data moons >"$work/out" 2>"$work/err"
+[ $? = 1 ] && grep -qx 'taper: check: the loss is small: 1 false' "$work/err" ||
+    fault "taper train with a check that does not hold: $(cat "$work/err")"
+"$taper" build "$work/demand.tp" --data moons --emit-c "$work/demand.c" >"$work/out" || fault "build demand.tp"
+compile "$compiler" "$work/demand.c" "$work/demand" -O1
+"$work/demand" >"$work/out" 2>"$work/err"
+[ $? = 1 ] && grep -qx 'demand: check: the loss is small: 1 false, in step 1' "$work/err" ||
+    fault "a trainer with a check that does not hold: $(cat "$work/err")"
+
 # --- what is wrong is one line ------------------------------------------------------------------------
 # refuses STATUS WORDS PROGRAM ARGUMENTS..
 refuses() {

@@ -214,6 +214,7 @@ static bool compile_trace(struct session *s, const struct ir_program *forward)
         value[i] = (tp_tensor){ .g = s->graph, .id = s->graph->ir->outputs[k].value.id };
     }
     *s->values = (struct model_values){ .loss = value[0], .hits = value[1] };
+    tp_read_notices(s->graph);
     return command_compile(s);
 }
 

@@ -151,7 +151,7 @@ static void print(const char *name, const struct ir_graph *g, const struct ir_ar
         ir_put(&text, "%s = ", name);
     ir_put_shape(&text, g, a->dtype, &a->shape);
     ir_put(&text, " ");
-    tp_put_array(&text, a);
+    tp_put_array(&text, a, NULL, NULL);
     printf("%s\n", text.data);
     ir_text_free(&text);
 }

@@ -161,13 +161,14 @@ static bool put_program(struct show *w, const tp_program *program)
 static void put_trace(const struct show *w)
 {
     const struct session *s = w->session;
-    const uint32_t wanted[] = { s->values->loss.id, s->values->hits.id };
-    ir_val values[2];
-    struct ir_graph *g = tp_trace_part(s->graph, "trace", TP_TRAIN, 2, wanted, values, true);
+    struct wanted wanted =
+        tp_wanted(s->graph, tp_list(s->values->loss, s->values->hits), (tp_list){ 0 });
+    struct ir_graph *g = tp_trace_part(s->graph, "trace", TP_TRAIN, &wanted, true);
     const struct ir_program p = { .graph = g };
 
-    ir_output(g, "loss", values[0]);
-    ir_output(g, "hits", values[1]);
+    ir_output(g, "loss", wanted.value[0]);
+    ir_output(g, "hits", wanted.value[1]);
+    tp_name_notices(g, &wanted, false);
     if (strcmp(w->format, "dot") == 0)
         ir_print_dot(w->out, &p);
     else
