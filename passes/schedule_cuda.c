@@ -7,13 +7,16 @@
  * that index, so that bounds are exact, symbolic ones too, and launches do not hang on them. A
  * thread does the sums of its elements in their order. A row is the work of a block: 64 threads
  * keep the 64 sums of ir_order() (schedule_rows.c) and fold them by its tree. So every bit is that
- * of the CPU.
+ * of the CPU. Of a large product a thread has a tile of results in registers, columns a warp apart:
+ * what it loads of either operand serves a row or a column of them.
  */
 #include "steps.h"
 
-#define THREADS  256 /* of a block, at most */
-#define WARP     32
-#define RESIDENT 8 /* blocks that a processor holds at once */
+#define THREADS   256 /* of a block, at most */
+#define WARP      32
+#define RESIDENT  8   /* blocks that a processor holds at once */
+#define REGISTERS 128 /* for the sums of a tile, and what each of its results reads besides */
+#define TILED     64  /* threads a processor that tiles of products must leave */
 
 /* ---- one index for all loops ---- */
 
@@ -139,6 +142,114 @@ static struct loop_statement *thread_loop(struct loop_kernel *k, struct nest *n)
     return best;
 }
 
+/* ---- products: a tile of results a thread ---- */
+
+struct product {
+    struct loop_kernel *k;
+    const struct loop_statement *set; /* sum = fma(a, b, sum) */
+    uint64_t bounds;                  /* axes that loops inside begin, end or are asked by */
+};
+
+static void find_product(struct loop_statement *s, void *with)
+{
+    struct product *p = with;
+
+    if (s->kind == LOOP_SET && s->op == IR_dot)
+        p->set = s;
+    if (s->kind != LOOP_FOR)
+        return;
+    p->bounds |=
+        loop_axes_of(p->k, p->k->axis[s->axis].from) | loop_axes_of(p->k, p->k->axis[s->axis].to);
+    for (int i = 0; i < s->guards; i++)
+        p->bounds |= loop_axes_of(p->k, s->guard[i].ix) | loop_axes_of(p->k, s->guard[i].limit);
+}
+
+struct whole { /* loads that each result has of its own */
+    struct loop_kernel *k;
+    uint64_t axes;
+    int loads;
+};
+
+static void count_whole(struct loop_statement *s, void *with)
+{
+    struct whole *w = with;
+
+    w->loads += s->kind == LOOP_LOAD && (loop_axes_of(w->k, s->ix) & w->axes) == w->axes;
+}
+
+/* does one operand move with i alone of the two, and the other with j alone? */
+static bool crosses(const struct product *p, int i, int j)
+{
+    const uint64_t a = p->k->value[p->set->args[1]].depends,
+                   b = p->k->value[p->set->args[2]].depends;
+
+    return (a >> i & 1) != (b >> i & 1) && (a >> j & 1) != (b >> j & 1) &&
+           (a >> i & 1) != (a >> j & 1);
+}
+
+static struct loop_statement *loop_of(struct loop_kernel *k, int axis)
+{
+    struct nest n = pass_nest(k);
+
+    for (int i = 0; i < n.count; i++)
+        if (n.loop[i]->axis == axis)
+            return n.loop[i];
+    ir_bug("kernel %s: a loop is not in its nest", k->name);
+}
+
+/* The largest tile that leaves enough threads: extents are its multiples, so nothing runs over. */
+static void tile(struct loop_kernel *k, int j, const struct pass_options *options)
+{
+    static const struct {
+        int64_t rows, columns;
+    } sizes[] = { { 8, 8 }, { 8, 4 }, { 4, 8 }, { 4, 4 }, { 8, 2 }, { 4, 2 },
+                  { 2, 4 }, { 2, 2 }, { 8, 1 }, { 4, 1 }, { 2, 1 }, { 1, 2 } };
+    struct product p = { .k = k };
+    struct nest n = pass_nest(k);
+    int64_t extent, most = 1;
+    int i = -1;
+
+    loop_depends(k);
+    pass_each(n.inner, find_product, &p);
+    if (!p.set || !extent_of(k, &n, &extent) || p.bounds >> j & 1)
+        return;
+    for (int l = 0; l < n.count; l++) {
+        const int axis = n.loop[l]->axis;
+        if (axis != j && k->axis[axis].hi > most && !(p.bounds >> axis & 1) &&
+            crosses(&p, axis, j)) {
+            most = k->axis[axis].hi;
+            i = axis;
+        }
+    }
+    struct whole whole = { k, i < 0 ? 0 : UINT64_C(1) << i | UINT64_C(1) << j, 0 };
+    pass_each(n.inner, count_whole, &whole);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes && i >= 0; s++) {
+        const int64_t rows = sizes[s].rows, columns = sizes[s].columns;
+        if (rows * columns * (1 + whole.loads) > REGISTERS || k->axis[i].hi % rows ||
+            k->axis[j].hi % (columns * WARP) || k->axis[i].lo || k->axis[j].lo ||
+            k->axes + 6 + 2 * n.count > LOOP_AXES ||
+            extent / (rows * columns) < (int64_t)options->target->processors * TILED)
+            continue;
+        int down = -1, across = -1;
+        if (columns > 1) { /* column t of a warp, and every 32nd from there on */
+            across = pass_split(k, loop_of(k, j), columns * WARP);
+            pass_split(k, loop_of(k, across), WARP);
+            across = pass_nest(k).loop[pass_nest(k).count - 2]->axis;
+        }
+        if (rows > 1)
+            down = pass_split(k, loop_of(k, i), rows);
+        if (down >= 0)
+            pass_inward(k, loop_of(k, down));
+        if (across >= 0)
+            pass_inward(k, loop_of(k, across));
+        if (down >= 0)
+            k->axis[down].role = LOOP_UNROLL;
+        if (across >= 0)
+            k->axis[across].role = LOOP_UNROLL;
+        return;
+    }
+}
+
 static void map(struct loop_kernel *k, const struct pass_options *options)
 {
     struct nest n = pass_nest(k);
@@ -149,6 +260,8 @@ static void map(struct loop_kernel *k, const struct pass_options *options)
     pass_sink(k);
     n = pass_nest(k);
     pass_inward(k, thread_loop(k, &n));
+    n = pass_nest(k);
+    tile(k, n.loop[n.count - 1]->axis, options);
     for (int i = pass_nest(k).count - 2; i >= 0; i--)
         pass_flatten(k, i, false);
     n = pass_nest(k);

@@ -110,7 +110,8 @@ bool run_watch_launch(struct run_watch *w, const char *kernel, const struct run_
             return false;
         w->array[w->arrays++].written = range[i].written;
     }
-    qsort(w->array, (size_t)w->arrays, sizeof *w->array, by_address);
+    if (w->arrays > 1)
+        qsort(w->array, (size_t)w->arrays, sizeof *w->array, by_address);
     return true;
 }
 

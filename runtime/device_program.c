@@ -439,6 +439,7 @@ void run_device_unload(struct run_device_program *p)
     c->context_current(p->device->context);
     c->stream_synchronize(p->device->copies); /* a batch may be on its way */
     c->stream_synchronize(p->device->compute);
+    c->stream_synchronize(p->device->copies); /* a batch may be on its way */
     if (p->exec)
         c->exec_destroy(p->exec);
     for (int i = 0; p->module && i < p->planned->texts; i++)

@@ -12,6 +12,7 @@
 #include "support_runtime.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,11 @@ static bool random_is_c(struct random_case *c, void *user, struct ir_text *why)
 {
     (void)user;
     return nests_hold(c, c->seed % 4 != 0, why) &&
-           is_c(c, &(struct compiled_how){ .fuse = c->seed % 4 != 0, .threads = 1, .target = cuda },
+           is_c(c,
+                &(struct compiled_how){ .fuse = c->seed % 4 != 0,
+                                        .threads = 1,
+                                        .target = cuda,
+                                        .processors = c->seed % 2 ? 1 : 0 },
                 -1, why);
 }
 
@@ -168,6 +173,61 @@ Test(cuda, a_grid_goes_over_what_is_larger)
     close_given(&given);
 }
 
+/* Products of each transposition whose results fill tiles of each size, with what comes before and
+ * behind; 5 of 8 rows are there. */
+static void open_product(struct given *given, int form, int64_t m, int64_t n, int k)
+{
+    static const char *const rule[] = { "mk,kn->mn", "mk,nk->mn", "km,kn->mn", "km,nk->mn" };
+    struct ir_text text = { 0 };
+    char rows[20], columns[20], deep[20];
+
+    snprintf(rows, sizeof rows, m == 8 ? "batch" : "%d", (int)m);
+    snprintf(columns, sizeof columns, "%d", (int)n);
+    snprintf(deep, sizeof deep, "%d", k);
+    const char *a0 = form < 2 ? rows : deep, *a1 = form < 2 ? deep : rows;
+    ir_put(&text, "%sproduct(a: f32[%s %s], b: f32[%s %s], c: f32[%s]) {\n",
+           m == 8 ? "symbol batch in 1..8\n" : "", a0, a1, form % 2 ? columns : deep,
+           form % 2 ? deep : columns, columns);
+    ir_put(&text, "  %%4 = neg a : f32[%s %s]\n", a0, a1);
+    ir_put(&text, "  %%5 = dot %%4, b %s : f32[%s %s]\n", rule[form], rows, columns);
+    ir_put(&text, "  %%6 = add %%5, c : f32[%s %s]\n  %%7 = relu %%6 : f32[%s %s]\n", rows, columns,
+           rows, columns);
+    ir_put(&text, "  return y=%%7\n}\n");
+    open_given(given, text.data, 5);
+    ir_text_free(&text);
+}
+
+static void wrong_column(struct run_planned *planned, struct ir_arena *arena);
+
+Test(cuda, tiles_of_products_have_the_bits_of_c)
+{
+    static const struct {
+        int64_t m, n;
+        int k;
+    } size[] = { { 16, 256, 9 }, { 8, 256, 33 }, { 24, 128, 17 },
+                 { 6, 192, 5 },  { 64, 32, 7 },  { 130, 96, 3 } };
+
+    for (int form = 0; form < 4; form++)
+        for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+            struct given given;
+            struct ir_text why = { 0 };
+            struct compiled_how how = {
+                .fuse = true, .threads = 1, .target = cuda, .processors = 1
+            };
+            if (!support_long() && i % 4 != (size_t)form && i != 1)
+                continue;
+            open_product(&given, form, size[i].m, size[i].n, size[i].k);
+            cr_expect(is_c(&given.c, &how, 1e-5, &why), "%d, %zu: %s", form, i, why.data);
+            if (i == 0) { /* the tile is there, and an index of it that is wrong is seen */
+                how.spoil = wrong_column;
+                cr_expect(!is_c(&given.c, &how, 1e-5, &why), "%d: a wrong column is not seen",
+                          form);
+            }
+            ir_text_free(&why);
+            close_given(&given);
+        }
+}
+
 static const char step[] =
     "symbol batch in 1..6\n"
     "step(x: u8[batch 1 8 8], y: i32[batch]) seed 1 {\n"
@@ -254,6 +314,11 @@ static void replace(struct run_planned *planned, const char *what, const char *b
     cr_assert(at, "the text has no %s", what);
     ((const char **)planned->text)[0] =
         ir_format(arena, "%.*s%s%s", (int)(at - text), text, by, at + strlen(what));
+}
+
+static void wrong_column(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, " + 96] = relu", " + 128] = relu", arena);
 }
 
 static void without_barrier(struct run_planned *planned, struct ir_arena *arena)
@@ -413,6 +478,58 @@ Test(cuda, nvrtc_compiles_a_training_step)
     close_given(&given);
     if (!here)
         cr_skip("no libnvrtc here");
+}
+
+/* the text of a built-in model's training step, as the command prints it */
+static void text_of(const char *model, struct ir_text *text)
+{
+    char line[400], part[4096];
+    size_t n;
+
+    snprintf(line, sizeof line, TAPER_BUILD "/taper show %s --stage cuda", model);
+    FILE *out = popen(line, "r");
+    cr_assert(out);
+    while ((n = fread(part, 1, sizeof part, out)) > 0)
+        ir_put_bytes(text, part, n);
+    cr_assert(pclose(out) == 0 && text->size, "%s: it is not printed", model);
+}
+
+/* Every kernel of the built-in models, for the GPUs of 2020 and of 2022: none of them spills. */
+Test(cuda, nvrtc_compiles_the_models)
+{
+    static const char *const models[] = { "mlp",   "moons",  "lenet",     "gpt",
+                                          "lstm",  "gru",    "resnet20",  "autoencoder",
+                                          "names", "planar", "sentiment", "gpt2" },
+                             *const archs[] = { "sm_80", "sm_90a" };
+
+    for (size_t i = 0; i < (support_long() ? sizeof models / sizeof *models : 2); i++)
+        for (int a = 0; a < 2; a++) {
+            struct ir_text text = { 0 };
+            struct ir_error error = { 0 };
+            struct run_cubin cubin;
+            int kernels = 0, most = 0, registers, stores, loads;
+            text_of(models[i], &text);
+            const bool fine = run_cubin_load(
+                text.data, archs[a], &(struct run_options){ .no_cache = true }, &cubin, &error);
+            ir_text_free(&text);
+            if (!fine && error.status == IR_UNSUPPORTED)
+                cr_skip("no libnvrtc here");
+            cr_assert(fine, "%s for %s: %s", models[i], archs[a], error.text);
+            for (const char *at = cubin.log; (at = strstr(at, "bytes stack frame, ")); at++)
+                cr_expect(sscanf(at, "bytes stack frame, %d bytes spill stores, %d", &stores,
+                                 &loads) == 2 &&
+                              !stores && !loads,
+                          "%s for %s spills: %.300s", models[i], archs[a], at);
+            for (const char *at = cubin.log; (at = strstr(at, "Used ")); at++, kernels++)
+                if (sscanf(at, "Used %d registers", &registers) == 1 && registers > most)
+                    most = registers;
+            cr_expect(kernels > 10 && most <= 168, "%s for %s: %d kernels, up to %d registers",
+                      models[i], archs[a], kernels, most);
+            if (support_long())
+                fprintf(stderr, "%s for %s: %d kernels, up to %d registers\n", models[i], archs[a],
+                        kernels, most);
+            run_cubin_free(&cubin);
+        }
 }
 
 /* ---- what does not fit ---- */

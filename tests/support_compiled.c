@@ -109,6 +109,11 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     struct ir_text text = { 0 };
     struct ir_array *result = ir_alloc(arena, (size_t)(random_value_count(c) + 1) * sizeof *result);
 
+    struct ir_target few = *options.target;
+    if (how->processors) {
+        few.processors = how->processors;
+        options.target = &few;
+    }
     options.bound[0] = how->bound;
     struct pass_compiled *p = pass_pipeline(&program, &options, arena, &c->error);
     const bool gpu = options.target->processors > 0;

@@ -15,6 +15,7 @@ struct compiled_how {
     const char *target; /* NULL: native; cuda: the CPU runs the GPU's text */
     void (*spoil)(struct run_planned *, struct ir_arena *); /* .. after this has been done to it */
     int order;      /* .. by cuda-emu's device of that number; 0: one of 4 to 7, by the seed */
+    int processors; /* of the GPU; 0: as many as its row says */
     int64_t bound;  /* of the first symbol; 0: its own */
     int64_t memory; /* as in pass_options */
 };
