@@ -17,7 +17,7 @@ struct tiles {
     const struct pass_attention *a;
     int lead;            /* axes before [(group) queries width] */
     bool group;          /* of query heads that share a head of keys */
-    int64_t keys, count; /* count tiles, the last one perhaps with less */
+    int64_t keys, count; /* as many tiles as the bound of keys takes, the last with less */
     ir_val q, mask;      /* [lead (group) queries width]; [.. queries keys] or none */
     ir_val slice[5];     /* keys, values, first key's number (, mask) (, counter): [count ..] */
     int slices;
@@ -57,7 +57,7 @@ static ir_val stacked(const struct tiles *t, ir_val v, int axis)
     struct ir_shape s = ir_at(g, v)->shape;
     int64_t lo[IR_RANK] = { 0 }, hi[IR_RANK] = { 0 }, order[IR_RANK];
 
-    hi[axis] = t->count * KEYS - t->keys;
+    hi[axis] = ir_dim_sub(g, t->count * KEYS, t->keys);
     if (hi[axis]) {
         const ir_val nothing = ir_number(g, ir_at(g, v)->dtype, 0, loc);
         v = ir_op_attr(g, IR_pad, 2, (ir_val[]){ v, nothing },
@@ -122,7 +122,7 @@ static void prepare(struct tiles *t, struct ir_graph *g, const struct pass_atten
     const struct ir_shape q = ir_at(g, a->q)->shape, k = ir_at(g, a->k)->shape;
 
     *t = (struct tiles){ .g = g, .a = a, .lead = q.rank - 2, .keys = k.dim[k.rank - 2] };
-    t->count = (t->keys + KEYS - 1) / KEYS;
+    t->count = (ir_dim_max(g, t->keys) + KEYS - 1) / KEYS;
     t->group = q.rank == 4 && q.dim[1] != k.dim[1];
     t->q = in_groups(t, a->q);
     t->slice[0] = stacked(t, a->k, k.rank - 2);
@@ -215,7 +215,8 @@ static ir_val scores(const struct tiles *t)
         seen = seen.id ? ir_op2(b, IR_and, seen, near, loc) : near;
     }
     if (t->count * KEYS != t->keys) {
-        const ir_val there = ir_op2(b, IR_lt, j, ir_integer(b, IR_I32, t->keys, loc), loc);
+        const ir_val keys = ir_size(b, ir_dim_of(b, t->g, t->keys), IR_I32, loc);
+        const ir_val there = ir_op2(b, IR_lt, j, keys, loc);
         seen = seen.id ? ir_op2(b, IR_and, seen, there, loc) : there;
     }
     if (t->mask.id) {
@@ -332,8 +333,7 @@ bool pass_attention_tiles(const struct ir_graph *g, ir_val k)
 {
     const struct ir_shape *s = &ir_at(g, k)->shape;
 
-    return ir_dim_fixed(s->dim[s->rank - 2]) && s->dim[s->rank - 2] > LEAST &&
-           s->rank + 2 <= IR_RANK;
+    return ir_dim_max(g, s->dim[s->rank - 2]) > LEAST && s->rank + 2 <= IR_RANK;
 }
 
 ir_val pass_attention(struct ir_graph *g, const struct pass_attention *a)
