@@ -145,7 +145,10 @@ const char *gen_operand(struct gen *, uint32_t value,
 bool gen_is_vector(const struct gen *, uint32_t value);
 
 /* index.c */
-loop_ix gen_instance(struct gen *, loop_ix);             /* with the unrolled indices put in */
+loop_ix gen_instance(struct gen *, loop_ix); /* with the unrolled indices put in */
+bool gen_pattern(
+    struct gen *, loop_ix,
+    int64_t at[LOOP_LANES]); /* the lanes' distances from the first; false: no numbers */
 void gen_index(struct gen *, struct ir_text *, loop_ix); /* at this instance, lane 0 */
 const char *gen_index_text(struct gen *, loop_ix);
 const char *gen_condition(struct gen *, const struct loop_guard *,

@@ -235,10 +235,20 @@ static const char *index_value(struct gen *e, const struct loop_statement *s, bo
     if (!vector || e->lane)
         return gen_index_text(e, ix);
     int64_t scale = loop_coefficient(e->k, ix, e->vector, &linear);
-    if (!linear)
-        return NULL; /* lane by lane */
-    const char *base = gen_index_text(e, ix), *lanes = "iota_i64x16()";
-    if (scale != 1)
+    const char *lanes = "iota_i64x16()";
+    if (!linear) {
+        int64_t at[LOOP_LANES];
+        struct ir_text text = { 0 };
+        if (!gen_pattern(e, ix, at))
+            return NULL; /* lane by lane */
+        for (int i = 0; i < LOOP_LANES; i++)
+            ir_put(&text, "%s%" PRId64, i ? ", " : "", at[i]);
+        lanes = ir_format(e->arena, "(i64x16){ %s }", text.data);
+        ir_text_free(&text);
+        ix = loop_replace(e->k, ix, e->vector, loop_const(e->k, 0));
+    }
+    const char *base = gen_index_text(e, ix);
+    if (linear && scale != 1)
         lanes = ir_format(e->arena, "iota_i64x16() * %" PRId64, scale);
     return strcmp(base, "0") ? ir_format(e->arena, "%s + (i64)(%s)", lanes, gen_bare(e, base))
                              : lanes;

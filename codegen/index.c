@@ -17,6 +17,21 @@ loop_ix gen_instance(struct gen *e, loop_ix ix)
     return ix;
 }
 
+bool gen_pattern(struct gen *e, loop_ix ix, int64_t at[LOOP_LANES])
+{
+    const loop_ix first = loop_replace(e->k, gen_instance(e, ix), e->vector, loop_const(e->k, 0));
+
+    if (loop_axes_of(e->k, first) >> e->vector & 1) /* a value of the lanes' own */
+        return false;
+    for (int lane = 0; lane < LOOP_LANES; lane++) {
+        const loop_ix there =
+            loop_replace(e->k, gen_instance(e, ix), e->vector, loop_const(e->k, lane));
+        if (!loop_is_const(e->k, loop_plus(e->k, there, loop_scale(e->k, first, -1)), &at[lane]))
+            return false;
+    }
+    return true;
+}
+
 static void put_atom(struct gen *e, struct ir_text *out, const struct loop_atom *a);
 
 /* sum without the terms that `skip` marks */

@@ -1,8 +1,9 @@
 /*
  * memory: loads and stores.
  *
- * Lanes that lie side by side are one vector. Others, and those of which a condition takes only
- * some, are a loop over the lanes, which compilers know what to do with. What straight-line code
+ * Lanes that lie side by side are one vector; those that lie close, by twos or every other one, are
+ * a shuffle of one or two, which may end before its last lane. Others are a loop over the lanes,
+ * which compilers know what to do with. What straight-line code
  * has loaded already is not loaded again.
  */
 #include "codegen.h"
@@ -29,6 +30,76 @@ static bool contiguous(struct gen *e, loop_ix ix)
     bool linear;
 
     return loop_coefficient(e->k, gen_instance(e, ix), e->vector, &linear) == 1 && linear;
+}
+
+static const char *first_lanes(struct gen *e, const struct loop_statement *s);
+
+/* What the lanes read of a few vectors side by side: loads and a shuffle. `count` of them, a text,
+ * are there (NULL: all). NULL where no such form is known. */
+static const char *shuffled(struct gen *e, const struct loop_statement *s, const char *count)
+{
+    const loop_ix first =
+        loop_replace(e->k, gen_instance(e, s->ix), e->vector, loop_const(e->k, 0));
+    const char *type = gen_type(e, s->dtype, true), *from = gen_address(e, s->buffer, first);
+    struct ir_text text = { 0 };
+    int64_t at[LOOP_LANES], last = 0, step = 0, share = 0;
+
+    if (s->dtype == IR_BOOL || !gen_pattern(e, s->ix, at))
+        return NULL;
+    for (int i = 0; i < LOOP_LANES; i++) {
+        if (at[i] < last || at[i] >= 2 * LOOP_LANES)
+            return NULL;
+        last = at[i];
+        share += at[i] == 0;
+    }
+    step = at[1];
+    for (int i = 0; i < LOOP_LANES && count; i++)
+        if (at[i] != (step ? step * i : i / share))
+            return NULL;
+    if (count && step > 1) /* a whole vector behind the first */
+        return NULL;
+    if (count)
+        count =
+            step ? count : ir_format(e->arena, "(%s + %d) / %d", count, (int)share - 1, (int)share);
+    if (last == LOOP_LANES - 1 && step == 1)
+        return count ? ir_format(e->arena, "load_part_%s(%s, %s)", type, from, count)
+                     : ir_format(e->arena, "load_%s(%s)", type, from);
+    if (last < LOOP_LANES)
+        ir_put(&text, "__builtin_shufflevector(load_part_%s(%s, %s), (%s){ 0 }", type, from,
+               count ? count : ir_format(e->arena, "%d", (int)last + 1), type);
+    else
+        ir_put(&text, "__builtin_shufflevector(load_%s(%s), load_%s(%s + %d)", type, from, type,
+               from, (int)last + 1 - LOOP_LANES);
+    for (int i = 0; i < LOOP_LANES; i++)
+        ir_put(&text, ", %d",
+               (int)(at[i] < LOOP_LANES ? at[i] : at[i] - last + 2 * LOOP_LANES - 1));
+    ir_put(&text, ")");
+    const char *kept = ir_format(e->arena, "%s", text.data);
+    ir_text_free(&text);
+    return kept;
+}
+
+/* The first lanes of a row that ends before the vector does; the others are `otherwise`. */
+static bool load_first(struct gen *e, const struct loop_statement *s, const char *name,
+                       const char *otherwise)
+{
+    const char *type = gen_type(e, s->dtype, true), *count = first_lanes(e, s);
+    const char *whole = shuffled(e, s, NULL), *part = count ? shuffled(e, s, count) : NULL;
+
+    if (!whole || !part || ir_dtypes[s->dtype].bytes != 4)
+        return false;
+    gen_line(e, "%s %s = splat_%s(%s);", type, name, type, otherwise);
+    if (strspn(count, "0123456789") != strlen(count)) {
+        gen_line(e, "if (%s >= 16)", count);
+        gen_line(e, "    %s = %s;", name, whole);
+        gen_line(e, "else if (%s > 0)", count);
+        e->depth++;
+    }
+    gen_line(e, "%s = select_%s(iota_i32x16() < (i32)(%s), %s, %s);", name, type, count, part,
+             name);
+    if (strspn(count, "0123456789") != strlen(count))
+        e->depth--;
+    return true;
 }
 
 void gen_load(struct gen *e, const struct loop_statement *s)
@@ -70,6 +141,10 @@ void gen_load(struct gen *e, const struct loop_statement *s)
                          gen_address(e, s->buffer, s->ix));
             return;
         }
+        if ((text = shuffled(e, s, NULL))) {
+            gen_line(e, "const %s %s = %s;", type, name, text);
+            return;
+        }
         gen_line(e, "%s %s;", type, name);
         gen_begin_lanes(e);
         gen_line(e, dtype == IR_BOOL ? "%s[" GEN_LANE "] = -%s;" : "%s[" GEN_LANE "] = %s;", name,
@@ -84,6 +159,8 @@ void gen_load(struct gen *e, const struct loop_statement *s)
                  element(e, s->buffer, s->ix), otherwise);
         return;
     }
+    if (varies && load_first(e, s, name, otherwise))
+        return;
     if (varies || !contiguous(e, s->ix)) {
         gen_line(e, "%s %s;", type, name);
         gen_begin_lanes(e);
