@@ -260,3 +260,20 @@ const struct model *tp_model_find(const char *name)
             return m;
     return NULL;
 }
+
+/* An error names the model, not the line of its source, which the user has not written. */
+struct model_values tp_model_built(const struct model *m, tp_tensor x, tp_tensor y,
+                                   const struct model_sizes *size)
+{
+    tp_graph *g = x.g;
+    const bool fine = g->error.status == IR_OK;
+    const struct model_values v = m->build(x, y, size);
+    const char *text = g->error.text, *place = strstr(text, ": ");
+
+    if (fine && g->error.status != IR_OK && place && strncmp(text, "models", 6) == 0) {
+        struct ir_error said = { 0 };
+        ir_error(&said, g->error.status, "model %s: %s", m->name, place + 2);
+        g->error = said;
+    }
+    return v;
+}

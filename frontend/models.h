@@ -35,5 +35,7 @@ struct model {
 
 extern const struct model tp_models[]; /* ended by one without a name */
 const struct model *tp_model_find(const char *name);
+struct model_values tp_model_built(const struct model *, tp_tensor x, tp_tensor y,
+                                   const struct model_sizes *); /* an error names the model */
 
 #endif

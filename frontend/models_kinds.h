@@ -4,6 +4,7 @@
 #ifndef TAPER_FRONTEND_MODELS_KINDS_H
 #define TAPER_FRONTEND_MODELS_KINDS_H
 
+#include "frontend/frontend.h"
 #include "frontend/models.h"
 
 typedef struct model_values tp_model_build(tp_tensor x, tp_tensor y, const struct model_sizes *);

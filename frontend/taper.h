@@ -123,7 +123,9 @@ TP_API int tp_rank(tp_tensor x);
 TP_API tp_dtype tp_dtype_of(tp_tensor x);
 TP_API tp_shape tp_shape_of(tp_tensor x);
 
-/* The first error, "model.c:31: tp_linear: what was found; what was expected", or NULL. */
+/* The first error, "model.c:31: tp_linear: what was found; what was expected", or NULL. Without a
+ * graph there is nobody to keep it: what a verb that gave NULL for a tensor of no graph found, and
+ * what tp_graph_new() did, tp_error(NULL) says. */
 TP_API const char *tp_error(const tp_graph *g);
 /* 0: none; 1: failed; 2: refused, the user's mistake; 3: not supported */
 TP_API int tp_status(const tp_graph *g);

@@ -81,7 +81,10 @@ tp_tensor tp_fail(tp_graph *g, tp_loc at, const char *what, const char *format, 
 
 const char *tp_error(const tp_graph *g)
 {
-    return !g ? "no memory for a graph" : g->error.status == IR_OK ? NULL : g->error.text;
+    return !g ? "there is no graph: a tensor that belongs to none was given, or there was no "
+                "memory for one"
+           : g->error.status == IR_OK ? NULL
+                                      : g->error.text;
 }
 
 /* Operations that failed have left no node; a region that one of them was in is left. */

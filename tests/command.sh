@@ -65,6 +65,9 @@ refuses 2 'cannot be read' sample gpt --weights "$work/nothing"
 refuses 2 '--top-k "-1"' sample gpt --weights "$work/nothing" --top-k -1
 refuses 2 '--memory "much": expected bytes' train mlp --memory much
 refuses 2 '; a batch of ' train mlp --memory 100K
+refuses 2 '.pt is not written; expected .safetensors' train moons --save "$work/x.pt"
+[ -e "$work/x.pt" ] && fault "a refused --save leaves a file"
+refuses 2 'model mlp: tp_linear: "fc1":' train mlp --hidden 0
 refuses 2 'a memory of 1000 bytes is too small: ' show lenet --stage plan --memory 1K
 prints '# again div_all' show lenet --stage plan --memory 91%
 printf 'step(x: f32[2]) {\n  %%2 = exp y : f32[2]\n' >"$work/bad.tp"

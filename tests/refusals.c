@@ -144,3 +144,12 @@ Test(warnings, name_parameters_that_no_gradient_reaches)
               "%s", said);
     tp_graph_free(g);
 }
+
+Test(refusals, without_a_graph_nobody_else_says_why)
+{
+    const tp_tensor none = { 0 };
+
+    cr_expect_null(tp_compile_train(none, .lr = tp_const(1)));
+    cr_expect(strstr(tp_error(NULL), "there is no graph: a tensor that belongs to none"), "%s",
+              tp_error(NULL));
+}

@@ -79,7 +79,7 @@ static bool eager_step(struct contest *c)
 
     if (!command_choose(s, &opt, groups, &rate))
         return false;
-    v = model->build(x, y, &sizes);
+    v = tp_model_built(model, x, y, &sizes);
     tp_backward(v.loss);
     tp_update(c->eager, opt, rate);
     return tp_error(c->eager) == NULL ||

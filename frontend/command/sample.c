@@ -151,7 +151,7 @@ static bool make(struct sample *s, struct ir_error *error)
     x = tp_input(g, "x", TP_I32, tp_dims(1, s->context));
     y = tp_input(g, "y", TP_I32, names ? tp_dims(1) : tp_dims(1, s->context));
     last = tp_input(g, "last", TP_I32, TP_SCALAR);
-    row = s->model->build(x, y, &sizes).output;
+    row = tp_model_built(s->model, x, y, &sizes).output;
     if (tp_rank(row) == 3) /* scores at each place: those of the last token */
         row = tp_dynamic_slice(row, 1, last, 1);
     row = tp_slice(tp_reshape(row, -1), 0, 0, s->tokens); /* tables may have room for more */

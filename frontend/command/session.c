@@ -249,7 +249,7 @@ static bool trace(struct session *s, const struct model *m, bool run)
         if (!command_onnx_values(s, x, y, s->values))
             return false;
     } else {
-        *s->values = m->build(x, y, &sizes);
+        *s->values = tp_model_built(m, x, y, &sizes);
     }
     return tp_error(s->graph) == NULL ||
            ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));

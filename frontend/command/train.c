@@ -193,6 +193,22 @@ static bool writable(const char *path, struct ir_error *error)
     return !path || file;
 }
 
+/* A name whose end is another format's would hold what nobody expects there. */
+static bool fits_its_end(const char *save, struct ir_error *error)
+{
+    static const char *const others[] = { ".pt",  ".pth", ".bin",  ".ckpt", ".pkl",  ".h5",
+                                          ".npy", ".tp",  ".onnx", ".gguf", ".keras" };
+    const char *end = save ? strrchr(save, '.') : NULL;
+
+    for (size_t i = 0; end && i < sizeof others / sizeof *others; i++)
+        if (strcmp(end, others[i]) == 0)
+            return ir_error(error, IR_REFUSED,
+                            "--save %.200s: %s is not written; expected .safetensors, which "
+                            "PyTorch's safetensors reads, or .npz",
+                            save, end);
+    return true;
+}
+
 static bool prepare(struct train *t, const char *model, const struct settings *wanted)
 {
     struct session *s = &t->session;
@@ -321,6 +337,8 @@ int command_train(int argc, char **argv, struct ir_error *error)
     if (t.save && t.checkpoint && strcmp(t.save, t.checkpoint) == 0)
         return ir_error(error, IR_REFUSED, "--save and --checkpoint name one file, %.200s", t.save),
                IR_REFUSED;
+    if (!fits_its_end(t.save, error))
+        return IR_REFUSED;
     t.report.bar = !t.report.json && isatty(STDOUT_FILENO);
     if (prepare(&t, argv[0], &set) && !work(&t))
         t.session.error.status =
