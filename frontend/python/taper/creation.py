@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from . import _dtype as dt
-from ._core import S, here, shape_of
+from ._core import S, here, on_cpu, shape_of
 from ._library import lib
 from .moves import dims_of, dims_or_list
 from ._tensor import Tensor, as_tensor, wrap
@@ -37,6 +37,7 @@ def initial_seed() -> int:
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A copy of numbers, lists of them, or an array."""
+    on_cpu(device)
     return Tensor(data, dtype, requires_grad)
 
 
@@ -63,6 +64,7 @@ def _kind(dtype: Any, otherwise: dt.dtype = dt.float32) -> dt.dtype:
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False,
          device: Any = None) -> Tensor:
+    on_cpu(device)
     size = (size,) if isinstance(size, int) else tuple(size)
     given = dt.as_dtype(type(fill_value)) if isinstance(fill_value, (bool, int, float)) else None
     kind = _kind(dtype, given or dt.float32)
@@ -71,11 +73,13 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
 
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    return full(dims_of(size), 0, dtype=_kind(dtype), requires_grad=requires_grad)
+    return full(dims_of(size), 0, dtype=_kind(dtype), requires_grad=requires_grad,
+                device=device)
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
-    return full(dims_of(size), 1, dtype=_kind(dtype), requires_grad=requires_grad)
+    return full(dims_of(size), 1, dtype=_kind(dtype), requires_grad=requires_grad,
+                device=device)
 
 
 def empty(*size: Any, **names: Any) -> Tensor:
@@ -99,6 +103,7 @@ def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None) -> Tensor:
 
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None,
            requires_grad: bool = False, device: Any = None) -> Tensor:
+    on_cpu(device)
     if end is None:
         start, end = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
@@ -136,12 +141,14 @@ def _drawn(size: Any, dtype: Any, requires_grad: bool, eager: Any, traced: Any) 
 
 def rand(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None,
          generator: Any = None) -> Tensor:
+    on_cpu(device)
     return _drawn(dims_of(size), dtype, requires_grad, _chance.random,
                   lambda g, k, s: lib.tp_rand_at(g, k, s, here()))
 
 
 def randn(*size: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None,
           generator: Any = None) -> Tensor:
+    on_cpu(device)
     return _drawn(dims_of(size), dtype, requires_grad, _chance.standard_normal,
                   lambda g, k, s: lib.tp_randn_at(g, k, s, here()))
 

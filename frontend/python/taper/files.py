@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import zipfile
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 import numpy as np
 
@@ -19,11 +19,22 @@ NAMES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": 
          "uint32": "U32", "int32": "I32", "uint64": "U64", "int64": "I64", "float16": "F16",
          "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 KINDS = {v: k for k, v in NAMES.items()}
+OTHERS = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".h5", ".npy", ".tp", ".onnx", ".gguf", ".keras")
 
 
 def save(state: Dict[str, Any], path: Any) -> None:
     """A state dict, or a module's; written aside and then put in its place."""
     state = state.state_dict() if hasattr(state, "state_dict") else state
+    if not isinstance(state, Mapping):
+        raise TypeError(f"save of {type(state).__name__}; expected a module or a dict of tensors by "
+                        "name")
+    for name, value in state.items():
+        if not isinstance(name, str) or value is None or isinstance(value, (str, bytes, Mapping)):
+            raise TypeError(f"save of {name!r}: {type(value).__name__}; expected tensors by name")
+    end = os.path.splitext(os.fspath(path))[1]
+    if end in OTHERS:
+        raise Error(f"{os.fspath(path)}: {end} is not written; expected .safetensors, which "
+                    "PyTorch's safetensors reads, or .npz")
     if os.fspath(path).endswith(".npz"):
         _save_npz(state, os.fspath(path))
         return

@@ -6,7 +6,7 @@ import math
 from typing import Any, Callable, Optional, Sequence
 
 from . import _dtype as dt
-from ._core import CList, CTensor, Error, S, here
+from ._core import CList, CTensor, Error, S, here, on_cpu
 from ._library import lib
 from ._tensor import Tensor, as_tensor, binary, cast, handle, in_place_is_good, pair, unary, wrap
 
@@ -308,12 +308,15 @@ def einsum(equation: str, *tensors: Any) -> Tensor:
 
 
 def to(x: Tensor, *args: Any, **names: Any) -> Tensor:
-    """To another type; devices are accepted and there is one."""
+    """To another type, or to the device \"cpu\", which is the one there is."""
     wanted = names.get("dtype")
+    on_cpu(names.get("device"))
     for a in args:
         if isinstance(a, Tensor):
             wanted = a.dtype
-        elif not (isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda")):
+        elif isinstance(a, str) and a not in dt.BY_NAME:
+            on_cpu(a)
+        elif not isinstance(a, bool):  # non_blocking
             wanted = a
     return x if wanted is None else cast(x, dt.as_dtype(wanted))
 
@@ -355,7 +358,8 @@ def attach(cls: Any) -> None:
                        ("bool", dt.bool_), ("short", dt.int16), ("byte", dt.uint8)):
         setattr(cls, name, lambda self, _kind=kind: cast(self, _kind))
     cls.type = lambda self, kind=None: to(self, kind) if kind is not None else repr(self.dtype)
-    cls.cpu = cls.cuda = lambda self, *_: self
+    cls.cpu = lambda self: self
+    cls.cuda = lambda self, *_: on_cpu("cuda")
     cls.contiguous = cls.clone = None
     cls.contiguous = lambda self: self
     cls.clone = lambda self: self * 1 if self.dtype.kind != "b" else logical_or(self, self)

@@ -175,3 +175,39 @@ def test_npz(tmp_path):
             tp.load(tmp_path / "bad.npz")
     with pytest.raises(tp.Error, match="no bfloat16"):
         tp.save({"c": tp.ones(2).bfloat16()}, tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("given, words", [
+    ([1], "save of list; expected a module or a dict of tensors by name"),
+    ({"model": {"w": 1}}, "save of 'model': dict; expected tensors by name"),
+    ({1: tp.ones(2)}, "save of 1: Tensor; expected tensors by name"),
+])
+def test_what_has_no_names_is_not_saved(tmp_path, given, words):
+    with pytest.raises(TypeError, match=words):
+        tp.save(given, tmp_path / "x.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_another_format_is_not_written(tmp_path):
+    with pytest.raises(tp.Error, match=r"x\.pt: \.pt is not written; expected \.safetensors"):
+        tp.save({"w": tp.ones(2)}, tmp_path / "x.pt")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("call", [
+    lambda: tp.tensor([1.0], device="cuda"), lambda: tp.zeros(2, device="cuda:0"),
+    lambda: tp.ones(2, device="mps"), lambda: tp.randn(2, device="cuda"),
+    lambda: tp.rand(2, device="cuda"), lambda: tp.arange(3, device="cuda"),
+    lambda: tp.full((2,), 1.0, device="cuda"), lambda: tp.ones(2).to("cuda"),
+    lambda: tp.ones(2).to(device="cuda"), lambda: tp.ones(2).cuda(),
+    lambda: tp.nn.Linear(2, 2).to("cuda"), lambda: tp.nn.Linear(2, 2).cuda(),
+])
+def test_a_device_that_is_not_there_is_refused(call):
+    with pytest.raises(NotImplementedError, match="expected 'cpu' or no device"):
+        call()
+
+
+def test_the_cpu_is_a_device():
+    assert tp.ones(2, device="cpu").to("cpu:0").cpu().device == "cpu"
+    assert tp.nn.Linear(2, 2).to("cpu").to(device="cpu").cpu().weight.dtype == tp.float32
+    assert tp.ones(2).to("float64", non_blocking=True).dtype == tp.float64

@@ -8,7 +8,8 @@ from weakref import ref
 
 import numpy as np
 
-from .._core import Error, S
+from .._core import Error, S, on_cpu
+from .._dtype import BY_NAME
 from .._tensor import Tensor, _set_up, as_tensor
 
 
@@ -173,6 +174,10 @@ class Module:
         return self
 
     def to(self, *args: Any, **names: Any) -> "Module":
+        on_cpu(names.get("device"))
+        for a in args:
+            if isinstance(a, str) and a not in BY_NAME:
+                on_cpu(a)
         for t in list(self.parameters()) + list(self.buffers()):
             if t.dtype.kind == "f":
                 moved = t.detach().to(*args, **names)
@@ -190,7 +195,9 @@ class Module:
     def cpu(self) -> "Module":
         return self
 
-    cuda = cpu
+    def cuda(self, *_: Any) -> "Module":
+        on_cpu("cuda")
+        return self
 
     # --- state ------------------------------------------------------------------------------------
 
