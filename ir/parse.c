@@ -85,7 +85,7 @@ static bool read_region(struct ir_reader *r)
         if (count == 1 << 16 || !ir_parse_ref(r, &args[count++]))
             return ir_scan_wanted(s, "fewer arguments");
     }
-    if (ir_scan_accept(s, '[') && !ir_parse_dims(r, &attr))
+    if (ir_scan_accept(s, '[') && !ir_parse_numbers(r, &attr))
         return false;
     if (ir_scan_peek(s) == '-' && (!ir_scan_expect(s, "->") || !ir_parse_ref(r, &result)))
         return false;

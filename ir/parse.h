@@ -57,6 +57,7 @@ struct ir_reader { /* arrays are in the scan's arena, which goes when the text i
 /* parse_line.c: the parts of a line, each behind the last */
 bool ir_parse_ref(struct ir_reader *r, struct ir_ref *ref);
 bool ir_parse_dims(struct ir_reader *r, struct ir_list *list); /* behind a bracket */
+bool ir_parse_numbers(struct ir_reader *r, struct ir_list *list);
 bool ir_parse_type(struct ir_reader *r, struct ir_node *n);
 bool ir_parse_note(struct ir_reader *r, struct ir_node *n); /* place, name and region */
 bool ir_parse_node(struct ir_reader *r, int kernel);        /* a whole line, into r->lines */

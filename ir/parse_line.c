@@ -95,6 +95,23 @@ bool ir_parse_dims(struct ir_reader *r, struct ir_list *list)
     return true;
 }
 
+/* The same of plain numbers, whatever their size: a region's may be the bits of a double. */
+bool ir_parse_numbers(struct ir_reader *r, struct ir_list *list)
+{
+    int64_t *numbers = NULL;
+    size_t count = 0, room = 0;
+
+    while (!ir_scan_accept(&r->s, ']')) {
+        IR_MORE(r, numbers, count, room);
+        if (count == IR_RANK * 2)
+            return ir_scan_refuse(&r->s, "more than %d numbers of a region", IR_RANK * 2);
+        if (!ir_scan_integer(&r->s, INT64_MIN, INT64_MAX, &numbers[count++]))
+            return false;
+    }
+    *list = (struct ir_list){ (int)count, numbers };
+    return true;
+}
+
 bool ir_parse_type(struct ir_reader *r, struct ir_node *n)
 {
     struct ir_scan *s = &r->s;

@@ -257,6 +257,23 @@ for stage in trace grad simple layout fuse plan; do
     "$taper" show "$work/$stage.tp" --stage $stage >"$work/again.tp"
     cmp -s "$work/$stage.tp" "$work/again.tp" || fault "$stage.tp is not printed as it was read"
 done
+for model in resnet20 gpt sentiment; do # regions with numbers of their own
+    "$taper" show $model --stage trace >"$work/$model.tp" && prints 'sound' verify "$work/$model.tp"
+done
+
+# --- a model's text in its weights --------------------------------------------------------------------
+# The file alone is run, trained and written as ONNX, and what it gives is what was learnt.
+"$taper" train moons --epochs 20 --save "$work/w.safetensors" --save-model "$work/m.safetensors" >/dev/null ||
+    fault "train --save-model"
+prints 'scores = f32' run "$work/m.safetensors" x=0.5,0.2,1,-0.3
+"$taper" run "$work/m.safetensors" x=0.5,0.2,1,-0.3 y=0,1 | grep -q '^loss = ' || fault "run: no loss for a given y"
+"$taper" train moons --load "$work/w.safetensors" --epochs 5 --json | grep -o '"loss":[^,]*' >"$work/want"
+"$taper" train "$work/m.safetensors" --epochs 5 --save-model "$work/n.safetensors" --json |
+    grep -o '"loss":[^,]*' | cmp -s - "$work/want" || fault "a model with its weights trains otherwise"
+prints 'scores = ' run "$work/n.safetensors" x=0.5,0.2
+refuses 2 'it holds weights and no model' train "$work/w.safetensors"
+refuses 2 'no output follows from what is given' run "$work/m.safetensors"
+refuses 2 'x: 3 numbers are given' run "$work/m.safetensors" x=1,2,3
 "$taper" show lenet --stage fuse >"$work/lenet.tp"
 "$taper" train lenet --json | grep -o '"loss":[^,]*' >"$work/want"
 "$taper" train "$work/lenet.tp" --json | grep -o '"loss":[^,]*' | cmp -s - "$work/want" ||

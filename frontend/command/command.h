@@ -140,6 +140,14 @@ int64_t command_fitting_batch(struct session *s, tp_program *plan(struct session
 /* model_file.c */
 bool command_from_file(struct session *s, bool run);
 struct ir_module *command_read_module(const char *path, struct ir_error *error);
+/* Weights whose file holds their model as text, under this key (taper train --save-model). */
+#define COMMAND_MODEL_KEY "taper.model.tp"
+bool command_is_weights(const char *path);
+/* A program of the module as the graph's trace, with its states; false with an error in g. */
+bool command_adopt(tp_graph *g, const struct ir_program *p);
+/* Its outputs in evaluation, but those that read an input which is not there. */
+struct ir_graph *command_evaluated(tp_graph *g, bool there(void *user, const char *input),
+                                   void *user);
 struct ir_program command_copy_program(const struct ir_program *from, struct ir_error *error);
 void command_put_settings(const struct session *s, struct ir_module *m); /* as `set` lines */
 
@@ -174,6 +182,10 @@ struct stage {
 extern const struct stage command_stages[]; /* ended by one without a name */
 bool command_stage_text(struct session *s, const char *stage, const char *of, const char *kernel,
                         const char *format, struct ir_text *out, struct ir_error *error);
+/* A model's text, from which it is read back: its trace, which returns its scores too, and what
+ * trains it. */
+bool command_has_text(const struct session *s);
+bool command_model_text(struct session *s, struct ir_text *out);
 
 /* notes.c: what `taper sample` needs to know of a model of text, for the weights' file;
  * free(tokens). None where the data has no vocabulary. */

@@ -56,23 +56,32 @@ static const struct ir_program *choose(struct export *e, const struct ir_module 
     return NULL;
 }
 
+static bool any(void *user, const char *input)
+{
+    (void)user, (void)input;
+    return true;
+}
+
+/* In evaluation, but for a program that changes something: that is refused. */
 static bool from_text(struct export *e, const char *path)
 {
     struct ir_module *m = command_read_module(path, e->error);
     const struct ir_program *p = m ? choose(e, m) : NULL;
+    const bool trace = p && strcmp(p->graph->name, "trace") == 0;
     tp_graph *g = p ? tp_graph_new(p->graph->seed) : NULL;
+    struct ir_graph *out = NULL;
     bool ok = g != NULL;
 
     if (p && !g)
         ir_error(e->error, IR_FAILED, "not enough memory");
-    for (uint32_t v = 1; ok && v < p->graph->count; v++) {
-        const struct ir_node *n = &p->graph->nodes[v];
-        if (n->op == IR_state)
-            ok = tp_state_of(g, n,
-                             ir_dtypes[n->dtype].kind == 'f' ? STATE_PARAMETER : STATE_HIDDEN) ||
-                 said(e, g);
-    }
-    ok = ok && weights(e, g) && tp_onnx_write(g, p->graph, e->to, e->error);
+    if (!e->weights && command_is_weights(path))
+        e->weights = path;
+    ok = ok && (command_adopt(g, p) || said(e, g)) && weights(e, g);
+    if (ok && trace)
+        out = command_evaluated(g, any, NULL);
+    ok = ok && tp_onnx_write(g, out ? out : g->ir, e->to, e->error);
+    if (out)
+        ir_graph_free(out);
     tp_graph_free(g);
     ir_module_free(m);
     return ok;

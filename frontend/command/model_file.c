@@ -4,6 +4,7 @@
  * besides.
  */
 #include "command.h"
+#include "frontend/data.h"
 #include "frontend/models.h"
 
 #include <stddef.h>
@@ -36,6 +37,33 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
+bool command_is_weights(const char *path)
+{
+    const size_t length = strlen(path);
+
+    return length > 12 && strcmp(path + length - 12, ".safetensors") == 0;
+}
+
+static struct ir_module *module_of_weights(const char *path, struct ir_error *error)
+{
+    struct file_safetensors *file = tp_safetensors_open(path, error);
+    struct ir_module *module = NULL;
+    const char *text = NULL;
+
+    for (int64_t i = 0; file && i < file->pairs; i++)
+        if (strcmp(file->pair[i].key, COMMAND_MODEL_KEY) == 0)
+            text = file->pair[i].value;
+    if (file && !text)
+        ir_error(error, IR_REFUSED,
+                 "%.200s: it holds weights and no model; expected what taper train --save-model "
+                 "has written",
+                 path);
+    else if (file)
+        module = ir_parse(path, text, strlen(text), error);
+    tp_safetensors_close(file);
+    return module;
+}
+
 struct ir_module *command_read_module(const char *path, struct ir_error *error)
 {
     const char *end = strrchr(path, '.');
@@ -44,6 +72,10 @@ struct ir_module *command_read_module(const char *path, struct ir_error *error)
     char *text = NULL;
     size_t size = 0;
 
+    if (file && command_is_weights(path)) {
+        fclose(file);
+        return module_of_weights(path, error);
+    }
     if (!file) {
         ir_error(error, IR_REFUSED,
                  "%.200s: there is no such model or file; taper train lists the "
@@ -170,50 +202,94 @@ struct ir_program command_copy_program(const struct ir_program *from, struct ir_
 }
 
 /* States that the evaluation reads are the model; others are the optimiser's. */
-static bool list_states(struct session *s, const struct ir_graph *graph, enum state_kind kind)
+static bool list_states(tp_graph *g, const struct ir_graph *graph, enum state_kind kind)
 {
     for (uint32_t v = 1; graph && v < graph->count; v++) {
         const struct ir_node *n = &graph->nodes[v];
         bool weight = ir_dtypes[n->dtype].kind == 'f'; /* not a counter */
         struct state *state =
-            n->op == IR_state ? tp_state_of(s->graph, n, weight ? kind : STATE_HIDDEN) : NULL;
+            n->op == IR_state ? tp_state_of(g, n, weight ? kind : STATE_HIDDEN) : NULL;
 
         if (n->op == IR_state && !state)
-            return ir_error(&s->error, s->graph->error.status, "%s", s->graph->error.text);
-        if (state && graph == s->graph->ir)
+            return false;
+        if (state && graph == g->ir)
             state->value = (ir_val){ v };
     }
     return true;
 }
 
+bool command_adopt(tp_graph *g, const struct ir_program *p)
+{
+    ir_graph_free(g->ir);
+    g->ir = command_copy_program(p, &g->error).graph;
+    return list_states(g, g->ir, STATE_PARAMETER);
+}
+
+static struct ir_graph *evaluated(tp_graph *g, int n, const tp_tensor *output,
+                                  const char *const *name)
+{
+    struct wanted w = tp_wanted(g, (tp_list){ n, output }, (tp_list){ 0 });
+    struct ir_graph *out;
+
+    w.notice = NULL;
+    out = tp_trace_part(g, g->ir->name, TP_EVAL, &w, false);
+    for (int i = 0; i < n; i++)
+        ir_output(out, name[i], w.value[i]);
+    return out;
+}
+
+struct ir_graph *command_evaluated(tp_graph *g, bool there(void *user, const char *input),
+                                   void *user)
+{
+    const struct ir_graph *t = g->ir;
+    tp_tensor *output = ir_alloc(t->arena, ((size_t)t->output_count + 1) * sizeof *output);
+    const char **name = ir_alloc(t->arena, ((size_t)t->output_count + 1) * sizeof *name);
+    int n = 0;
+
+    for (int i = 0; i < t->output_count; i++) {
+        struct ir_graph *one;
+        bool all = !t->outputs[i].name || !tp_is_notice(t->outputs[i].name);
+
+        output[n] = (tp_tensor){ .g = g, .id = t->outputs[i].value.id };
+        name[n] = t->outputs[i].name;
+        one = evaluated(g, 1, &output[n], &name[n]);
+        for (uint32_t v = 1; v < one->count; v++)
+            all &= one->nodes[v].op != IR_input || there(user, one->nodes[v].text);
+        ir_graph_free(one);
+        n += all;
+    }
+    return evaluated(g, n, output, name);
+}
+
+static ir_val output_of(const struct ir_graph *g, const char *name)
+{
+    for (int k = 0; k < g->output_count; k++)
+        if (g->outputs[k].name && strcmp(g->outputs[k].name, name) == 0)
+            return g->outputs[k].value;
+    return (ir_val){ 0 };
+}
+
 /* The forward part alone: it becomes the trace, and is trained as a built-in model is. */
 static bool compile_trace(struct session *s, const struct ir_program *forward)
 {
-    const char *name[2] = { "loss", "hits" };
-    tp_tensor value[2];
+    const char *name[3] = { "loss", "hits", "scores" };
+    tp_tensor value[3];
 
     s->values = calloc(1, sizeof *s->values);
     if (!s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
-    ir_graph_free(s->graph->ir);
-    s->graph->ir = command_copy_program(forward, &s->graph->error).graph;
-    if (!list_states(s, s->graph->ir, STATE_PARAMETER))
-        return false;
-    for (int i = 0; i < 2; i++) {
-        int k = 0;
-        while (
-            k < s->graph->ir->output_count &&
-            (!s->graph->ir->outputs[k].name || strcmp(s->graph->ir->outputs[k].name, name[i]) != 0))
-            k++;
-        if (k == s->graph->ir->output_count)
+    if (!command_adopt(s->graph, forward))
+        return ir_error(&s->error, s->graph->error.status, "%s", s->graph->error.text);
+    for (int i = 0; i < 3; i++) {
+        value[i] = (tp_tensor){ .g = s->graph, .id = output_of(s->graph->ir, name[i]).id };
+        if (!value[i].id && i < 2)
             return ir_error(
                 &s->error, IR_REFUSED,
                 "%.200s: its program has no output \"%s\"; expected step and eval, or a "
                 "trace that returns loss and hits",
                 s->model, name[i]);
-        value[i] = (tp_tensor){ .g = s->graph, .id = s->graph->ir->outputs[k].value.id };
     }
-    *s->values = (struct model_values){ .loss = value[0], .hits = value[1] };
+    *s->values = (struct model_values){ .loss = value[0], .hits = value[1], .output = value[2] };
     tp_read_notices(s->graph);
     return command_compile(s);
 }
@@ -252,8 +328,10 @@ static bool compile_file(struct session *s, const struct ir_program *step,
     struct making making = { .threads = (int)s->settings.threads, .device = s->settings.device };
     int64_t rows;
 
-    if (!list_states(s, eval ? eval->graph : NULL, STATE_PARAMETER) ||
-        !list_states(s, step->graph, STATE_HIDDEN) || !command_memory(s, plan_step, INT64_MAX))
+    if (!list_states(s->graph, eval ? eval->graph : NULL, STATE_PARAMETER) ||
+        !list_states(s->graph, step->graph, STATE_HIDDEN))
+        return ir_error(&s->error, s->graph->error.status, "%s", s->graph->error.text);
+    if (!command_memory(s, plan_step, INT64_MAX))
         return false;
     making.memory = s->memory;
     making.check = s->settings.check;

@@ -15,6 +15,7 @@ enum { MOST = 64 << 20 }; /* elements of all values together: a program is to be
 
 struct run {
     const struct ir_graph *graph;
+    tp_graph *weights; /* whose states have numbers; NULL: they start as their lines say */
     struct ir_arena *arena;
     struct ir_error *error;
     char **word;
@@ -115,6 +116,15 @@ static bool bind(struct run *r, const struct ir_node *n)
     struct ir_array array = { .dtype = n->dtype };
     int64_t count = text ? read_numbers(r, n->text, text, NULL) : 0;
 
+    if (!text && n->op == IR_state && r->weights) {
+        struct state *s = tp_state_find(r->weights, n->text);
+        array.shape = s->shape;
+        array.data = tp_state_numbers(r->weights, s);
+        if (!array.data)
+            return ir_error(r->error, IR_FAILED, "not enough memory");
+        r->binding[r->bindings++] = (struct ir_binding){ n->text, array };
+        return true;
+    }
     if (!text && n->op == IR_state)
         return true; /* it starts as its line says */
     if (!text)
@@ -200,6 +210,37 @@ static const struct ir_program *choose(const struct ir_module *m, const char *na
     return NULL;
 }
 
+static bool is_given(void *user, const char *input)
+{
+    return given(user, input) != NULL;
+}
+
+/* A file of weights and their model: what its outputs are in evaluation, as far as the inputs that
+ * are given say. */
+static void run_weights(struct run *r, const char *path, const struct ir_program *p)
+{
+    tp_graph *g = tp_graph_new(p->graph->seed);
+    struct ir_graph *evaluated = NULL;
+
+    if (!g)
+        ir_error(r->error, IR_FAILED, "not enough memory");
+    else if (command_adopt(g, p) && tp_load(g, path))
+        evaluated = command_evaluated(g, is_given, r);
+    if (evaluated) {
+        r->graph = evaluated;
+        r->weights = g;
+        if (evaluated->output_count == 0)
+            ir_error(r->error, IR_REFUSED,
+                     "no output follows from what is given; expected NAME=NUMBERS of its inputs");
+        else if (small(evaluated, r->error))
+            run(r);
+        ir_graph_free(evaluated);
+    }
+    if (g && tp_error(g))
+        ir_error(r->error, tp_status(g), "%s", tp_error(g));
+    tp_graph_free(g);
+}
+
 int command_run(int argc, char **argv, struct ir_error *error)
 {
     const char *name = NULL;
@@ -208,13 +249,17 @@ int command_run(int argc, char **argv, struct ir_error *error)
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
-        "taper run FILE.tp [NAME=NUMBERS...] | taper run MODEL.onnx --input F.. --output-dir D",
+        "taper run FILE.tp|FILE.safetensors [NAME=NUMBERS...] | taper run MODEL.onnx --input F.. "
+        "--output-dir D",
         "Runs a program of a .tp file once, by the interpreter, and prints what it returns and, "
         "of\n"
         "states that it assigns, the new values. NAME is an input, a state (which otherwise "
         "starts\n"
         "as its line says) or a symbol; numbers stand row by row, with commas between them.\n"
-        "Of an ONNX model the inputs are files, .npy or .pb, in its order or as NAME=F, and the\n"
+        "Of weights with their model (taper train --save-model) it prints the outputs that follow "
+        "from\n"
+        "what is given, in evaluation. Of an ONNX model the inputs are files, .npy or .pb, in its "
+        "order or as NAME=F, and the\n"
         "outputs become output_0.npy, ..",
         "taper run dot.tp a=1,2,3,4 b=0,1,1,0", options
     };
@@ -234,13 +279,17 @@ int command_run(int argc, char **argv, struct ir_error *error)
     m = command_read_module(argv[0], error);
     if (m)
         p = choose(m, name, error);
-    if (p && ir_verify_program(p, error) && small(p->graph, error)) {
+    if (p && ir_verify_program(p, error) &&
+        (command_is_weights(argv[0]) || small(p->graph, error))) {
         struct run r = { .graph = p->graph,
                          .arena = ir_arena_new(),
                          .error = error,
                          .word = argv + 1,
                          .words = words - 1 };
-        run(&r);
+        if (command_is_weights(argv[0]))
+            run_weights(&r, argv[0], p);
+        else
+            run(&r);
         ir_arena_free(r.arena);
     }
     ir_module_free(m);

@@ -157,17 +157,19 @@ static bool put_program(struct show *w, const tp_program *program)
     return ok;
 }
 
-/* The trace of a built-in model: loss and hits, in the form for training. */
-static void put_trace(const struct show *w)
+/* The trace of a built-in model: loss and hits, in the form for training; and its scores. */
+static void put_trace(const struct show *w, bool scores)
 {
     const struct session *s = w->session;
-    struct wanted wanted =
-        tp_wanted(s->graph, tp_list(s->values->loss, s->values->hits), (tp_list){ 0 });
+    const tp_tensor all[] = { s->values->loss, s->values->hits, s->values->output };
+    struct wanted wanted = tp_wanted(s->graph, (tp_list){ scores ? 3 : 2, all }, (tp_list){ 0 });
     struct ir_graph *g = tp_trace_part(s->graph, "trace", TP_TRAIN, &wanted, true);
     const struct ir_program p = { .graph = g };
 
     ir_output(g, "loss", wanted.value[0]);
     ir_output(g, "hits", wanted.value[1]);
+    if (scores)
+        ir_output(g, "scores", wanted.value[2]);
     tp_name_notices(g, &wanted, false);
     if (strcmp(w->format, "dot") == 0)
         ir_print_dot(w->out, &p);
@@ -220,7 +222,7 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
         return ir_error(error, IR_REFUSED, "--program: the stage trace comes before programs");
     if (w.stage == TRACE && s->values) {
         ir_put(out, "\n");
-        put_trace(&w);
+        put_trace(&w, false);
         return true;
     }
     for (int i = 0; i < 2; i++) {
@@ -244,4 +246,20 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
            ir_error(error, IR_REFUSED,
                     "--kernel \"%.60s\": there is none of that name; --stage fuse lists them",
                     kernel);
+}
+
+/* Arrays of an ONNX file are in no file of weights; what has no hits is not read back. */
+bool command_has_text(const struct session *s)
+{
+    return !s->onnx && s->values && s->values->hits.id && s->values->output.id;
+}
+
+bool command_model_text(struct session *s, struct ir_text *out)
+{
+    struct show w = { .session = s, .format = "text", .out = out, .error = &s->error };
+
+    put_settings(&w);
+    ir_put(out, "\n");
+    put_trace(&w, true);
+    return s->error.status == IR_OK;
 }

@@ -16,7 +16,7 @@ enum { PROBE_EVERY = 10 }; /* steps, where --log-every does not say */
 
 struct train {
     struct session session;
-    const char *save, *load, *svg, *checkpoint, *resume;
+    const char *save, *save_model, *load, *svg, *checkpoint, *resume;
     int64_t checkpoint_every;
     const char *log;
     tp_log *events;
@@ -224,8 +224,13 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
         return false;
     if (t->load && !tp_load(s->graph, t->load))
         return fine(s);
-    if (!writable(t->save, &s->error) || !writable(t->svg, &s->error) ||
-        !writable(t->checkpoint, &s->error))
+    if (t->save_model && !command_has_text(s))
+        return ir_error(&s->error, IR_UNSUPPORTED,
+                        "--save-model: %.200s has no text of its own that gives loss, hits and "
+                        "scores; expected a built-in model, or --save",
+                        s->model);
+    if (!writable(t->save, &s->error) || !writable(t->save_model, &s->error) ||
+        !writable(t->svg, &s->error) || !writable(t->checkpoint, &s->error))
         return false;
     if (t->log && !(t->events = tp_log_open(s->graph, t->log)))
         return fine(s);
@@ -241,6 +246,22 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
     return true;
 }
 
+/* The weights and, among their notes, the model that they are of. */
+static bool save_model(struct train *t, const struct notes *notes)
+{
+    struct session *s = &t->session;
+    const int count = notes->sizes + (notes->tokens != NULL);
+    struct file_pair pair[sizeof notes->pair / sizeof *notes->pair + 1];
+    struct ir_text text = { 0 };
+    bool ok = command_model_text(s, &text);
+
+    memcpy(pair, notes->pair, (size_t)count * sizeof *pair);
+    pair[count] = (struct file_pair){ COMMAND_MODEL_KEY, text.data };
+    ok = ok && (tp_save_noted(s->graph, t->save_model, count + 1, pair) || fine(s));
+    ir_text_free(&text);
+    return ok;
+}
+
 static bool save_weights(struct train *t)
 {
     struct session *s = &t->session;
@@ -249,8 +270,10 @@ static bool save_weights(struct train *t)
 
     if (!command_notes(s, &notes))
         return false;
-    ok = tp_save_noted(s->graph, t->save, notes.sizes + (notes.tokens != NULL), notes.pair) ||
+    ok = !t->save ||
+         tp_save_noted(s->graph, t->save, notes.sizes + (notes.tokens != NULL), notes.pair) ||
          fine(s);
+    ok = ok && (!t->save_model || save_model(t, &notes));
     free(notes.tokens);
     return ok;
 }
@@ -273,7 +296,8 @@ static bool work(struct train *t)
         if (t->checkpoint && !save_checkpoint(t))
             return false;
     }
-    if ((t->save && !save_weights(t)) || (t->svg && !command_picture_draw(&t->picture, s, t->svg)))
+    if (((t->save || t->save_model) && !save_weights(t)) ||
+        (t->svg && !command_picture_draw(&t->picture, s, t->svg)))
         return false;
     tell_done(t);
     return true;
@@ -296,6 +320,8 @@ int command_train(int argc, char **argv, struct ir_error *error)
         { "--device", 's', &set.device, "D", "where to run: cpu, cuda or cuda:N, cuda-emu; cpu" },
         { "--load", 's', &t.load, "F", "begin with these weights (safetensors, .npz)" },
         { "--save", 's', &t.save, "F", "write the weights at the end (safetensors, .npz)" },
+        { "--save-model", 's', &t.save_model, "F",
+          "the same with the model's text in it: train, run and export take the file as a model" },
         { "--svg", 's', &t.svg, "F",
           "draw the losses by epoch; of planar and moons what was learnt" },
         { "--log-every", 'i', &t.report.log_every, "N", "tell the loss every N steps" },
@@ -317,7 +343,8 @@ int command_train(int argc, char **argv, struct ir_error *error)
     };
     const struct usage usage = {
         "taper train MODEL [options]",
-        "Trains a model: a built-in name (taper train lists them), a .tp or an .onnx file.",
+        "Trains a model: a built-in name (taper train lists them), a .tp, an .onnx or a\n"
+        ".safetensors file (of --save-model).",
         "taper train lenet --data mnist/ --epochs 5 --save lenet.safetensors", options
     };
     int words = command_options(argc, argv, &usage, error);
