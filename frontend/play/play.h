@@ -80,6 +80,12 @@ int play_child(const char *const argv[], const char *folder, const char *input, 
                struct ir_text *out, struct ir_text *err);
 void play_fold(const char *dot, struct ir_text *out);
 
+/* expression.c: operations of a text over x, y, z; an error where it is none. Of `apart` elements
+ * sum and mean are of the arguments. maths.c, autodiff.c, tensor.c: the sandboxes. */
+tp_tensor play_expression(tp_graph *g, const char *text, const tp_tensor variable[3], bool apart,
+                          bool used[3], struct ir_error *error);
+play_handler play_functions, play_maths, play_autodiff, play_tensor;
+
 /* plane.c: what is trained: points of the plane, and a network for them. */
 enum { PLANE_DEEPEST = 6, PLANE_WIDEST = 200, PLANE_WEIGHTS = 60000, PLANE_SIDE = 44 };
 struct plane {

@@ -138,6 +138,23 @@ for path in ("show", "explain"):
 status, said = api("show", {"model": "mlp", "stage": "fuse; ls", "program": "; ls"})
 expect("a stage that is none", status, 200)
 
+# --- expressions and tensors: a grammar, with bounds ----------------------------------------------
+for expression in ("", "x+", "(", ")", "x x", "x;y", "system(1)", "x.__class__", "import os", "sin", "sin(", "sin(x,y)", "max(x)", "1.2.3", "9" * 300,
+                   "x" * 1000, "(" * 300 + "x" + ")" * 300, "-" * 300 + "x", "x\0y", "\u00e9", "%s%n", "x..sum()", "sum()"):
+    for path, body in (("maths", {"from": -1, "to": 1}), ("autodiff", {"x": 1, "y": 2, "z": 3})):
+        status, said = api(path, {"expression": expression, **body})
+        expect(f"{path} {expression[:30]!r}", status, 400)
+        if len(said.get("error", "")) > 400 or not said.get("error", "").isprintable():
+            faults.append(f"{path} {expression[:30]!r}: it says {said}")
+for body in ({"from": 1, "to": 1}, {"from": 0, "to": 1e300}, {"from": "a", "to": 2}, {}):
+    expect(f"maths {body}", api("maths", {"expression": "x", **body})[0], 400)
+for x in ([], [[]], [[1], [1, 2]], [1] * 65, "1", [[[[[1]]]]], None, {"a": 1}, 1e300, [None]):
+    expect(f"autodiff of {str(x)[:30]}", api("autodiff", {"expression": "x", "x": x})[0], 400)
+for shape, moves in (("1000000 1000000", []), ("-1", []), ("2 2", ["permute 9 9"]), ("2 2", ["reshape 99999999 1"]), ("2", ["exec ls"]), ("2", ["flip"] * 9),
+                     ("1 1 1 1 1 1 1 1 1", []), ("2 x", []), ("2", ["broadcast 512 512 2"]), ("2", ["slice 0"]), ("2", [3]), ("9" * 40, [])):
+    status, said = api("tensor", {"shape": shape, "moves": moves})
+    expect(f"tensor {shape[:20]} {str(moves)[:30]}", status, 400)
+
 # --- ten visitors at once, each with its own run; there is an end to visits --------------------------
 def train(i, results):
     v = api("visits", {})[1]["visit"]

@@ -1,0 +1,65 @@
+# Maths, Derivatives, Tensors: read by browser.py.
+def curve():
+    return js("return document.querySelectorAll('#maths-out .chart canvas').length")
+
+
+load("#maths&f=x*x*x&from=-3&to=3")
+until(lambda: curve() >= 6, "f, its derivative and the next one")
+told = js("return fetch('api/maths', { method: 'POST', body: JSON.stringify({ expression: 'x*x*x', from: -2, to: 2 }) }).then(r => r.json())")
+near = lambda list, want: all(abs(a - b) < 1e-3 for a, b in zip(list, want))
+xs = [-2 + 4 * i / 400 for i in range(401)]
+check(near(told["f"], [x**3 for x in xs]) and near(told["d"], [3 * x * x for x in xs]) and near(told["e"], [6 * x for x in xs]), "x cubed and its derivatives")
+put("#maths-kind", "Two arguments")
+until(lambda: js("return document.querySelectorAll('#maths-out canvas.surface').length") == 3, "three surfaces")
+before = js("return document.querySelector('#maths-out canvas').toDataURL()")
+one("#maths-out canvas").send_keys(Keys.ARROW_RIGHT)
+check(js("return document.querySelector('#maths-out canvas').toDataURL()") != before, "arrows turn a surface")
+put("#maths-text", "system(x)")
+press("#maths-form button")
+until(lambda: "expected" in text("#said"), "what is no expression is told")
+if asked.long:
+    for kind in js("return [...document.querySelector('#maths-kind').options].map(o => o.value)"):
+        put("#maths-kind", kind)
+        for name in js("return [...document.querySelector('#maths-name').options].map(o => o.value)"):
+            put("#maths-name", name)
+            until(lambda: not js("return document.querySelector('#maths-out').classList.contains('busy')") and text("#said") == "", f"{kind}, {name}")
+
+load("#autodiff")
+until(lambda: "22" in text("#autodiff-result"), "the derivatives of the first expression")
+check("= 32" in text("#autodiff-result") and "df/dy = 4" in text("#autodiff-result"), text("#autodiff-result"))
+nodes_of = lambda box: js("return document.querySelectorAll(arguments[0] + ' g.node').length", box)
+check(nodes_of("#autodiff-backward") > nodes_of("#autodiff-forward") > 5, "two graphs")
+js("document.querySelector('#autodiff-backward g.node').dispatchEvent(new MouseEvent('click'))")
+check(js("return document.querySelectorAll('#autodiff-values tr.lit').length") == 1, "a node lights its value")
+put("#autodiff-text", "(x * y).sum() + z")
+put("#autodiff-x", "[[1, 2], [3, 4]]")
+put("#autodiff-y", "[10, 20]")
+press("#autodiff-form button")
+until(lambda: "[[10 20]" in text("#autodiff-result").replace("\n", ""), "tensors")
+put("#autodiff-x", "[1, [2]]")
+press("#autodiff-form button")
+until(lambda: "expected a number, or lists" in text("#said"), "ragged lists are told")
+
+load("#tensors&shape=2+3+4&moves=permute+2+0+1")
+until(lambda: js("return document.querySelectorAll('#tensor-strip .cell').length") == 24, "the storage")
+check("strides (1, 12, 4)" in text("#tensor-told"), text("#tensor-told"))
+put("#tensor-position", 17)
+until(lambda: "position 17" in text("#tensor-told") and "index [1, 1, 1]" in text("#tensor-told"), "from a position to its index")
+put("#tensor-index input", 3)
+until(lambda: "position 19" in text("#tensor-told"), "from an index to its position")
+press("#tensor-random")
+until(lambda: js("return document.querySelector('#tensor-strip .cell').firstChild.textContent").startswith("0."), "random fill")
+put("#tensor-storage", "1 2 3")
+press("#tensor-form button")
+until(lambda: "expected 24" in text("#said"), "a storage of another size is told")
+put("#tensor-storage", "")
+put("#tensor-shape", "3 1")
+put("#tensor-moves", "broadcast 3 4")
+press("#tensor-form button")
+until(lambda: "strides (1, 0)" in text("#tensor-told"), "a stride of 0 where it is broadcast")
+for page in ("maths", "autodiff", "tensors"):
+    for size in (1024, 512):
+        d.set_window_size(size, 800)
+        js("play.show(arguments[0])", page)
+        check(js("return document.documentElement.scrollWidth <= innerWidth"), f"{page}, {size} pixels: it is wider than the window")
+d.set_window_size(1280, 1000)
