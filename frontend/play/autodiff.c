@@ -97,7 +97,7 @@ static json_t *nodes(struct ir_graph *g, const struct variable *v, struct ir_err
         for (int i = 0; i < count; i++) {
             const struct ir_node *n = ir_at(g, wanted[i]);
             struct ir_text text = { 0 };
-            tp_put_array(&text, &value[i]);
+            tp_put_array(&text, &value[i], NULL, NULL);
             json_array_append_new(
                 list, json_pack("[i, s, s, s#]", (int)wanted[i].id, ir_ops[n->op].name,
                                 n->op == IR_input ? n->text : "", text.size ? text.data : "",
@@ -111,17 +111,13 @@ static json_t *nodes(struct ir_graph *g, const struct variable *v, struct ir_err
 static json_t *graph_of(struct play_request *r, tp_graph *g, const char *name, int n,
                         const tp_tensor *x, const char *const *names, const struct variable *v)
 {
-    uint32_t wanted[4] = { 0 };
-    ir_val moved[4] = { { 0 } };
-    struct ir_graph *part;
+    struct wanted wanted = tp_wanted(g, (tp_list){ n, x }, (tp_list){ 0, NULL });
+    struct ir_graph *part = tp_trace_part(g, name, TP_EVAL, &wanted, false);
     struct ir_text text = { 0 };
     json_t *said;
 
     for (int i = 0; i < n; i++)
-        wanted[i] = x[i].id;
-    part = tp_trace_part(g, name, TP_EVAL, n, wanted, moved, false);
-    for (int i = 0; i < n; i++)
-        ir_output(part, names[i], moved[i]);
+        ir_output(part, names[i], wanted.value[i]);
     ir_print_program(&text, &(struct ir_program){ .graph = part });
     said = json_pack("{s:o, s:s#, s:o}", "svg", draw(r, part), "text", text.data, (int)text.size,
                      "nodes", nodes(part, v, &r->error));

@@ -104,20 +104,19 @@ static bool bounded(const tp_shape *s, struct ir_error *error)
 /* Where each element of x lies: its graph, evaluated of 0, 1, 2, .. */
 static json_t *positions(tp_tensor x, const tp_shape *storage, struct ir_error *error)
 {
-    const uint32_t wanted[] = { x.id };
+    struct wanted wanted = tp_wanted(x.g, tp_list(x), (tp_list){ 0, NULL });
     struct ir_arena *arena = ir_arena_new();
     int32_t at[ELEMENTS];
     struct ir_array result;
     struct ir_binding binding = { "x", { IR_I32, { .rank = storage->rank }, at } };
-    ir_val value;
-    struct ir_graph *g = tp_trace_part(x.g, "view", TP_EVAL, 1, wanted, &value, false);
+    struct ir_graph *g = tp_trace_part(x.g, "view", TP_EVAL, &wanted, false);
     json_t *list = json_array();
 
     for (int i = 0; i < ELEMENTS; i++)
         at[i] = i;
     memcpy(binding.array.shape.dim, storage->dim, sizeof storage->dim);
-    ir_output(g, "view", value);
-    if (ir_evaluate(g, 1, &binding, 1, &value, &result, arena, error)) {
+    ir_output(g, "view", wanted.value[0]);
+    if (ir_evaluate(g, 1, &binding, 1, wanted.value, &result, arena, error)) {
         int64_t count = 1;
         for (int i = 0; i < result.shape.rank; i++)
             count *= result.shape.dim[i];
