@@ -295,17 +295,17 @@ static inline i32 or_i32(const i32 a, const i32 b)
  * and 1 apart. All threads get it. */
 static inline f32 fold_NAME_f32(const f32 x)
 {
-    __shared__ f32 part[64];
-    const int thread = threadIdx.x;
+    __shared__ f32 part[32];
+    const int thread = threadIdx.x, lane = thread & 15;
+    const f32 pair = NAME_f32(x, (f32)__shfl_down_sync(0xffffffffu, x, 16));
     __syncthreads(); /* the last result has been read */
-    part[(thread & 16) * 2 + (thread & 32) / 2 + (thread & 15)] = x;
-    for (int half = 32; half > 0; half /= 2) {
-        __syncthreads();
-        if (thread < half)
-            part[thread] = NAME_f32(part[thread], part[thread + half]);
-    }
+    if ((thread & 16) == 0)
+        part[thread / 32 * 16 + lane] = pair;
     __syncthreads();
-    return part[0];
+    f32 y = NAME_f32(part[lane], part[16 + lane]);
+    for (int apart = 8; apart > 0; apart /= 2)
+        y = NAME_f32(y, (f32)__shfl_down_sync(0xffffffffu, y, apart));
+    return (f32)__shfl_sync(0xffffffffu, y, 0);
 }
 
 /// C: f32x16 i32x16 u32x16

@@ -41,7 +41,7 @@ static const char before[] =
     "#define __syncwarp() ((void)emulated.exchange(emulated.user, 0, 0))\n"
     "static inline emulated_word emulated_bits(const void *x, const int bytes)\n"
     "{\n    emulated_word bits = 0;\n    __builtin_memcpy(&bits, x, bytes);\n    return bits;\n}\n"
-    "#define EMULATED_SHUFFLE(x, lane) ({ __typeof__(x) value_ = (x); \\\n"
+    "#define EMULATED_SHUFFLE(x, lane) ({ __typeof__((x) + 0) value_ = (x); \\\n"
     "    emulated_word bits_ = emulated.exchange(emulated.user, emulated_bits(&value_, sizeof "
     "value_), (lane)); \\\n"
     "    __builtin_memcpy(&value_, &bits_, sizeof value_); value_; })\n"

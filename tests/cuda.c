@@ -323,25 +323,35 @@ static void wrong_column(struct run_planned *planned, struct ir_arena *arena)
 
 static void without_barrier(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "__syncthreads();\n        if (thread < half)", "if (thread < half)", arena);
+    replace(planned, "= pair;\n    __syncthreads();", "= pair;", arena);
 }
 
 static void barrier_for_some(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "__syncthreads();\n        if (thread < half)",
-            "if (thread < half) __syncthreads();\n        if (thread < half)", arena);
+    replace(planned, "= pair;\n    __syncthreads();",
+            "= pair;\n    if (thread < 40) __syncthreads();", arena);
 }
 
 static void different_barriers(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "__syncthreads();\n        if (thread < half)",
-            "if (thread < half)\n __syncthreads();\n else\n __syncthreads();\n if (thread < half)",
+    replace(planned, "= pair;\n    __syncthreads();",
+            "= pair;\n    if (thread < 32)\n __syncthreads();\n else\n __syncthreads();", arena);
+}
+
+static void shuffle_for_some(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "for (int apart = 8;", "for (int apart = thread < 40 ? 8 : 4;", arena);
+}
+
+static void wrong_lane(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "__shfl_down_sync(0xffffffffu, x, 16)", "__shfl_down_sync(0xffffffffu, x, 15)",
             arena);
 }
 
 static void wrong_place(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "part[(thread & 16) * 2", "part[(thread & 8) * 2", arena);
+    replace(planned, "part[thread / 32 * 16 + lane] = pair", "part[lane] = pair", arena);
 }
 
 static void behind_the_row(struct run_planned *planned, struct ir_arena *arena)
@@ -375,6 +385,8 @@ Test(cuda, planted_faults_are_found)
         const char *words;
     } fault[] = { { without_barrier, "thread" },
                   { barrier_for_some, "wait " },
+                  { shuffle_for_some, "warp" },
+                  { wrong_lane, NULL },
                   { different_barriers, "different barriers" },
                   { wrong_place, "thread" },
                   { behind_the_row, "byte" },
