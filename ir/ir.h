@@ -519,7 +519,8 @@ void ir_print_module(struct ir_text *, const struct ir_module *);
 struct ir_module *ir_parse(const char *file, const char *text, size_t size,
                            struct ir_error *); /* hostile text is refused with file:line */
 void ir_module_free(struct ir_module *);
-void ir_print_dot(struct ir_text *, const struct ir_program *); /* Graphviz */
+void ir_print_dot(struct ir_text *, const struct ir_program *);  /* Graphviz */
+void ir_print_json(struct ir_text *, const struct ir_program *); /* a line: json.c says how */
 
 /* verify.c: what always holds; false with an error that names the node */
 bool ir_verify(const struct ir_graph *, struct ir_error *);

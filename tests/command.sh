@@ -285,6 +285,22 @@ done
 refuses 2 '--stage fuse lists them' show lenet --stage c --kernel nothing
 refuses 2 'the stage grad has none' show lenet --stage grad --kernel "$kernel"
 prints 'digraph' show moons --stage trace --format dot
+refuses 2 'expected text, dot or json' show moons --format yaml
+refuses 2 '--format json: expected a stage of whole graphs' show moons --stage c --format json
+"$taper" show lstm --stage fuse --format json >"$work/json" || fault "show --format json fails"
+if command -v python3 >/dev/null; then
+    python3 - "$work/json" <<'END' || fault "the JSON of show is not as it should be"
+import json, sys
+step, evaluation = map(json.loads, open(sys.argv[1]))
+assert [p["program"] for p in (step, evaluation)] == ["step", "eval"]
+nodes = {n["id"]: n for n in step["nodes"]}
+assert all(a in nodes for n in nodes.values() for a in n["args"])
+assert all(v in nodes for k in step["kernels"] for v in k["nodes"])
+assert step["symbols"][0]["name"] in next(n for n in step["nodes"] if n["op"] == "input")["shape"]
+assert "loss" in [o["name"] for o in step["outputs"]]
+assert all("letters" in n and "file" in n for n in step["nodes"] if n["op"] == "dot")
+END
+fi
 prints 'd/da: g * y' ops exp
 
 finish

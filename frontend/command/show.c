@@ -17,7 +17,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
         { "--program", 's', &of, "NAME",
           "step or eval; both, but of C, of dot and of a kernel the first" },
         { "--kernel", 's', &kernel, "NAME", "one kernel only" },
-        { "--format", 's', &format, "F", "text or dot (Graphviz)" },
+        { "--format", 's', &format, "F", "text, dot (Graphviz) or json (a program a line)" },
         { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
         { "--batch", 'i', &set.batch, "N", "rows a step" },
         COMMAND_SIZES(set),

@@ -35,6 +35,7 @@ struct show {
     enum kind stage;
     const char *kernel; /* this one only, or NULL */
     const char *format;
+    void (*print)(struct ir_text *, const struct ir_program *); /* graphs, in that format */
     struct ir_text *out;
     struct ir_error *error;
     bool found; /* the kernel */
@@ -118,8 +119,8 @@ static bool put_planned(struct show *w, const tp_program *program, const struct 
 
     if (!ok) {
         ir_error(w->error, tp_status(program->owner), "%s", tp_error(program->owner));
-    } else if (strcmp(w->format, "dot") == 0) {
-        ir_print_dot(w->out, c->program);
+    } else if (w->print != ir_print_program) {
+        w->print(w->out, c->program);
     } else if (w->kernel || w->stage == LOOPS) {
         if (w->stage == PLAN)
             pass_print_plan(w->out, c->loops, w->kernel);
@@ -148,10 +149,8 @@ static bool put_program(struct show *w, const tp_program *program)
         p = tp_simple_program(&program->kernels);
     if (w->stage >= LAYOUT)
         ok = put_planned(w, program, &p);
-    else if (strcmp(w->format, "dot") == 0)
-        ir_print_dot(w->out, &p);
     else
-        ir_print_program(w->out, &p);
+        w->print(w->out, &p);
     if (p.graph != program->graph)
         ir_graph_free(p.graph);
     return ok;
@@ -171,10 +170,7 @@ static void put_trace(const struct show *w, bool scores)
     if (scores)
         ir_output(g, "scores", wanted.value[2]);
     tp_name_notices(g, &wanted, false);
-    if (strcmp(w->format, "dot") == 0)
-        ir_print_dot(w->out, &p);
-    else
-        ir_print_program(w->out, &p);
+    w->print(w->out, &p);
     ir_graph_free(g);
 }
 
@@ -183,8 +179,16 @@ static void put_trace(const struct show *w, bool scores)
 
 static bool good(struct show *w, const char *stage)
 {
-    const bool dot = strcmp(w->format, "dot") == 0;
+    static const struct {
+        const char *name;
+        void (*print)(struct ir_text *, const struct ir_program *);
+    } formats[] = { { "text", ir_print_program },
+                    { "dot", ir_print_dot },
+                    { "json", ir_print_json } };
 
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(w->format, formats[i].name) == 0)
+            w->print = formats[i].print;
     while (command_stages[w->stage].name && strcmp(command_stages[w->stage].name, stage) != 0)
         w->stage++;
     if (w->stage == STAGES)
@@ -192,16 +196,17 @@ static bool good(struct show *w, const char *stage)
                         "--stage \"%.40s\": expected trace, grad, simple, layout, "
                         "fuse, loops, plan, c or cuda",
                         stage);
-    if (!dot && strcmp(w->format, "text") != 0)
-        return ir_error(w->error, strcmp(w->format, "json") == 0 ? IR_UNSUPPORTED : IR_REFUSED,
-                        "--format \"%.40s\": expected text or dot", w->format);
+    if (!w->print)
+        return ir_error(w->error, IR_REFUSED, "--format \"%.40s\": expected text, dot or json",
+                        w->format);
     if (w->kernel && w->stage < LAYOUT)
         return ir_error(w->error, IR_REFUSED,
                         "--kernel: the stage %s has none; expected layout, "
                         "fuse, loops, plan, c or cuda",
                         stage);
-    if (dot && (w->kernel || w->stage == LOOPS || w->stage >= C))
-        return ir_error(w->error, IR_REFUSED, "--format dot: expected a stage of whole graphs");
+    if (w->print != ir_print_program && (w->kernel || w->stage == LOOPS || w->stage >= C))
+        return ir_error(w->error, IR_REFUSED, "--format %s: expected a stage of whole graphs",
+                        w->format);
     return true;
 }
 
@@ -216,19 +221,20 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
 
     if (!good(&w, stage))
         return false;
-    if (w.stage != LOOPS && w.stage < C && !kernel && strcmp(format, "text") == 0)
+    if (w.stage != LOOPS && w.stage < C && !kernel && w.print == ir_print_program)
         put_settings(&w);
     if (of && w.stage == TRACE && s->values)
         return ir_error(error, IR_REFUSED, "--program: the stage trace comes before programs");
     if (w.stage == TRACE && s->values) {
-        ir_put(out, "\n");
+        if (w.print == ir_print_program)
+            ir_put(out, "\n");
         put_trace(&w, false);
         return true;
     }
     for (int i = 0; i < 2; i++) {
         if (!program[i] || (of && strcmp(of, program[i]->graph->name) != 0))
             continue;
-        if (out->size && !kernel)
+        if (out->size && !kernel && w.print != ir_print_json)
             ir_put(out, "\n");
         if (w.stage == LOOPS && !kernel)
             ir_put(out, "# the program %s\n", program[i]->graph->name);
@@ -256,7 +262,7 @@ bool command_has_text(const struct session *s)
 
 bool command_model_text(struct session *s, struct ir_text *out)
 {
-    struct show w = { .session = s, .format = "text", .out = out, .error = &s->error };
+    struct show w = { .session = s, .print = ir_print_program, .out = out, .error = &s->error };
 
     put_settings(&w);
     ir_put(out, "\n");
