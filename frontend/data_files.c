@@ -120,6 +120,20 @@ static bool check_csv(const char *path, char said[100], struct part_error *error
     return sound;
 }
 
+static bool check_text(const char *path, char said[100], struct part_error *error)
+{
+    struct columns columns = { 0 };
+    struct text_vocabulary characters = { 0 };
+    const bool sound = text_windows(path, 1, 1, NULL, &columns, &characters, error);
+
+    if (sound)
+        snprintf(said, 100, "text, %lld characters, %lld different ones",
+                 (long long)columns.rows + 1, (long long)characters.count);
+    columns_free(&columns);
+    text_vocabulary_free(&characters);
+    return sound;
+}
+
 static const struct format {
     const char *name;
     bool (*read)(struct reading *r, struct part_error *error);
@@ -127,7 +141,7 @@ static const struct format {
 } formats[] = {
     { "idx", read_idx, check_idx }, { "cifar", read_cifar, check_cifar },
     { "npy", read_npy, check_npy }, { "npz", read_npz, check_npz },
-    { "csv", read_csv, check_csv }, { "text", read_text, NULL },
+    { "csv", read_csv, check_csv }, { "text", read_text, check_text },
     { "names", read_names, NULL },  { "words", read_words, NULL },
 };
 

@@ -20,7 +20,8 @@ static bool is_npz(const char *path)
 {
     const size_t size = strlen(path);
 
-    return size > 4 && strcmp(path + size - 4, ".npz") == 0;
+    return (size > 4 && strcmp(path + size - 4, ".npz") == 0) ||
+           (size > 7 && strcmp(path + size - 7, ".npz.gz") == 0); /* which says that it is packed */
 }
 
 static bool show(struct file_tensor *to, const struct safetensor *t, const char *path,
@@ -133,6 +134,11 @@ bool tp_safetensors_write(const char *path, int64_t count, const struct file_ten
     struct safetensor *list;
     struct part_error part = { 0 };
 
+    if (strlen(path) > 3 && strcmp(path + strlen(path) - 3, ".gz") == 0)
+        return ir_error(error, IR_REFUSED,
+                        "%.200s: weights are written unpacked; expected a name that ends in "
+                        ".safetensors or .npz",
+                        path);
     if (is_npz(path))
         return tp_npz_write(path, count, tensor, error);
     list = calloc((size_t)count + 1, sizeof *list);

@@ -271,6 +271,15 @@ prints 'scores = f32' run "$work/m.safetensors" x=0.5,0.2,1,-0.3
 "$taper" train "$work/m.safetensors" --epochs 5 --save-model "$work/n.safetensors" --json |
     grep -o '"loss":[^,]*' | cmp -s - "$work/want" || fault "a model with its weights trains otherwise"
 prints 'scores = ' run "$work/n.safetensors" x=0.5,0.2
+refuses 2 'expected a name that ends in .safetensors' train moons --save-model "$work/m.npz"
+gzip -k "$work/w.safetensors"
+refuses 2 'packed by gzip; expected it unpacked' train moons --load "$work/w.safetensors.gz"
+refuses 2 'packed by gzip; expected it unpacked' verify "$work/w.safetensors.gz"
+refuses 2 '.gz is not written' train moons --save "$work/m.npz.gz"
+printf 'to be or not\n' >"$work/some.txt"
+prints 'text, 13 characters, 8 different ones, sound' verify "$work/some.txt"
+printf '\377\376\000' >"$work/none.txt"
+refuses 2 'no text in UTF-8' verify "$work/none.txt"
 refuses 2 'it holds weights and no model' train "$work/w.safetensors"
 refuses 2 'no output follows from what is given' run "$work/m.safetensors"
 refuses 2 'x: 3 numbers are given' run "$work/m.safetensors" x=1,2,3

@@ -196,8 +196,8 @@ static bool writable(const char *path, struct ir_error *error)
 /* A name whose end is another format's would hold what nobody expects there. */
 static bool fits_its_end(const char *save, struct ir_error *error)
 {
-    static const char *const others[] = { ".pt",  ".pth", ".bin",  ".ckpt", ".pkl",  ".h5",
-                                          ".npy", ".tp",  ".onnx", ".gguf", ".keras" };
+    static const char *const others[] = { ".pt",  ".pth", ".bin",  ".ckpt", ".pkl",   ".h5",
+                                          ".npy", ".tp",  ".onnx", ".gguf", ".keras", ".gz" };
     const char *end = save ? strrchr(save, '.') : NULL;
 
     for (size_t i = 0; end && i < sizeof others / sizeof *others; i++)
@@ -224,6 +224,10 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
         return false;
     if (t->load && !tp_load(s->graph, t->load))
         return fine(s);
+    if (t->save_model && !command_is_weights(t->save_model))
+        return ir_error(&s->error, IR_REFUSED,
+                        "--save-model %.200s: expected a name that ends in .safetensors",
+                        t->save_model);
     if (t->save_model && !command_has_text(s))
         return ir_error(&s->error, IR_UNSUPPORTED,
                         "--save-model: %.200s has no text of its own that gives loss, hits and "

@@ -216,7 +216,11 @@ static bool verify(const char *path, bool compile, struct ir_error *error)
     if (ends_with(path, ".safetensors") || (size > 8 && head[8] == '{'))
         return verify_safetensors(path, error);
     format = tp_data_format(path);
-    if (format && strcmp(format, "text") != 0)
+    if (ends_with(path, ".safetensors.gz")) /* which are not read packed */
+        return verify_safetensors(path, error);
+    if (ends_with(path, ".npz.gz"))
+        return verify_data("npz", path, error);
+    if (format)
         return verify_data(format, path, error);
     if ((head[0] == 0x1f && head[1] == 0x8b) || (size >= 4 && head[0] == 0 && head[1] == 0))
         return verify_data("idx", path, error);
@@ -233,7 +237,7 @@ int command_verify(int argc, char **argv, struct ir_error *error)
     const struct usage usage = {
         "taper verify FILE [--compile]",
         "Says whether a file (.tp, .onnx, .safetensors, checkpoint, IDX, CIFAR, "
-        ".npy, .npz, .csv) is sound,\nwithout running it.",
+        ".npy, .npz, .csv, .txt) is sound,\nwithout running it.",
         "taper verify model.tp --compile", options
     };
     int words = command_options(argc, argv, &usage, error);

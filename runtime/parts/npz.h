@@ -139,8 +139,11 @@ PART bool npz_directory(struct npz *z, struct part_error *error)
             if (npz_number(end + at, 4) == 0x06054b50 &&
                 npz_number(end + at + 20, 2) == tail - at - LAST)
                 break;
-        if (at > tail)
-            npz_refuse(z, "it has no directory at its end", error);
+        if (at > tail && npz_at(z, end, 2, 0, error))
+            npz_refuse(z,
+                       end[0] == 0x1f && end[1] == 0x8b ? "packed by gzip; expected it unpacked"
+                                                        : "it has no directory at its end",
+                       error);
     }
     if (!error->status) {
         count = npz_number(end + at + 10, 2);

@@ -478,6 +478,8 @@ PART bool safetensors_open(struct safetensors *file, const char *path, struct pa
         safetensors_refuse(path, NULL, "shorter than the eight bytes of a header's length", error);
     else
         safetensors_at(file, length, 8, 0, error);
+    if (!error->status && length[0] == 0x1f && length[1] == 0x8b)
+        safetensors_refuse(path, NULL, "packed by gzip; expected it unpacked", error);
     for (int i = 0; !error->status && i < 8; i++)
         size |= (uint64_t)length[i] << 8 * i;
     if (!error->status && (size < 2 || size > SAFETENSORS_HEADER || size > bytes - 8))
