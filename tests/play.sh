@@ -7,8 +7,11 @@
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
 
+mnist=${TAPER_SHARED:-../shared}/data/mnist
+mnist_words=()
+[ ! -d "$mnist" ] || mnist_words=(--mnist "$mnist")
 begin() { # sets `server` and `url`
-    "$taper" play --port 0 >"$work/out" 2>"$work/err" &
+    "$taper" play --port 0 "${mnist_words[@]}" >"$work/out" 2>"$work/err" &
     server=$!
     for _ in $(seq 200); do
         url=$(sed -n 's/^taper play: \(http.*\)$/\1/p' "$work/out")

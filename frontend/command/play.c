@@ -10,6 +10,7 @@ int command_play(int argc, char **argv, struct ir_error *error)
     const struct option options[] = {
         { "--port", 'i', &o.port, "N", "where it listens; 8477; 0: a port that is free" },
         { "--host", 's', &o.host, "ADDRESS", "whom it listens to; 127.0.0.1: this machine alone" },
+        { "--mnist", 's', &o.mnist, "FOLDER", "MNIST's files, for the page Digits" },
         { "--open", 'b', &o.open, NULL, "in a browser, too" },
         { NULL, 0, NULL, NULL, NULL },
     };

@@ -17,7 +17,8 @@
 
 enum {
     PLAY_VISITS = 24, /* at once */
-    PLAY_SLOTS = 2,   /* runs of a visit */
+    PLAY_SLOTS = 3,   /* runs of a visit: two in the plane, one of digits */
+    PLAY_DIGITS = 2,  /* the slot of the latter */
     PLAY_BODY = 1 << 20,
     PLAY_CONNECTIONS = 96,
     PLAY_TOKEN = 32,
@@ -27,8 +28,9 @@ enum {
 /* server.c: serves until a signal ends it. */
 struct play_options {
     const char *host;
-    int64_t port; /* 0: one that is free */
-    bool open;    /* in a browser */
+    int64_t port;      /* 0: one that is free */
+    const char *mnist; /* a folder, or NULL */
+    bool open;         /* in a browser */
 };
 int play_serve(const struct play_options *options, struct ir_error *error);
 
@@ -69,7 +71,7 @@ void play_visit_release(struct visit *v);
 /* From a run's thread; the text is the visit's, from malloc. */
 void play_visit_publish(struct visit *v, int slot, char *text);
 play_handler play_visit_new, play_visit_events, play_run_make, play_run_order, play_run_look,
-    play_run_change, play_run_text;
+    play_run_change, play_run_text, play_digits_make, play_digits_see;
 
 /* compiler.c: a model, or a pasted text, at each stage. child.c: another program, bounded; its exit
  * status, -1: it could not be started, PLAY_BEYOND: it was ended. fold.c: boxes as nodes. */
@@ -129,15 +131,38 @@ bool play_trainer_set(struct trainer *t, const json_t *values, struct ir_error *
 bool play_trainer_text(struct trainer *t, struct ir_text *out, struct ir_error *error);
 const char *play_trainer_error(const struct trainer *t);
 const char *play_trainer_engine(const struct trainer *t);
-/* run.c: a training with its thread. */
+/* run.c: a training with its thread; what it trains is a subject of one of two kinds. */
+struct subject {
+    bool (*step)(void *of, bool *ended, double *loss); /* ended: an epoch, and no step */
+    json_t *(*picture)(void *of, bool begun);          /* what there is to see; NULL: an error */
+    const char *(*error)(void *of);                    /* or NULL */
+    void (*free)(void *of);
+};
 struct run;
-struct run *play_run(struct visit *visit, int slot, const struct plane *plane,
-                     pthread_mutex_t *compiling, struct ir_error *error);
+/* The subject is the run's, even where there is none. */
+struct run *play_run(struct visit *visit, int slot, const struct subject *kind, void *of,
+                     int64_t epochs, struct ir_error *error);
 void play_run_free(struct run *r);
 bool play_run_do(struct run *r, const char *what, double number, struct ir_error *error);
-json_t *play_run_state(struct run *r); /* all that makes it, to be kept and loaded */
-json_t *play_run_points(struct run *r);
-json_t *play_run_program(struct run *r, struct ir_error *error);
-bool play_run_set(struct run *r, const json_t *values, double epoch, struct ir_error *error);
+/* Between two pictures: the subject, until it is let go; NULL: it is of another kind. */
+void *play_run_hold(struct run *r, const struct subject *kind);
+void play_run_let(struct run *r, bool changed);
+/* While it is held. */
+void play_run_counts(const struct run *r, int64_t *epoch, int64_t *step);
+void play_run_set_epoch(struct run *r, double epoch);
+json_t *play_real(double x); /* null where it is not finite */
+void play_base64(const unsigned char *from, size_t size, char *to);
+
+/* plane_run.c, digits.c: the kinds, as subjects of a run; NULL with an error. */
+extern const struct subject play_plane_kind, play_digits_kind;
+void *play_plane_new(const struct plane *plane, pthread_mutex_t *compiling, struct ir_error *error);
+json_t *play_plane_state(struct run *r);
+json_t *play_plane_points(struct run *r);
+json_t *play_plane_text(struct run *r, struct ir_error *error);
+bool play_plane_set(struct run *r, const json_t *values, double epoch, struct ir_error *error);
+void *play_digits_new(const json_t *body, const char *folder, pthread_mutex_t *compiling,
+                      int64_t *epochs, struct ir_error *error);
+json_t *play_digits_look(struct run *r, const json_t *body, struct ir_error *error);
+const char *play_mnist(struct play *p); /* a folder, or NULL */
 
 #endif

@@ -13,8 +13,6 @@
 #include <time.h>
 
 enum {
-    SHADES = PLANE_SIDE * PLANE_SIDE,
-    LAYER_ROOM = 16,
     NAP_LEAST = 1000000,     /* nanoseconds that requests have between two pictures, at least */
     PICTURE_TIME = 20000000, /* from a picture to the next: 50 a second */
     TRAIN_TIME = 16000000    /* of which so much is for training */
@@ -23,9 +21,9 @@ enum {
 struct run {
     struct visit *visit;
     int slot;
-    struct plane plane;
-    struct points points;
-    struct trainer *trainer;
+    const struct subject *kind;
+    void *of;
+    int64_t epochs;
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;
@@ -35,9 +33,6 @@ struct run {
     int64_t steps;                   /* still to be taken one by one */
     int64_t epoch, step, pace;       /* pace: epochs a picture; 0: what fits */
     double sum, seen, last;          /* of this picture's steps: seconds, how many; the last loss */
-    double busy;                     /* seconds in steps, of all of them */
-    uint64_t pictures;
-    char shade[4 * (SHADES + 2) / 3 + 4];
 };
 
 static int64_t now(void)
@@ -51,7 +46,7 @@ static int64_t now(void)
 /* --- what is to be seen --------------------------------------------------------------------------
  */
 
-static void base64(const unsigned char *from, size_t size, char *to)
+void play_base64(const unsigned char *from, size_t size, char *to)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -67,40 +62,25 @@ static void base64(const unsigned char *from, size_t size, char *to)
     *to = 0;
 }
 
-static json_t *number(double x) /* JSON has no NaN */
+json_t *play_real(double x) /* JSON has no NaN */
 {
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static json_t *layers_of(struct run *r)
-{
-    struct layer_state layer[LAYER_ROOM];
-    const int count = play_trainer_layers(r->trainer, LAYER_ROOM, layer);
-    json_t *list = json_array();
-
-    for (int i = 0; i < count && r->step; i++)
-        json_array_append_new(list, json_pack("[s, o, o]", layer[i].name, number(layer[i].gradient),
-                                              number(layer[i].ratio)));
-    return list;
-}
-
 static json_t *picture_of(struct run *r)
 {
-    double loss[2], accuracy[2];
-    unsigned char shade[SHADES];
+    json_t *picture = r->kind->picture(r->of, r->step > 0);
 
-    if (!play_trainer_measure(r->trainer, loss, accuracy) ||
-        !play_trainer_picture(r->trainer, shade))
+    if (!picture)
         return NULL;
-    base64(shade, SHADES, r->shade);
-    return json_pack(
-        "{s:i, s:I, s:I, s:I, s:[o, o], s:[o, o], s:o, s:o, s:s, s:b, s:b, s:o, s:s, s:I}", "slot",
-        r->slot, "epoch", (json_int_t)r->epoch, "epochs", (json_int_t)r->plane.epochs, "step",
-        (json_int_t)r->step, "loss", number(loss[0]), number(loss[1]), "accuracy",
-        number(accuracy[0]), number(accuracy[1]), "step_seconds",
-        number(r->seen ? r->sum / r->seen : NAN), "busy", number(r->busy), "engine",
-        play_trainer_engine(r->trainer), "playing", r->playing, "done", r->done, "layers",
-        layers_of(r), "shade", r->shade, "pictures", (json_int_t)r->pictures++);
+    json_object_set_new(picture, "slot", json_integer(r->slot));
+    json_object_set_new(picture, "epoch", json_integer(r->epoch));
+    json_object_set_new(picture, "epochs", json_integer(r->epochs));
+    json_object_set_new(picture, "step", json_integer(r->step));
+    json_object_set_new(picture, "step_seconds", play_real(r->seen ? r->sum / r->seen : NAN));
+    json_object_set_new(picture, "playing", json_boolean(r->playing));
+    json_object_set_new(picture, "done", json_boolean(r->done));
+    return picture;
 }
 
 static void say(struct run *r)
@@ -109,7 +89,7 @@ static void say(struct run *r)
     char *text;
 
     if (!picture) {
-        const char *why = play_trainer_error(r->trainer);
+        const char *why = r->kind->error(r->of);
         picture = json_pack("{s:i, s:s}", "slot", r->slot, "error", why ? why : "it cannot go on");
         r->playing = false;
         r->steps = 0;
@@ -130,15 +110,14 @@ static bool take_step(struct run *r)
     const int64_t begun = now();
     bool ended;
 
-    if (!play_train_step(r->trainer, &ended, &r->last))
+    if (!r->kind->step(r->of, &ended, &r->last))
         return false;
     if (ended) {
         r->epoch++;
-        r->done = r->epoch >= r->plane.epochs;
+        r->done = r->epoch >= r->epochs;
         return !r->done;
     }
     r->sum += 1e-9 * (double)(now() - begun);
-    r->busy += 1e-9 * (double)(now() - begun);
     r->seen++;
     r->step++;
     return true;
@@ -190,25 +169,27 @@ static void *live(void *of)
     return NULL;
 }
 
-struct run *play_run(struct visit *visit, int slot, const struct plane *plane,
-                     pthread_mutex_t *compiling, struct ir_error *error)
+struct run *play_run(struct visit *visit, int slot, const struct subject *kind, void *of,
+                     int64_t epochs, struct ir_error *error)
 {
-    struct run *r = calloc(1, sizeof *r);
+    struct run *r = of ? calloc(1, sizeof *r) : NULL;
 
     if (!r) {
         ir_error(error, IR_FAILED, "not enough memory");
+        if (of)
+            kind->free(of);
         return NULL;
     }
     r->visit = visit;
     r->slot = slot;
-    r->plane = *plane;
+    r->kind = kind;
+    r->of = of;
+    r->epochs = epochs;
     r->fresh = true;
     r->pace = 1;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
-    if (play_points(&r->points, &r->plane, error))
-        r->trainer = play_trainer(&r->plane, &r->points, compiling, error);
-    r->started = r->trainer && pthread_create(&r->thread, NULL, live, r) == 0;
+    r->started = pthread_create(&r->thread, NULL, live, r) == 0;
     if (!r->started) {
         ir_error(error, IR_FAILED, "no thread is to be had");
         play_run_free(r);
@@ -227,8 +208,7 @@ void play_run_free(struct run *r)
     pthread_mutex_unlock(&r->lock);
     if (r->started)
         pthread_join(r->thread, NULL);
-    play_trainer_free(r->trainer);
-    play_points_free(&r->points);
+    r->kind->free(r->of);
     pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -261,56 +241,33 @@ bool play_run_do(struct run *r, const char *what, double amount, struct ir_error
                              what);
 }
 
-json_t *play_run_state(struct run *r)
+void *play_run_hold(struct run *r, const struct subject *kind)
 {
-    json_t *values;
-
+    if (r->kind != kind)
+        return NULL;
     pthread_mutex_lock(&r->lock);
-    values = json_pack("{s:o, s:I, s:I, s:o}", "settings", play_plane_write(&r->plane), "epoch",
-                       (json_int_t)r->epoch, "step", (json_int_t)r->step, "values",
-                       play_trainer_values(r->trainer));
-    pthread_mutex_unlock(&r->lock);
-    return values;
+    return r->of;
 }
 
-json_t *play_run_points(struct run *r)
+void play_run_let(struct run *r, bool changed)
 {
-    const struct points *p = &r->points;
-    json_t *list = json_array();
-
-    for (int64_t i = 0; i < p->count; i++)
-        json_array_append_new(
-            list, json_pack("[f, f, i]", (double)p->x[2 * i], (double)p->x[2 * i + 1], p->y[i]));
-    return json_pack("{s:o, s:I, s:[f, f, f, f], s:i}", "points", list, "train",
-                     (json_int_t)p->train, "box", (double)p->box[0], (double)p->box[1],
-                     (double)p->box[2], (double)p->box[3], "side", PLANE_SIDE);
-}
-
-json_t *play_run_program(struct run *r, struct ir_error *error)
-{
-    struct ir_text text = { 0 };
-    json_t *said = NULL;
-
-    pthread_mutex_lock(&r->lock);
-    if (play_trainer_text(r->trainer, &text, error))
-        said = json_pack("{s:s#}", "text", text.data, (int)text.size);
-    pthread_mutex_unlock(&r->lock);
-    ir_text_free(&text);
-    return said;
-}
-
-bool play_run_set(struct run *r, const json_t *values, double epoch, struct ir_error *error)
-{
-    bool good;
-
-    pthread_mutex_lock(&r->lock);
-    good = play_trainer_set(r->trainer, values, error);
-    if (good && epoch >= 0 && epoch <= (double)r->plane.epochs && epoch == floor(epoch)) {
-        r->epoch = (int64_t)epoch;
-        r->done = r->epoch >= r->plane.epochs;
+    if (changed) {
+        r->fresh = true;
+        pthread_cond_signal(&r->changed);
     }
-    r->fresh = true;
-    pthread_cond_signal(&r->changed);
     pthread_mutex_unlock(&r->lock);
-    return good;
+}
+
+void play_run_counts(const struct run *r, int64_t *epoch, int64_t *step)
+{
+    *epoch = r->epoch;
+    *step = r->step;
+}
+
+void play_run_set_epoch(struct run *r, double epoch)
+{
+    if (!(epoch >= 0 && epoch <= (double)r->epochs && epoch == floor(epoch)))
+        return;
+    r->epoch = (int64_t)epoch;
+    r->done = r->epoch >= r->epochs;
 }

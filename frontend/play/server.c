@@ -26,6 +26,7 @@
 struct play {
     char token[PLAY_TOKEN + 1];
     char host[80]; /* as --host says it */
+    const char *mnist;
     int port;
     struct visits *visits;
     pthread_mutex_t compiling, children;
@@ -39,6 +40,11 @@ struct visits *play_visits(struct play *p)
 pthread_mutex_t *play_compiling(struct play *p)
 {
     return &p->compiling;
+}
+
+const char *play_mnist(struct play *p)
+{
+    return p->mnist;
 }
 
 pthread_mutex_t *play_children(struct play *p)
@@ -355,7 +361,7 @@ static void serve(struct play *p, const struct play_options *o, const sigset_t *
 
 int play_serve(const struct play_options *o, struct ir_error *error)
 {
-    struct play p = { .port = 0 };
+    struct play p = { .mnist = o->mnist };
     struct MHD_Daemon *daemon = NULL;
     sigset_t ends, before;
     int fd = -1;

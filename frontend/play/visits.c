@@ -263,22 +263,28 @@ json_t *play_run_make(struct play_request *r)
     struct plane plane;
     struct place at;
     struct run *run;
+    void *of;
     json_t *said = NULL;
 
+    if (r->word[1][0] - '0' == PLAY_DIGITS) {
+        ir_error(&r->error, IR_REFUSED, "that place is for digits");
+        return NULL;
+    }
     if (!play_plane_read(&plane, json_object_get(r->body, "settings"), &r->error) ||
         !open_place(r, &at))
         return NULL;
     /* the old one ends before: its last picture must not come after the new one's first */
     play_run_free(at.visit->run[at.slot]);
     at.visit->run[at.slot] = NULL;
-    run = play_run(at.visit, at.slot, &plane, play_compiling(r->play), &r->error);
+    of = play_plane_new(&plane, play_compiling(r->play), &r->error);
+    run = of ? play_run(at.visit, at.slot, &play_plane_kind, of, plane.epochs, &r->error) : NULL;
     at.visit->run[at.slot] = run;
     if (run && (!json_object_get(r->body, "values") ||
-                play_run_set(run, json_object_get(r->body, "values"),
-                             json_number_value(json_object_get(r->body, "epoch")), &r->error)))
-        said = play_run_points(run);
+                play_plane_set(run, json_object_get(r->body, "values"),
+                               json_number_value(json_object_get(r->body, "epoch")), &r->error)))
+        said = play_plane_points(run);
     if (said) {
-        json_t *state = play_run_state(run);
+        json_t *state = play_plane_state(run);
         json_object_update(said, state);
         json_decref(state);
     }
@@ -294,7 +300,7 @@ json_t *play_run_look(struct play_request *r)
     if (!open_place(r, &at))
         return NULL;
     if (run_at(r, &at))
-        said = play_run_state(at.visit->run[at.slot]);
+        said = play_plane_state(at.visit->run[at.slot]);
     close_place(&at);
     return said;
 }
@@ -307,7 +313,7 @@ json_t *play_run_text(struct play_request *r)
     if (!open_place(r, &at))
         return NULL;
     if (run_at(r, &at))
-        said = play_run_program(at.visit->run[at.slot], &r->error);
+        said = play_plane_text(at.visit->run[at.slot], &r->error);
     close_place(&at);
     return said;
 }
@@ -334,8 +340,53 @@ json_t *play_run_change(struct play_request *r)
 
     if (!open_place(r, &at))
         return NULL;
-    good = run_at(r, &at) &&
-           play_run_set(at.visit->run[at.slot], json_object_get(r->body, "values"), -1, &r->error);
+    good = run_at(r, &at) && play_plane_set(at.visit->run[at.slot],
+                                            json_object_get(r->body, "values"), -1, &r->error);
     close_place(&at);
     return good ? json_object() : NULL;
+}
+
+/* --- digits --------------------------------------------------------------------------------------
+ */
+
+static bool open_digits(struct play_request *r, struct place *p)
+{
+    static const char slot[] = { '0' + PLAY_DIGITS, 0 };
+
+    r->word[1] = slot;
+    return open_place(r, p);
+}
+
+json_t *play_digits_make(struct play_request *r)
+{
+    struct place at;
+    int64_t epochs;
+    json_t *said = NULL;
+    void *of;
+
+    if (!open_digits(r, &at))
+        return NULL;
+    play_run_free(at.visit->run[at.slot]);
+    at.visit->run[at.slot] = NULL;
+    of = play_digits_new(r->body, play_mnist(r->play), play_compiling(r->play), &epochs, &r->error);
+    if (of)
+        at.visit->run[at.slot] =
+            play_run(at.visit, at.slot, &play_digits_kind, of, epochs, &r->error);
+    if (at.visit->run[at.slot])
+        said = json_pack("{s:b}", "mnist", play_mnist(r->play) != NULL);
+    close_place(&at);
+    return said;
+}
+
+json_t *play_digits_see(struct play_request *r)
+{
+    struct place at;
+    json_t *said = NULL;
+
+    if (!open_digits(r, &at))
+        return NULL;
+    if (run_at(r, &at))
+        said = play_digits_look(at.visit->run[at.slot], r->body, &r->error);
+    close_place(&at);
+    return said;
 }

@@ -96,7 +96,7 @@ for settings, word in (
     expect(str(settings)[:60], status, 400)
     if word not in said.get("error", "") or len(said.get("error", "")) > 400 or not said["error"].isprintable():
         faults.append(f"{str(settings)[:60]}: it says {said}")
-for path in ("visits/0/runs/0/do", f"visits/{visit}/runs/2/do", f"visits/{visit}/runs/-1/do", f"visits/{visit}/runs/00/do", f"visits/{visit}/runs/0/do"):
+for path in ("visits/0/runs/0/do", f"visits/{visit}/runs/3/do", f"visits/{visit}/runs/-1/do", f"visits/{visit}/runs/00/do", f"visits/{visit}/runs/0/do"):
     expect(path, api(path, {"do": "start"})[0], 400)  # the last: there is no run yet
 
 status, said = api(f"visits/{visit}/runs/0", {"settings": {"points": 20, "hidden": "", "epochs": 3}})
@@ -110,6 +110,18 @@ if api(f"visits/{visit}/runs/0")[1]["values"]["layer1.weight"]["values"] != [1, 
     faults.append("values that were set are not there")
 for body in ({"do": "fly"}, {"do": 3}, {}, {"do": "pace", "number": 1e9}, {"do": "pace", "number": 0.5}):
     expect(str(body), api(f"visits/{visit}/runs/0/do", body)[0], 400)
+
+for body in ({"samples": 1e9}, {"samples": "x"}, {"rate": -1}, {"batch": 0}, {"epochs": 1e9}, {"seed": -1}):
+    expect(f"digits {body}", api(f"visits/{visit}/digits", body)[0], 400)
+expect("a look at no run", api(f"visits/{visit}/digits/look", {"image": 0})[0], 400)
+expect("digits", api(f"visits/{visit}/digits", {"samples": 100, "epochs": 1})[0], 200)
+for body in ({"image": 300}, {"image": -1}, {"image": 0.5}, {"image": "0"}, {"pixels": [0] * 783}, {"pixels": "a"}, {}):
+    expect(f"a look at {str(body)[:30]}", api(f"visits/{visit}/digits/look", body)[0], 400)
+expect("strange pixels", api(f"visits/{visit}/digits/look", {"pixels": ["a", -5, 1e300, None] * 196})[0], 200)
+expect("a plane in the place of digits", api(f"visits/{visit}/runs/2", {"settings": {}})[0], 400)
+for path in ("", "/text"):
+    expect(f"a plane's{path} of digits", api(f"visits/{visit}/runs/2{path}")[0], 400)
+expect("a plane's values of digits", api(f"visits/{visit}/runs/2/values", {"values": {}})[0], 400)
 
 # --- the compiler: names of the table, texts within bounds, no file of the machine ------------------
 for body in ({"model": "../../etc/passwd"}, {"model": "--help"}, {"model": ""}, {"model": "gpt2"}, {}, {"text": "a" * 300000},

@@ -48,6 +48,7 @@ class Run {
       this.at("engine").textContent = "compiling …";
       try {
         const made = await play.ask(this.path, { settings: this.settings, ...saved });
+        await play.ask(this.path + "/do", { do: "pace", number: Number($("select.pace", this.box).value) });
         play.say("");
         this.clear();
         if (saved?.history) this.history = saved.history;
@@ -59,7 +60,6 @@ class Run {
         this.at("start").disabled = false;
         this.built = true;
         if (this.pending) this.show(this.pending);
-        await play.ask(this.path + "/do", { do: "pace", number: Number($("select.pace", this.box).value) });
         this.sliders(true);
       } catch (e) {
         this.at("engine").textContent = "–";
@@ -336,10 +336,10 @@ function edit(slot) {
   fill();
 }
 
-function sideBySide(two) {
+function sideBySide(two, settings) {
   if (two && !runs[1]) {
     runs[1] = new Run(1);
-    runs[1].settings = { ...runs[0].settings };
+    runs[1].settings = settings ?? { ...runs[0].settings };
     $("#runs").append(runs[1].box);
     runs[1].build();
   } else if (!two && runs[1]) {
@@ -390,9 +390,7 @@ async function start() {
   await runs[0].build();
   if (values.has("two")) {
     $("#two").checked = true;
-    sideBySide(true);
-    runs[1].settings = { ...usual(), ...second };
-    runs[1].build();
+    sideBySide(true, { ...usual(), ...second });
   }
   $("#edit-0").onclick = () => edit(0);
   $("#edit-1").onclick = () => edit(1);
