@@ -10,7 +10,7 @@
 
 #include "frontend/frontend.h"
 
-enum { SLACK = 8 << 10 };
+enum { SLACK = 8 << 10, LITTLE = 4000000 /* operations and bytes */ };
 
 struct kernel {
     struct kernel *next; /* of the same slot */
@@ -187,6 +187,19 @@ static ir_val copy(struct ir_graph *to, const struct kernel_job *job, ir_val v, 
     return moved[v.id] = ir_copy(to, job->graph, v, moved);
 }
 
+/*
+ * A program of one operation forks for itself alone. What takes less than a tenth of a millisecond
+ * or so is done before the other threads have woken: it is left to one of them.
+ */
+static int threads_for(const struct loop_program *loops, int threads)
+{
+    double work = 0;
+
+    for (int i = 0; i < loops->kernels; i++)
+        work += loops->kernel[i]->flops + loops->kernel[i]->bytes;
+    return work < LITTLE ? 1 : tp_useful_threads(loops, threads);
+}
+
 /* A graph of the operation and its views; its leaves are inputs. */
 static struct ir_graph *graph_of(const struct kernel_job *job, ir_val *input, ir_val *result,
                                  struct ir_error *error)
@@ -259,7 +272,7 @@ static bool compile(struct kernels *k, struct kernel *kernel, const struct kerne
     if (kernel->code) {
         kernel->leaves = job->leaves;
         kernel->bases = c->loops->bases;
-        kernel->threads = tp_useful_threads(c->loops, k->threads);
+        kernel->threads = threads_for(c->loops, k->threads);
         find_bases(kernel, c->loops);
     }
     ir_graph_free(graph);
