@@ -90,8 +90,13 @@ def columns(bench, python):
     table.update(added())
     table["taper copied"] = lambda w: [taper, w, "--copied"]
     table["taper eager"] = lambda w: [taper, w, "--eager"]
+    if python:
+        table["taper python"] = script(python, "python", "compile")
+        table["taper python eager"] = script(python, "python", "eager")
     return table
 
+
+OF_LENET = ("taper eager", "taper python", "taper python eager")  # columns of this workload alone
 
 # --- running ---------------------------------------------------------------------------------------
 
@@ -162,7 +167,7 @@ def steps(runs, table, workloads):
         order = list(table) if round_ % 2 == 0 else list(table)[::-1]
         for workload in workloads:
             for name in order:
-                if (name == "taper eager" and workload != "lenet") or (workload, name) in failed:
+                if (name in OF_LENET and workload != "lenet") or (workload, name) in failed:
                     continue
                 runs.peak()
                 d = runs.peer(name, table[name](workload), round_)
@@ -205,7 +210,10 @@ def machine(runs, found):
     return text
 
 
-OTHER_WAYS = {"taper copied": "fused, each batch copied in", "taper eager": "operation by operation"}
+OTHER_WAYS = {
+    "taper copied": "fused, each batch copied in", "taper eager": "operation by operation",
+    "taper python": "fused, from Python", "taper python eager": "operation by operation, from Python",
+}
 
 
 def put_steps(found):
