@@ -227,6 +227,17 @@ static bool fetch(struct engine *e)
     return run_device_fetch(n->program, &n->g->error);
 }
 
+/* The first call says that they are to be kept: it has no place. */
+static bool past(struct engine *e, const void *at, int back, void *to)
+{
+    struct on_device *n = (struct on_device *)e;
+
+    for (int i = 0; at && i < n->planned.outputs; i++)
+        if (n->planned.output[i].host == at)
+            return run_device_past(n->program, i, back, to, &n->g->error);
+    return !at && run_device_keep(n->program, &n->g->error);
+}
+
 static void free_engine(struct engine *e)
 {
     struct on_device *n = (struct on_device *)e;
@@ -253,12 +264,14 @@ static bool add_transfer(struct on_device *n, const struct loop_program *p, ir_v
                          ir_val planned, struct run_transfer *t)
 {
     const struct loop_place *at = find_place(p, planned);
+    const struct ir_node *node = ir_at(p->graph, planned);
+    const int64_t bytes = ir_elements(p->graph, &node->shape) * ir_dtypes[node->dtype].bytes;
 
     if (!at) /* nobody reads the input */
         at = &(const struct loop_place){ .base = 0, .bytes = 0 };
-    *t = (struct run_transfer){ .host = calloc(1, (size_t)at->bytes + 64),
+    *t = (struct run_transfer){ .host = calloc(1, (size_t)bytes + 64),
                                 .offset = at->offset,
-                                .bytes = (size_t)at->bytes,
+                                .bytes = at->bytes ? (size_t)bytes : 0,
                                 .base = at->base };
     n->place[mine.id] = t->host;
     return t->host || ir_error(&n->g->error, IR_FAILED, "program %s: not enough memory", p->name);
@@ -325,7 +338,7 @@ struct engine *tp_engine_device(tp_graph *g, const struct ir_program *program, s
         return NULL;
     }
     simple = tp_simple_program(program);
-    n->engine = (struct engine){ g->device->name, 0, place, run, free_engine, fetch };
+    n->engine = (struct engine){ g->device->name, 0, place, run, free_engine, fetch, past };
     n->g = g;
     n->arena = ir_arena_new();
     n->place = ir_alloc(program->graph->arena, program->graph->count * sizeof *n->place);

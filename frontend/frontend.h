@@ -346,6 +346,8 @@ struct engine { /* the first member of each engine's own struct */
     void (*free)(struct engine *);
     bool (*fetch)(
         struct engine *); /* what the last run gave is in its places; NULL: it always is */
+    /* a scalar output, by its place, of so many runs ago; NULL: of the last run alone */
+    bool (*past)(struct engine *, const void *place, int back, void *to);
 };
 struct port {        /* an input or output */
     uint32_t traced; /* the tensor of the trace, 0: none */
@@ -406,6 +408,9 @@ bool tp_states_here(tp_graph *g);
 void tp_states_changed(tp_graph *g);
 /* native.c: the states that the plan gave a place move there. */
 bool tp_settle_states(tp_graph *g, const struct pass_compiled *c);
+/* program.c: of how many runs scalar outputs are kept, from here on; and one of them. */
+int tp_program_keep(tp_program *p);
+double tp_past_number(const tp_program *p, const struct port *port, int back);
 /* program.c: what the last run gave is in the outputs' places. */
 bool tp_program_fetch(const tp_program *p);
 /* A plan without code or memory: it knows its bytes, and does not run. */

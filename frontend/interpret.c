@@ -160,7 +160,7 @@ struct engine *tp_engine_interpreter(tp_graph *g, struct ir_graph *graph)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", graph->name);
         return NULL;
     }
-    in->engine = (struct engine){ "interpreter", 0, place, run, free_interpreter, NULL };
+    in->engine = (struct engine){ "interpreter", 0, place, run, free_interpreter, NULL, NULL };
     in->owner = g;
     in->graph = graph;
     in->offset = ir_alloc(graph->arena, graph->count * sizeof *in->offset);

@@ -290,7 +290,7 @@ struct engine *tp_engine_native(tp_graph *g, const struct ir_program *program, s
     bool ok = false;
 
     if (n) {
-        n->engine = (struct engine){ "compiled", 0, place, run, free_native, NULL };
+        n->engine = (struct engine){ "compiled", 0, place, run, free_native, NULL, NULL };
         n->threads = tp_thread_count(making.threads);
         n->place = ir_alloc(program->graph->arena, program->graph->count * sizeof *n->place);
         ok = assemble(n, g, program->graph, &simple, making, arena);
@@ -343,7 +343,7 @@ struct engine *tp_engine_plan(tp_graph *g, const struct ir_program *program, str
 
     if (c)
         *e = (struct plan_engine){
-            { "plan", (size_t)c->loops->arena_bytes, no_place, no_run, free_plan, NULL }, g
+            { "plan", (size_t)c->loops->arena_bytes, no_place, no_run, free_plan, NULL, NULL }, g
         };
     if (!e)
         ir_error(&g->error, IR_FAILED, "program %s: not enough memory", program->graph->name);

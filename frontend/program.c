@@ -10,6 +10,7 @@
 
 #include "frontend/check.h"
 #include "ir/evaluate.h"
+#include "runtime/cuda.h"
 
 static size_t bytes_of(const struct ir_graph *g, ir_val v)
 {
@@ -282,6 +283,22 @@ double tp_port_number(const tp_program *p, const struct port *port)
 {
     return port->bytes && tp_program_fetch(p)
                ? tp_number_at(ir_at(p->graph, port->value)->dtype, port->data)
+               : (double)NAN;
+}
+
+int tp_program_keep(tp_program *p)
+{
+    return p->engine && p->engine->past && p->engine->past(p->engine, NULL, 0, NULL) ? RUN_PAST : 1;
+}
+
+double tp_past_number(const tp_program *p, const struct port *port, int back)
+{
+    char bytes[8] = { 0 };
+
+    if (!p->engine->past || port->bytes > sizeof bytes)
+        return tp_port_number(p, port);
+    return p->engine->past(p->engine, port->data, back, bytes) || tp_tell(p->owner)
+               ? tp_number_at(ir_at(p->graph, port->value)->dtype, bytes)
                : (double)NAN;
 }
 

@@ -200,6 +200,12 @@ bool run_device_run(struct run_device_program *program, const int64_t *symbols,
                     struct ir_error *error);
 /* The outputs of the last run are there on return. */
 bool run_device_fetch(struct run_device_program *program, struct ir_error *error);
+/* From here on, outputs of up to 8 bytes are kept of the last RUN_PAST runs, so that nobody has to
+ * wait for each; one of them, `back` runs ago: waits for the last. */
+enum { RUN_PAST = 16 };
+bool run_device_keep(struct run_device_program *program, struct ir_error *error);
+bool run_device_past(struct run_device_program *program, int output, int back, void *to,
+                     struct ir_error *error);
 
 /* what device.c and device_program.c share */
 struct run_device {

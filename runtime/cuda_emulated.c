@@ -251,13 +251,19 @@ static int do_op(struct emulated_stream *s, struct emulated_op *op)
         break;
     case EMULATED_LAUNCH:
         status = run_emulated_launch(c, &op->launch);
-        run_emulated_drop(&op->launch);
         break;
     case EMULATED_EXEC:
         status = run_emulated_exec(c, op->exec);
         break;
     }
     return status;
+}
+
+static void drop(struct emulated_op *op)
+{
+    run_emulated_drop(&op->launch);
+    if (op->kind == EMULATED_EXEC)
+        run_emulated_graph_free(op->exec);
 }
 
 /* As NVIDIA's driver: after a failure, nothing more is done, and all that waits is told. */
@@ -267,8 +273,7 @@ static int drain(struct emulated_stream *s, uint64_t until)
         struct emulated_op *op = &s->op[s->done++ - s->dropped];
         if (!s->context->broken)
             s->context->broken = do_op(s, op);
-        else if (op->kind == EMULATED_LAUNCH)
-            run_emulated_drop(&op->launch);
+        drop(op);
     }
     if (s->done == s->added) {
         s->dropped = s->added;
@@ -303,7 +308,7 @@ static int add(void *stream, struct emulated_op op)
     const int status = room_for(s);
 
     if (status) {
-        run_emulated_drop(&op.launch);
+        drop(&op);
         return status;
     }
     s->op[s->count++] = op;
@@ -467,7 +472,8 @@ static int launch(void *function, unsigned gx, unsigned gy, unsigned gz, unsigne
 
 static int exec_launch(void *exec, void *stream)
 {
-    return add(stream, (struct emulated_op){ .kind = EMULATED_EXEC, .exec = exec });
+    return add(stream,
+               (struct emulated_op){ .kind = EMULATED_EXEC, .exec = run_emulated_hold(exec) });
 }
 
 static int exec_upload(void *exec, void *stream)

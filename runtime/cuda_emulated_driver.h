@@ -86,6 +86,8 @@ int run_emulated_instantiate(struct emulated_context *c, void **exec, void *grap
 int run_emulated_exec_free(void *exec);
 int run_emulated_change(struct emulated_context *c, void *exec, void *node,
                         const struct run_cuda_kernel *kernel);
-int run_emulated_exec(struct emulated_context *c, void *exec);
+/* The graph as it is now, whatever becomes of the exec: for run_emulated_exec, then to be freed. */
+void *run_emulated_hold(void *exec);
+int run_emulated_exec(struct emulated_context *c, void *graph);
 
 #endif

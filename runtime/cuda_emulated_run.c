@@ -273,8 +273,10 @@ struct node {
 struct graph {
     struct emulated_context *context;
     struct node *node;
-    int nodes, room;
-    bool exec;
+    int nodes, room, users; /* users: an exec, and launches of it that are to come */
+};
+struct exec {
+    struct graph *graph;
 };
 
 int run_emulated_graph(struct emulated_context *c, void **graph, unsigned flags)
@@ -284,6 +286,7 @@ int run_emulated_graph(struct emulated_context *c, void **graph, unsigned flags)
     if (!g || flags)
         return free(g), g ? RUN_CUDA_INVALID : RUN_CUDA_NO_MEMORY;
     g->context = c;
+    g->users = 1;
     c->graphs++;
     *graph = g;
     return 0;
@@ -295,6 +298,8 @@ int run_emulated_graph_free(void *graph)
 
     if (!g)
         return 400;
+    if (--g->users > 0)
+        return 0;
     for (int i = 0; i < g->nodes; i++) {
         run_emulated_drop(&g->node[i].launch);
         free(g->node[i].after);
@@ -307,7 +312,19 @@ int run_emulated_graph_free(void *graph)
 
 int run_emulated_exec_free(void *exec)
 {
-    return run_emulated_graph_free(exec);
+    struct exec *e = exec;
+    const int status = e ? run_emulated_graph_free(e->graph) : 400;
+
+    free(e);
+    return status;
+}
+
+void *run_emulated_hold(void *exec)
+{
+    struct exec *e = exec;
+
+    e->graph->users++;
+    return e->graph;
 }
 
 /* A node's handle is its number plus one. */
@@ -318,7 +335,7 @@ int run_emulated_node(struct emulated_context *c, void **node, void *graph, void
     struct node n = { .afters = (int)count };
     int status;
 
-    if (!g || g->exec)
+    if (!g)
         return 400;
     if (g->nodes == g->room) {
         const int room = g->room ? 2 * g->room : 16;
@@ -342,13 +359,10 @@ int run_emulated_node(struct emulated_context *c, void **node, void *graph, void
     return 0;
 }
 
-/* A copy, as the driver's: what happens to the graph afterwards does not matter. */
-int run_emulated_instantiate(struct emulated_context *c, void **exec, void *graph,
-                             unsigned long long flags)
+static int copy_graph(struct emulated_context *c, void **to, const struct graph *g)
 {
-    const struct graph *g = graph;
     void *made = NULL;
-    int status = flags ? RUN_CUDA_INVALID : run_emulated_graph(c, &made, 0);
+    int status = run_emulated_graph(c, &made, 0);
 
     for (int i = 0; status == 0 && i < g->nodes; i++) {
         const struct node *n = &g->node[i];
@@ -359,32 +373,56 @@ int run_emulated_instantiate(struct emulated_context *c, void **exec, void *grap
         memcpy(k.block, n->launch.block, sizeof k.block);
         for (int a = 0; a < n->afters; a++)
             after[a] = (void *)(uintptr_t)(n->after[a] + 1);
+        free(c->expected);
         c->expects = n->launch.ranges;
         c->expected = calloc((size_t)c->expects + 1, sizeof *c->expected);
         if (c->expected && c->expects)
             memcpy(c->expected, n->launch.range, (size_t)c->expects * sizeof *c->expected);
         status = run_emulated_node(c, &node, made, after, (size_t)n->afters, &k);
     }
+    if (status && made)
+        run_emulated_graph_free(made);
+    *to = status ? NULL : made;
+    return status;
+}
+
+/* A copy, as the driver's: what happens to the graph afterwards does not matter. */
+int run_emulated_instantiate(struct emulated_context *c, void **exec, void *graph,
+                             unsigned long long flags)
+{
+    struct exec *e = calloc(1, sizeof *e);
+    void *made = NULL;
+    const int status = !e      ? RUN_CUDA_NO_MEMORY
+                       : flags ? RUN_CUDA_INVALID
+                               : copy_graph(c, &made, graph);
+
     if (status)
-        return made ? run_emulated_graph_free(made) : 0, status;
-    ((struct graph *)made)->exec = true;
-    *exec = made;
+        return free(e), status;
+    e->graph = made;
+    *exec = e;
     return 0;
 }
 
+/* Launches that are under way have the graph as it was. */
 int run_emulated_change(struct emulated_context *c, void *exec, void *node,
                         const struct run_cuda_kernel *kernel)
 {
-    struct graph *g = exec;
+    struct exec *e = exec;
+    struct graph *g = e ? e->graph : NULL;
     const int number = (int)((uintptr_t)node - 1);
     struct emulated_launch launch;
+    void *copy;
     int status;
 
-    if (!g || !g->exec || number < 0 || number >= g->nodes)
+    if (!g || number < 0 || number >= g->nodes)
         return 400;
     status = run_emulated_take(c, kernel, &launch);
+    if (status == 0 && g->users > 1 && (status = copy_graph(c, &copy, g)) == 0) {
+        run_emulated_graph_free(g);
+        g = e->graph = copy;
+    }
     if (status)
-        return status;
+        return run_emulated_drop(&launch), status;
     if (!launch.range) { /* what it may touch is the same */
         launch.range = g->node[number].launch.range;
         launch.ranges = g->node[number].launch.ranges;
@@ -396,9 +434,9 @@ int run_emulated_change(struct emulated_context *c, void *exec, void *node,
 }
 
 /* In the order of their numbers, from the last that may, or any other: as the device has it. */
-int run_emulated_exec(struct emulated_context *c, void *exec)
+int run_emulated_exec(struct emulated_context *c, void *graph)
 {
-    const struct graph *g = exec;
+    const struct graph *g = graph;
     bool *done = calloc((size_t)g->nodes + 1, sizeof *done);
     int status = done ? 0 : RUN_CUDA_NO_MEMORY;
 

@@ -37,6 +37,9 @@ struct run_device_program {
     size_t slot_bytes;
     int turn;
     bool fetched, loops;
+    char *past; /* pinned: 8 bytes for each output of each of the last runs; NULL: not kept */
+    uint64_t runs;
+    bool settled; /* the last run has been waited for */
 };
 
 static bool check(const struct run_device_program *p, int status, const char *call,
@@ -333,13 +336,12 @@ static bool send_inputs(struct run_device_program *p, struct ir_error *error)
     return check(p, c->event_record(s->used, d->compute), "event", error);
 }
 
-bool run_device_run(struct run_device_program *p, const int64_t *symbols, struct ir_error *error)
+static bool begin_run(struct run_device_program *p, const int64_t *symbols, struct ir_error *error)
 {
     const struct run_cuda *c = &p->device->cuda;
     int64_t now[SYMBOLS];
 
     memcpy(now, symbols, (size_t)p->planned->symbols * sizeof *now);
-    p->fetched = false;
     if (!check(p, c->context_current(p->device->context), "context", error) ||
         !send_inputs(p, error))
         return false;
@@ -348,6 +350,59 @@ bool run_device_run(struct run_device_program *p, const int64_t *symbols, struct
     return p->planned->launches == 0 ||
            (make_exec(p, now, error) &&
             check(p, c->exec_launch(p->exec, p->device->compute), "the step", error));
+}
+
+/* ---- what small outputs were ---- */
+
+static char *past_of(const struct run_device_program *p, uint64_t run, int output)
+{
+    return p->past + 8 * ((run % RUN_PAST) * (size_t)p->planned->outputs + (size_t)output);
+}
+
+static bool keep_outputs(struct run_device_program *p, struct ir_error *error)
+{
+    const struct run_cuda *c = &p->device->cuda;
+
+    for (int i = 0; i < p->planned->outputs; i++) {
+        const struct run_transfer *t = &p->planned->output[i];
+        const run_cuda_memory base = t->base == 1 ? p->device->states : p->arena;
+        if (t->bytes && t->bytes <= 8 &&
+            !check(p,
+                   c->download(past_of(p, p->runs, i), base + (uint64_t)t->offset, t->bytes,
+                               p->device->compute),
+                   "download", error))
+            return false;
+    }
+    return true;
+}
+
+bool run_device_keep(struct run_device_program *p, struct ir_error *error)
+{
+    const struct run_cuda *c = &p->device->cuda;
+    const size_t bytes = (size_t)8 * RUN_PAST * (size_t)(p->planned->outputs + 1);
+
+    return p->past || (check(p, c->context_current(p->device->context), "context", error) &&
+                       check(p, c->host_alloc((void **)&p->past, bytes, 0), "host_alloc", error));
+}
+
+bool run_device_past(struct run_device_program *p, int output, int back, void *to,
+                     struct ir_error *error)
+{
+    const struct run_cuda *c = &p->device->cuda;
+
+    if (!p->settled)
+        p->settled = check(p, c->context_current(p->device->context), "context", error) &&
+                     check(p, c->stream_synchronize(p->device->compute), "the step", error);
+    if (p->settled)
+        memcpy(to, past_of(p, p->runs - (uint64_t)back, output), p->planned->output[output].bytes);
+    return p->settled;
+}
+
+bool run_device_run(struct run_device_program *p, const int64_t *symbols, struct ir_error *error)
+{
+    p->runs++;
+    p->fetched = p->settled = false;
+    return begin_run(p, symbols, error) && (!p->past || keep_outputs(p, error));
 }
 
 bool run_device_fetch(struct run_device_program *p, struct ir_error *error)
@@ -455,6 +510,8 @@ void run_device_unload(struct run_device_program *p)
         if (p->slot[i].used)
             c->event_destroy(p->slot[i].used);
     }
+    if (p->past)
+        c->host_free(p->past);
     if (p->arena)
         c->memory_free(p->arena);
     free(p->module);

@@ -51,6 +51,12 @@ refuses 2 'one more' train mlp lenet
 TAPER_LIBCUDA=/nowhere/libcuda.so.1 refuses 3 "looked for NVIDIA's driver, /nowhere/libcuda.so.1" train mlp --device cuda
 refuses 2 '--device "gpu": expected cpu, cuda or cuda-emu' train mlp --device gpu
 refuses 2 'there are 8; the first is 0' train mlp --device cuda-emu:9
+
+# a device looks at the losses of several steps at once, and tells what the CPU tells
+told() { "$taper" train moons --epochs 9 --points 150 --batch 11 --json --device "$1" 2>&1 | tail -n +2 | sed 's/,"seconds":[^,}]*//; s/,"step_ms":[^,}]*//'; }
+for device in cuda-emu cuda-emu:7; do
+    [ "$(told cpu)" = "$(told "$device")" ] || fault "--device $device: $(told "$device" | head -n 1), not $(told cpu | head -n 1)"
+done
 refuses 2 '--probe: expected --log DIR, --json or both' train moons --probe
 refuses 2 'cannot be written' train moons --log /dev/null/runs
 refuses 2 'stage' show moons --stage everything

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "frontend/data.h"
 #include "frontend/models.h"
+#include "runtime/cuda.h"
 
 enum { PROBE_EVERY = 10 }; /* steps, where --log-every does not say */
 
@@ -145,28 +146,54 @@ static void log_epoch(struct train *t, const struct report_epoch *e)
         tp_log_number(t->events, t->at.step, "val_accuracy", e->val_accuracy);
 }
 
+/* Steps whose loss has not been looked at: a device goes on meanwhile. */
+struct late {
+    double rows[RUN_PAST];
+    int count, most;
+};
+
+static bool catch_up(struct train *t, struct late *late)
+{
+    const tp_program *p = t->session.step;
+    const struct port *port = tp_program_output(p, "loss");
+
+    for (int i = 0; i < late->count; i++) {
+        const double loss = port ? tp_past_number(p, port, late->count - 1 - i) : (double)NAN;
+        t->at.loss += loss * late->rows[i];
+        t->at.seen += late->rows[i];
+        t->at.batches++;
+        t->at.step++;
+        t->report.step = t->at.step;
+        report_step(&t->report, loss);
+        if (!log_step(t, loss))
+            return false;
+    }
+    late->count = 0;
+    return fine(&t->session);
+}
+
 /* From where t->at says, which is in the middle of one after --resume. */
 static bool run_epoch(struct train *t, struct report_epoch *e)
 {
     struct session *s = &t->session;
     const double begun = run_seconds();
+    struct late late = { .most = 1 };
     int64_t here = 0;
 
+    if (!t->events && !s->settings.probe && !s->settings.check) /* those look at each step */
+        late.most = tp_program_keep(s->step);
     while (tp_next(s->train, s->step) && tp_run(s->step)) {
-        const double loss = number_of(s->step, "loss"), rows = (double)s->step->symbol[0];
-        t->at.loss += loss * rows;
-        t->at.seen += rows;
-        t->at.batches++;
-        t->at.step++;
+        late.rows[late.count++] = (double)s->step->symbol[0];
         here++;
-        t->report.step = t->at.step;
-        report_step(&t->report, loss);
-        if (!log_step(t, loss))
+        const bool save = t->checkpoint && t->checkpoint_every &&
+                          (t->at.step + late.count) % t->checkpoint_every == 0;
+        if ((late.count == late.most || save) && !catch_up(t, &late))
             return false;
-        if (t->checkpoint && t->checkpoint_every && t->at.step % t->checkpoint_every == 0 &&
-            !save_checkpoint(t))
+        if (save && !save_checkpoint(t))
             return false;
     }
+    if (!catch_up(t, &late))
+        return false;
     e->number = t->at.epoch;
     e->batches = here;
     e->loss = t->at.loss / t->at.seen;
