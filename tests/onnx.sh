@@ -29,4 +29,9 @@ python3 -c 'import onnxruntime' 2>/dev/null || pip install -q onnxruntime >/dev/
 kept=$(mktemp -d)
 trap 'rm -rf "$kept"' EXIT
 TAPER_EXPORT_DIR=$kept "$build/tests/onnx_out" --jobs 1 >/dev/null 2>&1
-python3 "$here/onnx_export.py" "$kept"
+python3 "$here/onnx_export.py" "$kept" || exit 1
+
+# What PyTorch writes, where there is one ($TAPER_PYTHON: a python3 that has it).
+"${TAPER_PYTHON:-python3}" "$here/onnx_torch.py" "$build/taper" 2>/dev/null
+status=$?
+[ $status = 77 ] || exit $status

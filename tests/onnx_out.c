@@ -394,3 +394,53 @@ Test(onnx_out, what_onnx_has_not_is_refused_by_one_line_and_the_file_stays)
     cr_expect(!tp_export_onnx(g, "no/folder/m.onnx", tp_neg(x)) && tp_error(g));
     tp_graph_free(g);
 }
+
+/* --- damaged files -------------------------------------------------------------------------------
+ */
+
+/* Read, and recorded on inputs of the shapes that it says. */
+static bool take(const char *path, struct ir_error *error)
+{
+    struct onnx_model *m = tp_onnx_read(path, error);
+    tp_graph *g = m ? tp_graph_new(1) : NULL;
+    tp_tensor in[MOST] = { { 0 } }, out[MOST] = { { 0 } };
+    bool ok = m && tp_onnx_inputs(m) <= MOST && tp_onnx_outputs(m) <= MOST;
+
+    if (m && !ok)
+        ir_error(error, IR_UNSUPPORTED, "too many");
+    for (int i = 0; ok && i < tp_onnx_inputs(m); i++) {
+        const struct onnx_port *p = tp_onnx_input(m, i);
+        tp_shape shape = { .rank = p->rank };
+        for (int k = 0; k < p->rank; k++)
+            shape.dim[k] = p->dim[k] < 0 ? 3 : p->dim[k];
+        in[i] = tp_input(g, p->name, (tp_dtype)(p->dtype + 1), shape);
+        ok = !tp_error(g) || ir_error(error, tp_status(g), "%s", tp_error(g));
+    }
+    ok = ok && tp_onnx_supported(m, error) &&
+         tp_onnx_import(m, g, &(struct onnx_request){ .input = in, .output = out }, error);
+    tp_graph_free(g);
+    tp_onnx_free(m);
+    return ok;
+}
+
+static void doubled(void *user, tp_tensor carry[], const tp_tensor x[], tp_tensor y[])
+{
+    (void)user;
+    carry[0] = tp_add(tp_mul(carry[0], 2), x[0]);
+    y[0] = tp_tanh(carry[0]);
+}
+
+Test(onnx_out, damaged_files_are_refused_by_one_line)
+{
+    tp_graph *g = tp_graph_new(1);
+    tp_tensor x = tp_input(g, "x", TP_F32, tp_dims(3, 2)), y, h = tp_index(x, 0);
+
+    if (!absent()) {
+        cr_assert(tp_scan(g, doubled, NULL, 1, &h, 1, &x, 1, &y));
+        y = tp_linear(y, "fc", 2);
+        cr_assert(tp_export_onnx(g, "loop.onnx", y, h), "%s", tp_error(g));
+        support_cuts("loop.onnx", take);
+        support_flips("loop.onnx", take);
+    }
+    tp_graph_free(g);
+}
