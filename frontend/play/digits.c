@@ -50,8 +50,8 @@ static void record(struct digits *d, int64_t rows)
     d->chances = tp_softmax(scores, -1);
 }
 
-static bool in_bounds(const json_t *body, const char *name, double least, double most, double usual,
-                      double *to, struct ir_error *error)
+bool play_in_bounds(const json_t *body, const char *name, double least, double most, double usual,
+                    double *to, struct ir_error *error)
 {
     const json_t *given = json_object_get(body, name);
 
@@ -124,11 +124,11 @@ void *play_digits_new(const json_t *body, const char *folder, pthread_mutex_t *c
 
     if (!good)
         ir_error(error, IR_FAILED, "not enough memory");
-    good = good && in_bounds(body, "samples", 100, MOST, 1000, &rows, error) &&
-           in_bounds(body, "rate", 1e-5, 1, 0.05, &rate, error) &&
-           in_bounds(body, "batch", 1, 256, 32, &batch, error) &&
-           in_bounds(body, "seed", 0, 999999, 1, &seed, error) &&
-           in_bounds(body, "epochs", 1, 1000, 20, &passes, error) &&
+    good = good && play_in_bounds(body, "samples", 100, MOST, 1000, &rows, error) &&
+           play_in_bounds(body, "rate", 1e-5, 1, 0.05, &rate, error) &&
+           play_in_bounds(body, "batch", 1, 256, 32, &batch, error) &&
+           play_in_bounds(body, "seed", 0, 999999, 1, &seed, error) &&
+           play_in_bounds(body, "epochs", 1, 1000, 20, &passes, error) &&
            open_data(d, (int64_t)rows, (uint64_t)seed,
                      json_is_true(json_object_get(body, "mnist")) ? folder : NULL, error);
     if (good) {

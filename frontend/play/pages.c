@@ -16,6 +16,7 @@ PAGE(play_text_train)
 PAGE(play_text_compiler)
 PAGE(play_text_sandbox)
 PAGE(play_text_digits)
+PAGE(play_text_characters)
 PAGE(play_text_dygraph)
 PAGE(play_text_dygraph_css)
 PAGE(play_text_prettify)
@@ -32,6 +33,7 @@ static const struct page {
     ROW("compiler.js", "text/javascript; charset=utf-8", play_text_compiler),
     ROW("sandbox.js", "text/javascript; charset=utf-8", play_text_sandbox),
     ROW("digits.js", "text/javascript; charset=utf-8", play_text_digits),
+    ROW("characters.js", "text/javascript; charset=utf-8", play_text_characters),
     ROW("dygraph.js", "text/javascript; charset=utf-8", play_text_dygraph),
     ROW("dygraph.css", "text/css; charset=utf-8", play_text_dygraph_css),
     ROW("prettify.js", "text/javascript; charset=utf-8", play_text_prettify),

@@ -17,8 +17,8 @@
 
 enum {
     PLAY_VISITS = 24, /* at once */
-    PLAY_SLOTS = 3,   /* runs of a visit: two in the plane, one of digits */
-    PLAY_DIGITS = 2,  /* the slot of the latter */
+    PLAY_SLOTS = 4,   /* runs of a visit: two in the plane, one of digits, one of characters */
+    PLAY_DIGITS = 2,  /* the first that is not of the plane */
     PLAY_BODY = 1 << 20,
     PLAY_CONNECTIONS = 96,
     PLAY_TOKEN = 32,
@@ -71,7 +71,8 @@ void play_visit_release(struct visit *v);
 /* From a run's thread; the text is the visit's, from malloc. */
 void play_visit_publish(struct visit *v, int slot, char *text);
 play_handler play_visit_new, play_visit_events, play_run_make, play_run_order, play_run_look,
-    play_run_change, play_run_text, play_digits_make, play_digits_see;
+    play_run_change, play_run_text, play_digits_make, play_digits_see, play_writer_make,
+    play_writer_see;
 
 /* compiler.c: a model, or a pasted text, at each stage. child.c: another program, bounded; its exit
  * status, -1: it could not be started, PLAY_BEYOND: it was ended. fold.c: boxes as nodes. */
@@ -153,8 +154,8 @@ void play_run_set_epoch(struct run *r, double epoch);
 json_t *play_real(double x); /* null where it is not finite */
 void play_base64(const unsigned char *from, size_t size, char *to);
 
-/* plane_run.c, digits.c: the kinds, as subjects of a run; NULL with an error. */
-extern const struct subject play_plane_kind, play_digits_kind;
+/* plane_run.c, digits.c, characters.c: the kinds, as subjects of a run; NULL with an error. */
+extern const struct subject play_plane_kind, play_digits_kind, play_writer_kind;
 void *play_plane_new(const struct plane *plane, pthread_mutex_t *compiling, struct ir_error *error);
 json_t *play_plane_state(struct run *r);
 json_t *play_plane_points(struct run *r);
@@ -163,6 +164,11 @@ bool play_plane_set(struct run *r, const json_t *values, double epoch, struct ir
 void *play_digits_new(const json_t *body, const char *folder, pthread_mutex_t *compiling,
                       int64_t *epochs, struct ir_error *error);
 json_t *play_digits_look(struct run *r, const json_t *body, struct ir_error *error);
-const char *play_mnist(struct play *p); /* a folder, or NULL */
+void *play_writer_new(const json_t *body, pthread_mutex_t *compiling, int64_t *epochs,
+                      struct ir_error *error);
+json_t *play_writer_look(struct run *r, const json_t *body, struct ir_error *error);
+bool play_in_bounds(const json_t *body, const char *name, double least, double most, double usual,
+                    double *to, struct ir_error *error); /* digits.c: a number of a request */
+const char *play_mnist(struct play *p);                  /* a folder, or NULL */
 
 #endif

@@ -27,6 +27,8 @@ static const struct {
     { "GET", "api/visits/*/runs/*/text", play_run_text },
     { "POST", "api/visits/*/digits", play_digits_make },
     { "POST", "api/visits/*/digits/look", play_digits_see },
+    { "POST", "api/visits/*/characters", play_writer_make },
+    { "POST", "api/visits/*/characters/look", play_writer_see },
     { "POST", "api/visits/*/runs/*/do", play_run_order },
     { "POST", "api/visits/*/runs/*/values", play_run_change },
 };

@@ -266,8 +266,8 @@ json_t *play_run_make(struct play_request *r)
     void *of;
     json_t *said = NULL;
 
-    if (r->word[1][0] - '0' == PLAY_DIGITS) {
-        ir_error(&r->error, IR_REFUSED, "that place is for digits");
+    if (r->word[1][0] - '0' >= PLAY_DIGITS) {
+        ir_error(&r->error, IR_REFUSED, "the plane has the runs 0 and 1");
         return NULL;
     }
     if (!play_plane_read(&plane, json_object_get(r->body, "settings"), &r->error) ||
@@ -346,34 +346,59 @@ json_t *play_run_change(struct play_request *r)
     return good ? json_object() : NULL;
 }
 
-/* --- digits --------------------------------------------------------------------------------------
+/* --- digits and characters -----------------------------------------------------------------------
  */
 
-static bool open_digits(struct play_request *r, struct place *p)
+static bool open_slot(struct play_request *r, struct place *p, const char *slot)
 {
-    static const char slot[] = { '0' + PLAY_DIGITS, 0 };
-
     r->word[1] = slot;
     return open_place(r, p);
+}
+
+/* The new run in the place of the old one, which has ended before. */
+static json_t *put_run(struct play_request *r, struct place *at, const struct subject *kind,
+                       void *of, int64_t epochs)
+{
+    if (of)
+        at->visit->run[at->slot] = play_run(at->visit, at->slot, kind, of, epochs, &r->error);
+    return at->visit->run[at->slot] ? json_pack("{s:b}", "mnist", play_mnist(r->play) != NULL)
+                                    : NULL;
+}
+
+static void clear_place(struct place *at)
+{
+    play_run_free(at->visit->run[at->slot]);
+    at->visit->run[at->slot] = NULL;
 }
 
 json_t *play_digits_make(struct play_request *r)
 {
     struct place at;
-    int64_t epochs;
-    json_t *said = NULL;
+    int64_t epochs = 0;
+    json_t *said;
     void *of;
 
-    if (!open_digits(r, &at))
+    if (!open_slot(r, &at, "2"))
         return NULL;
-    play_run_free(at.visit->run[at.slot]);
-    at.visit->run[at.slot] = NULL;
+    clear_place(&at);
     of = play_digits_new(r->body, play_mnist(r->play), play_compiling(r->play), &epochs, &r->error);
-    if (of)
-        at.visit->run[at.slot] =
-            play_run(at.visit, at.slot, &play_digits_kind, of, epochs, &r->error);
-    if (at.visit->run[at.slot])
-        said = json_pack("{s:b}", "mnist", play_mnist(r->play) != NULL);
+    said = put_run(r, &at, &play_digits_kind, of, epochs);
+    close_place(&at);
+    return said;
+}
+
+json_t *play_writer_make(struct play_request *r)
+{
+    struct place at;
+    int64_t epochs = 0;
+    json_t *said;
+    void *of;
+
+    if (!open_slot(r, &at, "3"))
+        return NULL;
+    clear_place(&at);
+    of = play_writer_new(r->body, play_compiling(r->play), &epochs, &r->error);
+    said = put_run(r, &at, &play_writer_kind, of, epochs);
     close_place(&at);
     return said;
 }
@@ -383,10 +408,23 @@ json_t *play_digits_see(struct play_request *r)
     struct place at;
     json_t *said = NULL;
 
-    if (!open_digits(r, &at))
+    if (!open_slot(r, &at, "2"))
         return NULL;
     if (run_at(r, &at))
         said = play_digits_look(at.visit->run[at.slot], r->body, &r->error);
+    close_place(&at);
+    return said;
+}
+
+json_t *play_writer_see(struct play_request *r)
+{
+    struct place at;
+    json_t *said = NULL;
+
+    if (!open_slot(r, &at, "3"))
+        return NULL;
+    if (run_at(r, &at))
+        said = play_writer_look(at.visit->run[at.slot], r->body, &r->error);
     close_place(&at);
     return said;
 }

@@ -26,7 +26,7 @@ put("#digits-rate", 5)
 until(lambda: "rate" in text("#said"), "a refused rate is told")
 put("#digits-rate", 0.02)
 until(lambda: stands() and text("#said") == "" and text("#digits-epoch") == "0 / 8", "and the next one taken")
-if not js("return document.querySelector('#digits-data').lastElementChild.disabled"):
+if asked.long and not js("return document.querySelector('#digits-data').lastElementChild.disabled"):
     put("#digits-data", "mnist")
     until(lambda: stands() and text("#said") == "", "MNIST")
     press("#digits-start")

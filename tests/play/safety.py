@@ -96,7 +96,7 @@ for settings, word in (
     expect(str(settings)[:60], status, 400)
     if word not in said.get("error", "") or len(said.get("error", "")) > 400 or not said["error"].isprintable():
         faults.append(f"{str(settings)[:60]}: it says {said}")
-for path in ("visits/0/runs/0/do", f"visits/{visit}/runs/3/do", f"visits/{visit}/runs/-1/do", f"visits/{visit}/runs/00/do", f"visits/{visit}/runs/0/do"):
+for path in ("visits/0/runs/0/do", f"visits/{visit}/runs/4/do", f"visits/{visit}/runs/-1/do", f"visits/{visit}/runs/00/do", f"visits/{visit}/runs/0/do"):
     expect(path, api(path, {"do": "start"})[0], 400)  # the last: there is no run yet
 
 status, said = api(f"visits/{visit}/runs/0", {"settings": {"points": 20, "hidden": "", "epochs": 3}})
@@ -122,6 +122,13 @@ expect("a plane in the place of digits", api(f"visits/{visit}/runs/2", {"setting
 for path in ("", "/text"):
     expect(f"a plane's{path} of digits", api(f"visits/{visit}/runs/2{path}")[0], 400)
 expect("a plane's values of digits", api(f"visits/{visit}/runs/2/values", {"values": {}})[0], 400)
+
+for body in ({"text": "short"}, {"text": "a" * 30000}, {"text": 5}, {}, {"text": "a" * 100, "context": 99}, {"text": "a" * 100, "hidden": 0},
+             {"text": "a" * 100, "temperature": 0}):
+    expect(f"characters {str(body)[:30]}", api(f"visits/{visit}/characters", body)[0], 400)
+expect("characters", api(f"visits/{visit}/characters", {"text": "ein \u00fc und \u0001 " * 9, "epochs": 1, "hidden": 4})[0], 200)
+for value in (0, -1, "x", 1e9):
+    expect(f"temperature {value}", api(f"visits/{visit}/characters/look", {"temperature": value})[0], 400)
 
 # --- the compiler: names of the table, texts within bounds, no file of the machine ------------------
 for body in ({"model": "../../etc/passwd"}, {"model": "--help"}, {"model": ""}, {"model": "gpt2"}, {}, {"text": "a" * 300000},

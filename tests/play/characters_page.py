@@ -1,0 +1,18 @@
+# Characters: read by browser.py.
+load("#characters&epochs=60&context=6&hidden=48")
+until(lambda: " / " in text("#chars-epoch") and not js("return document.querySelector('#chars-start').disabled"), "a model of characters")
+put("#chars-text", "the cat sat on the mat. " * 12)
+until(lambda: text("#chars-epoch") == "0 / 60" and not js("return document.querySelector('#chars-start').disabled"), "another text")
+press("#chars-start")
+until(lambda: text("#chars-epoch") == "60 / 60", "sixty epochs of characters", 120)
+check("cat sat on the" in text("#chars-written"), f"it writes {text('#chars-written')[:80]!r}")
+check(float(text("#chars-correct").split()[0]) > 90, f"it knows {text('#chars-correct')}")
+before = text("#chars-written")
+put("#chars-temperature", 2)
+until(lambda: text("#chars-written") != before, "another temperature writes another text")
+put("#chars-text", "too short")
+until(lambda: "expected 40 to" in text("#said"), "a short text is told")
+for size in (1024, 512):
+    d.set_window_size(size, 800)
+    check(js("return document.documentElement.scrollWidth <= innerWidth"), f"Characters, {size} pixels: it is wider than the window")
+d.set_window_size(1280, 1000)
