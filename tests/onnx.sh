@@ -20,14 +20,23 @@ every=40
 TAPER_ENGINE=interpreter python3 "$here/onnx_nodes.py" "$build/taper" --every "$every" || exit 1
 python3 "$here/onnx_nodes.py" "$build/taper" --every "$((every * 9))" || exit 1
 
+# Functions of the file: twice a * 1.5, of that twice a * 0.25; and one that calls itself.
+kept=$(mktemp -d)
+trap 'rm -rf "$kept"' EXIT
+cp "$here/fuzz/corpus/onnx/function" "$kept/f.onnx"
+cp "$here/fuzz/corpus/onnx/function_circle" "$kept/c.onnx"
+python3 -c "import numpy; numpy.save('$kept/x.npy', numpy.array([1, 2, -3], 'f'))"
+"$build/taper" run "$kept/f.onnx" --input "$kept/x.npy" --output-dir "$kept" &&
+    python3 -c "import numpy; assert numpy.load('$kept/output_0.npy').tolist() == [1.5, 3, -4.5]" || exit 1
+"$build/taper" run "$kept/c.onnx" --input "$kept/x.npy" --output-dir "$kept" 2>&1 | grep -q 'no circle' || exit 1
+rm -rf "${kept:?}"/*
+
 # What is written, by onnx's checker and by onnxruntime, where there is one.
 [ -n "${TAPER_LONG:-}" ] || exit 0
 python3 -c 'import onnxruntime' 2>/dev/null || pip install -q onnxruntime >/dev/null 2>&1 || {
     echo "written models are not compared: no onnxruntime package"
     exit 0
 }
-kept=$(mktemp -d)
-trap 'rm -rf "$kept"' EXIT
 TAPER_EXPORT_DIR=$kept "$build/tests/onnx_out" --jobs 1 >/dev/null 2>&1
 python3 "$here/onnx_export.py" "$kept" || exit 1
 
