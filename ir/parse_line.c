@@ -95,7 +95,18 @@ bool ir_parse_dims(struct ir_reader *r, struct ir_list *list)
     return true;
 }
 
-/* The same of plain numbers, whatever their size: a region's may be the bits of a double. */
+/* Nothing but digits, up to a blank or the bracket */
+static bool is_plain(struct ir_scan *s)
+{
+    const size_t begin = ir_scan_peek(s) == '-' ? s->at + 1 : s->at;
+    size_t at = begin;
+
+    while (at < s->size && s->text[at] >= '0' && s->text[at] <= '9')
+        at++;
+    return at > begin && at < s->size && (s->text[at] == ' ' || s->text[at] == ']');
+}
+
+/* The same, plain numbers of any size: a region's may be the bits of a double. */
 bool ir_parse_numbers(struct ir_reader *r, struct ir_list *list)
 {
     int64_t *numbers = NULL;
@@ -105,8 +116,10 @@ bool ir_parse_numbers(struct ir_reader *r, struct ir_list *list)
         IR_MORE(r, numbers, count, room);
         if (count == IR_RANK * 2)
             return ir_scan_refuse(&r->s, "more than %d numbers of a region", IR_RANK * 2);
-        if (!ir_scan_integer(&r->s, INT64_MIN, INT64_MAX, &numbers[count++]))
+        if (!(is_plain(&r->s) ? ir_scan_integer(&r->s, INT64_MIN, INT64_MAX, &numbers[count])
+                              : read_dim(r, &numbers[count])))
             return false;
+        count++;
     }
     *list = (struct ir_list){ (int)count, numbers };
     return true;
