@@ -66,7 +66,9 @@ if asked.long:
         press("#run-0 .start")
         until(lambda: epoch() > 0 or js("return play.runs[0].picture.done"), f"{name} {value} trains", 240)
         check(text("#said") == "", f"{name} {value}: {text('#said')}")
-        press("#run-0 .start")
+        if text("#run-0 .start") == "Pause":  # a run that is done would begin again
+            press("#run-0 .start")
+        until(lambda: js("return document.querySelector('#run-0').dataset.state") != "playing", f"{name} {value} pauses")
 
     load("#train&points=40&hidden=4&batch=0")
     for knob in js("return fetch('api/knobs').then(r => r.json())")["knobs"]:
