@@ -29,7 +29,7 @@ target_include_directories(taper-jit PRIVATE "${PROJECT_SOURCE_DIR}")
 target_include_directories(taper-jit SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 target_link_libraries(taper-jit PRIVATE ${TAPER_CLANG} lldELF lldCommon LLVM)
 # The static lld must not lend its symbols to another lld or LLVM in the same process.
-target_link_options(taper-jit PRIVATE LINKER:--exclude-libs,ALL)
+target_link_options(taper-jit PRIVATE LINKER:--exclude-libs,ALL LINKER:-soname,libtaper-jit.so)
 # LLVM's containers are shared with code built without sanitizers: half of an annotation is an alarm.
 target_compile_options(taper-jit PRIVATE $<$<BOOL:${TAPER_SANITIZE}>:-fno-sanitize=all>)
 set_target_properties(taper-jit PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
