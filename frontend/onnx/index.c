@@ -144,9 +144,10 @@ static tp_tensor scattered(struct onnx_node *n, const char *how, tp_tensor x, in
         return onnx_wrong(n, "%s and %s; expected one type", tp_describe(x), tp_describe(source));
     if (strcmp(how, "add") == 0)
         return tp_scatter_add_at(x, axis, index, source, n->at);
-    if (strcmp(how, "none") == 0 || strcmp(how, "max") == 0 || strcmp(how, "min") == 0)
+    if (strcmp(how, "none") == 0 || strcmp(how, "max") == 0 || strcmp(how, "min") == 0 ||
+        strcmp(how, "mul") == 0)
         return tp_scatter_at(strcmp(how, "none") == 0 ? "set" : how, x, axis, index, source, n->at);
-    return onnx_lacks(n, "reduction \"%.40s\"; expected none, add, max or min", how);
+    return onnx_lacks(n, "reduction \"%.40s\"; expected none, add, max, min or mul", how);
 }
 
 void onnx_scatter(struct onnx_node *n)
