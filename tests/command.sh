@@ -318,4 +318,28 @@ END
 fi
 prints 'd/da: g * y' ops exp
 
+# --- ONNX: out with weights, in without them and then given them --------------------------------------
+if "$taper" export moons -o "$work/plain.onnx" >/dev/null 2>"$work/err" && command -v python3 >/dev/null; then
+    "$taper" train moons --epochs 5 --save "$work/moons.safetensors" >/dev/null
+    "$taper" train planar --epochs 1 --save "$work/planar.safetensors" >/dev/null
+    "$taper" export moons --weights "$work/moons.safetensors" -o "$work/with.onnx" >/dev/null
+    python3 - "$work/x.npy" <<'END'
+import struct, sys
+head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }".ljust(117) + b"\n"
+with open(sys.argv[1], "wb") as f:
+    f.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head + struct.pack("<6f", 1, -1, .5, 0, 2, 1))
+END
+    "$taper" run "$work/with.onnx" --input "$work/x.npy" --output-dir "$work/with" || fault "run with.onnx"
+    "$taper" run "$work/plain.onnx" --input "$work/x.npy" --output-dir "$work/without" || fault "run plain.onnx"
+    "$taper" run "$work/plain.onnx" --input "$work/x.npy" --output-dir "$work/given" \
+        --weights "$work/moons.safetensors" || fault "run plain.onnx --weights"
+    cmp -s "$work/with/output_0.npy" "$work/given/output_0.npy" || fault "run --weights gives other numbers"
+    ! cmp -s "$work/with/output_0.npy" "$work/without/output_0.npy" || fault "the weights change nothing"
+    refuses 2 'expected each parameter' run "$work/plain.onnx" --input "$work/x.npy" \
+        --output-dir "$work/other" --weights "$work/planar.safetensors"
+    [ ! -e "$work/other/output_0.npy" ] || fault "run with wrong weights leaves an output"
+elif ! grep -q 'without ONNX\|reads no ONNX\|writes no ONNX' "$work/err" && [ -s "$work/err" ]; then
+    fault "export moons: $(cat "$work/err")"
+fi
+
 finish

@@ -119,9 +119,13 @@ static bool build(struct job *j)
     }
     if (tp_error(j->graph))
         return ir_error(j->error, tp_status(j->graph), "%s", tp_error(j->graph));
-    return tp_onnx_import(
-        j->model, j->graph,
-        &(struct onnx_request){ .input = j->in, .known = j->given, .output = j->out }, j->error);
+    if (!tp_onnx_import(
+            j->model, j->graph,
+            &(struct onnx_request){ .input = j->in, .known = j->given, .output = j->out },
+            j->error))
+        return false;
+    return !j->weights || tp_load(j->graph, j->weights) ||
+           ir_error(j->error, tp_status(j->graph), "%s", tp_error(j->graph));
 }
 
 static bool make_folder(const char *folder, struct ir_error *error)
@@ -279,6 +283,7 @@ static int model_once(int argc, char **argv, bool grad, struct ir_error *error)
     struct job j = { .error = error };
     const struct option options[] = {
         { "--output-dir", 's', &j.folder, "D", "where the arrays go" },
+        { "--weights", 's', &j.weights, "F", "numbers of its parameters: .safetensors or .npz" },
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
