@@ -142,11 +142,9 @@ json_t *play_autodiff(struct play_request *r)
     for (int i = 0; i < 3; i++)
         if (!read_variable(&v[i], r->body, (char)('x' + i), &r->error))
             return NULL;
-    g = tp_graph_new(1);
+    g = play_sketch(&r->error);
     if (!g)
         return NULL;
-    g->no_engine = true;
-    tp_on_warning(g, NULL, NULL);
     for (int i = 0; i < 3; i++)
         x[i] = tp_input_at(g, ((const char *[]){ "x", "y", "z" })[i], TP_F32, v[i].shape,
                            (tp_loc){ "values", i + 1 });

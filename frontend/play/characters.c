@@ -12,11 +12,10 @@
 enum { LONGEST = 20000, SHORTEST = 40, LETTERS = 100, MEASURED = 400, WRITTEN = 240, BATCH = 64 };
 
 struct writer {
-    tp_graph *g;
-    tp_loader *train;
-    tp_program *step, *measure, *look;
-    tp_tensor x, y, loss, hits, scores;
-    int64_t rows, context, letters;
+    struct lesson l; /* first: what all lessons share */
+    tp_program *measure, *look;
+    tp_tensor x, y, hits, scores;
+    int64_t rows, context, hidden, letters;
     int32_t *before, *next;   /* [rows context] and [rows] */
     char letter[LETTERS + 1]; /* of a number; 0 is before the text begins */
     double temperature;
@@ -66,101 +65,72 @@ static bool read_text(struct writer *w, const char *text, struct ir_error *error
 /* --- making one ----------------------------------------------------------------------------------
  */
 
-static bool compile(struct writer *w, int64_t hidden, double rate)
+static bool compile(struct lesson *l)
 {
-    const int64_t rows = tp_symbol(w->g, "batch", 1, MEASURED);
+    struct writer *w = (struct writer *)l;
+    const int64_t rows = tp_symbol(l->g, "batch", 1, MEASURED);
     tp_tensor h;
 
-    w->x = tp_input(w->g, "x", TP_I32, tp_dims(rows, w->context));
-    w->y = tp_input(w->g, "y", TP_I32, tp_dims(rows));
+    w->x = tp_input(l->g, "x", TP_I32, tp_dims(rows, w->context));
+    w->y = tp_input(l->g, "y", TP_I32, tp_dims(rows));
     h = tp_flatten(tp_embed(w->x, "embedding", w->letters, 16), 1);
-    h = tp_tanh(tp_linear(h, "hidden", hidden));
+    h = tp_tanh(tp_linear(h, "hidden", w->hidden));
     w->scores = tp_linear(h, "output", w->letters);
-    w->loss = tp_cross_entropy(w->scores, w->y);
+    l->loss = tp_cross_entropy(w->scores, w->y);
     w->hits = tp_sum(tp_eq(tp_argmax(w->scores, -1), w->y));
-    w->step = tp_compile_train(w->loss, .opt = tp_adam(), .lr = tp_const(rate), .batch = BATCH,
-                               .threads = 1);
+    l->step = play_lesson_step_of(l);
     w->measure =
-        tp_compile(w->g, tp_list(w->loss, w->hits), TP_EVAL, .batch = MEASURED, .threads = 1);
-    w->look = tp_compile(w->g, tp_list(w->scores), TP_EVAL, .batch = 1, .threads = 1);
-    return w->step && w->measure && w->look;
+        tp_compile(l->g, tp_list(l->loss, w->hits), TP_EVAL, .batch = MEASURED, .threads = 1);
+    w->look = tp_compile(l->g, tp_list(w->scores), TP_EVAL, .batch = 1, .threads = 1);
+    return l->step && w->measure && w->look;
 }
 
 static void drop(void *of)
 {
     struct writer *w = of;
 
-    tp_loader_free(w->train);
-    tp_graph_free(w->g);
+    play_lesson_end(&w->l);
     free(w->before);
     free(w->next);
     free(w->score);
     free(w);
 }
 
-void *play_writer_new(const json_t *body, pthread_mutex_t *compiling, int64_t *epochs,
-                      struct ir_error *error)
+static void *make(const json_t *body, const struct play_options *o, pthread_mutex_t *compiling,
+                  struct ir_error *error)
 {
-    struct writer *w = calloc(1, sizeof *w);
-    double context, hidden, rate, seed, passes;
-    bool good = w != NULL;
+    struct writer *w = play_lesson_new(sizeof *w, error);
+    const struct lesson_usual usual = { tp_adam(), 0.005, BATCH, 200 };
+    double context, hidden;
+    const struct play_number numbers[] = {
+        { "context", 1, 32, 10, &context },
+        { "hidden", 1, 256, 96, &hidden },
+        { "temperature", 0.05, 5, 0.7, w ? &w->temperature : NULL },
+    };
 
-    if (!good)
-        ir_error(error, IR_FAILED, "not enough memory");
-    good = good && play_in_bounds(body, "context", 1, 32, 10, &context, error) &&
-           play_in_bounds(body, "hidden", 1, 256, 96, &hidden, error) &&
-           play_in_bounds(body, "rate", 1e-5, 1, 0.005, &rate, error) &&
-           play_in_bounds(body, "seed", 0, 999999, 1, &seed, error) &&
-           play_in_bounds(body, "epochs", 1, 10000, 200, &passes, error) &&
-           play_in_bounds(body, "temperature", 0.05, 5, 0.7, &w->temperature, error);
-    if (good) {
+    (void)o;
+    if (!w)
+        return NULL;
+    if (play_numbers(body, 3, numbers, error) && play_lesson_read(&w->l, body, usual, error)) {
         w->context = (int64_t)context;
-        w->chance = (uint64_t)seed;
-        *epochs = (int64_t)passes;
-        good = read_text(w, json_string_value(json_object_get(body, "text")), error);
+        w->hidden = (int64_t)hidden;
+        w->chance = w->l.seed;
+        if (read_text(w, json_string_value(json_object_get(body, "text")), error)) {
+            w->score = malloc((size_t)w->letters * sizeof *w->score);
+            w->l.train = tp_loader_from_arrays(
+                tp_columns({ "x", TP_I32, tp_dims(w->context), w->before },
+                           { "y", TP_I32, TP_SCALAR, w->next }),
+                w->rows, .batch = w->l.batch, .shuffle = true, .seed = w->l.seed);
+            if (w->score && play_lesson_compile(&w->l, compiling, compile, error))
+                return w;
+        }
     }
-    if (good) {
-        w->g = tp_graph_new((uint64_t)seed);
-        w->score = malloc((size_t)w->letters * sizeof *w->score);
-        w->train =
-            tp_loader_from_arrays(tp_columns({ "x", TP_I32, tp_dims(w->context), w->before },
-                                             { "y", TP_I32, TP_SCALAR, w->next }),
-                                  w->rows, .batch = BATCH, .shuffle = true, .seed = (uint64_t)seed);
-        good = w->g && w->score && w->train && !tp_loader_error(w->train);
-        pthread_mutex_lock(compiling);
-        good = good && compile(w, (int64_t)hidden, rate);
-        pthread_mutex_unlock(compiling);
-        if (!good)
-            ir_error(error, IR_FAILED, "%s",
-                     w->g && tp_error(w->g) ? tp_error(w->g) : "not enough memory");
-    }
-    if (good)
-        return w;
-    if (w)
-        drop(w);
+    drop(w);
     return NULL;
 }
 
 /* --- what a run does with it ---------------------------------------------------------------------
  */
-
-static bool step(void *of, bool *ended, double *loss)
-{
-    struct writer *w = of;
-
-    *ended = !tp_next(w->train, w->step);
-    if (*ended)
-        return tp_error(w->g) == NULL;
-    if (!tp_run(w->step))
-        return false;
-    *loss = tp_get(w->step, w->loss);
-    return true;
-}
-
-static const char *error_of(void *of)
-{
-    return tp_error(((struct writer *)of)->g);
-}
 
 static double draw_chance(struct writer *w) /* in [0, 1): splitmix64 */
 {
@@ -224,24 +194,21 @@ static json_t *picture(void *of, bool begun)
     memcpy(y, w->next, (size_t)rows * sizeof *w->next);
     if (!tp_rows(w->measure, rows) || !tp_run(w->measure) || !write_some(w, written))
         return NULL;
-    return json_pack("{s:o, s:f, s:s, s:I, s:I}", "loss", play_real(tp_get(w->measure, w->loss)),
+    return json_pack("{s:o, s:f, s:s, s:I, s:I}", "loss", play_real(tp_get(w->measure, w->l.loss)),
                      "accuracy", tp_get(w->measure, w->hits) / (double)rows, "written", written,
                      "letters", (json_int_t)w->letters, "weights",
-                     (json_int_t)tp_param_count(w->g));
+                     (json_int_t)tp_param_count(w->l.g));
 }
 
-const struct subject play_writer_kind = { step, picture, error_of, drop };
-
-json_t *play_writer_look(struct run *r, const json_t *body, struct ir_error *error)
+static bool turn(void *of, const json_t *body, struct ir_error *error)
 {
-    struct writer *w = play_run_hold(r, &play_writer_kind);
-    bool good;
+    struct writer *w = of;
+    const struct play_number temperature = { "temperature", 0.05, 5, w->temperature,
+                                             &w->temperature };
 
-    if (!w)
-        return NULL;
-    good = play_in_bounds(body, "temperature", 0.05, 5, w->temperature, &w->temperature, error);
-    if (!good)
-        w->temperature = 1;
-    play_run_let(r, good);
-    return good ? json_object() : NULL;
+    return play_numbers(body, 1, &temperature, error);
 }
+
+const struct lesson_kind play_characters = {
+    "characters", { play_lesson_step, picture, play_lesson_error, drop }, make, turn
+};

@@ -18,10 +18,9 @@ static const struct {
 } maps[MAPS] = { { "conv1", 6, 28 }, { "pool1", 6, 14 }, { "conv2", 16, 10 }, { "pool2", 16, 5 } };
 
 struct digits {
-    tp_graph *g;
-    tp_loader *train;
-    tp_program *step, *measure, *look;
-    tp_tensor x, y, loss, hits, confusion, chances, map[MAPS];
+    struct lesson l; /* first: what all lessons share */
+    tp_program *measure, *look;
+    tp_tensor x, y, hits, confusion, chances, map[MAPS];
     struct data_set *set, *test; /* the same, or two */
     int64_t first, count;        /* of the test's rows */
     unsigned char shown[PIXELS];
@@ -35,8 +34,8 @@ static void record(struct digits *d, int64_t rows)
 {
     tp_tensor h, scores;
 
-    d->x = tp_input(d->g, "x", TP_U8, tp_dims(rows, 1, SIDE, SIDE));
-    d->y = tp_input(d->g, "y", TP_I32, tp_dims(rows));
+    d->x = tp_input(d->l.g, "x", TP_U8, tp_dims(rows, 1, SIDE, SIDE));
+    d->y = tp_input(d->l.g, "y", TP_I32, tp_dims(rows));
     h = d->map[0] = tp_relu(tp_conv2d(tp_div(d->x, 255), "conv1", 6, 5, .pad = 2));
     h = d->map[1] = tp_max_pool2d(h, 2);
     h = d->map[2] = tp_relu(tp_conv2d(h, "conv2", 16, 5));
@@ -44,20 +43,10 @@ static void record(struct digits *d, int64_t rows)
     h = tp_relu(tp_linear(tp_flatten(h, 1), "fc1", 120));
     h = tp_relu(tp_linear(h, "fc2", 84));
     scores = tp_linear(h, "fc3", CLASSES);
-    d->loss = tp_cross_entropy(scores, d->y);
+    d->l.loss = tp_cross_entropy(scores, d->y);
     d->hits = tp_sum(tp_eq(tp_argmax(scores, -1), d->y));
     d->confusion = tp_confusion_matrix(tp_argmax(scores, -1), d->y, CLASSES);
     d->chances = tp_softmax(scores, -1);
-}
-
-bool play_in_bounds(const json_t *body, const char *name, double least, double most, double usual,
-                    double *to, struct ir_error *error)
-{
-    const json_t *given = json_object_get(body, name);
-
-    *to = given ? json_number_value(given) : usual;
-    return ((!given || json_is_number(given)) && *to >= least && *to <= most) ||
-           ir_error(error, IR_REFUSED, "%s: expected a number from %g to %g", name, least, most);
 }
 
 static bool open_data(struct digits *d, int64_t rows, uint64_t seed, const char *folder,
@@ -90,24 +79,24 @@ static void show_row(struct digits *d, int64_t row)
     d->label = ((const int32_t *)d->test->column[1].rows)[d->first + row];
 }
 
-static bool compile(struct digits *d, int64_t batch, double rate)
+static bool compile(struct lesson *l)
 {
-    record(d, tp_symbol(d->g, "batch", 1, batch > TEST ? batch : TEST));
-    d->step = tp_compile_train(d->loss, .opt = tp_sgd(.momentum = 0.9), .lr = tp_const(rate),
-                               .batch = batch, .threads = 1);
-    d->measure = tp_compile(d->g, tp_list(d->loss, d->hits, d->confusion), TP_EVAL, .batch = TEST,
+    struct digits *d = (struct digits *)l;
+
+    record(d, tp_symbol(l->g, "batch", 1, l->batch > TEST ? l->batch : TEST));
+    l->step = play_lesson_step_of(l);
+    d->measure = tp_compile(l->g, tp_list(l->loss, d->hits, d->confusion), TP_EVAL, .batch = TEST,
                             .threads = 1);
-    d->look = tp_compile(d->g, tp_list(d->chances, d->map[0], d->map[1], d->map[2], d->map[3]),
+    d->look = tp_compile(l->g, tp_list(d->chances, d->map[0], d->map[1], d->map[2], d->map[3]),
                          TP_EVAL, .batch = 1, .threads = 1);
-    return d->step && d->measure && d->look;
+    return l->step && d->measure && d->look;
 }
 
 static void drop(void *of)
 {
     struct digits *d = of;
 
-    tp_loader_free(d->train);
-    tp_graph_free(d->g);
+    play_lesson_end(&d->l);
     if (d->test && d->test != d->set)
         tp_data_free(d->test);
     if (d->set)
@@ -115,65 +104,33 @@ static void drop(void *of)
     free(d);
 }
 
-void *play_digits_new(const json_t *body, const char *folder, pthread_mutex_t *compiling,
-                      int64_t *epochs, struct ir_error *error)
+static void *make(const json_t *body, const struct play_options *o, pthread_mutex_t *compiling,
+                  struct ir_error *error)
 {
-    struct digits *d = calloc(1, sizeof *d);
-    double rows, rate, batch, seed, passes;
-    bool good = d != NULL;
+    struct digits *d = play_lesson_new(sizeof *d, error);
+    const struct lesson_usual usual = { tp_sgd(.momentum = 0.9), 0.05, 32, 20 };
+    double rows;
+    const struct play_number numbers[] = { { "samples", 100, MOST, 1000, &rows } };
+    const bool mnist = json_is_true(json_object_get(body, "mnist"));
 
-    if (!good)
-        ir_error(error, IR_FAILED, "not enough memory");
-    good = good && play_in_bounds(body, "samples", 100, MOST, 1000, &rows, error) &&
-           play_in_bounds(body, "rate", 1e-5, 1, 0.05, &rate, error) &&
-           play_in_bounds(body, "batch", 1, 256, 32, &batch, error) &&
-           play_in_bounds(body, "seed", 0, 999999, 1, &seed, error) &&
-           play_in_bounds(body, "epochs", 1, 1000, 20, &passes, error) &&
-           open_data(d, (int64_t)rows, (uint64_t)seed,
-                     json_is_true(json_object_get(body, "mnist")) ? folder : NULL, error);
-    if (good) {
-        *epochs = (int64_t)passes;
+    if (!d)
+        return NULL;
+    if (play_numbers(body, 1, numbers, error) && play_lesson_read(&d->l, body, usual, error) &&
+        open_data(d, (int64_t)rows, d->l.seed, mnist ? o->mnist : NULL, error)) {
         show_row(d, 0);
-        d->g = tp_graph_new((uint64_t)seed);
-        d->train = tp_loader_from_arrays(
+        d->l.train = tp_loader_from_arrays(
             tp_columns({ "x", TP_U8, tp_dims(1, SIDE, SIDE), d->set->column[0].rows },
                        { "y", TP_I32, TP_SCALAR, d->set->column[1].rows }),
-            (int64_t)rows, .batch = (int64_t)batch, .shuffle = true, .seed = (uint64_t)seed);
-        good = d->g && d->train && !tp_loader_error(d->train);
-        pthread_mutex_lock(compiling);
-        good = good && compile(d, (int64_t)batch, rate);
-        pthread_mutex_unlock(compiling);
-        if (!good)
-            ir_error(error, IR_FAILED, "%s",
-                     d->g && tp_error(d->g) ? tp_error(d->g) : "not enough memory");
+            (int64_t)rows, .batch = d->l.batch, .shuffle = true, .seed = d->l.seed);
+        if (play_lesson_compile(&d->l, compiling, compile, error))
+            return d;
     }
-    if (good)
-        return d;
-    if (d)
-        drop(d);
+    drop(d);
     return NULL;
 }
 
 /* --- what a run does with it ---------------------------------------------------------------------
  */
-
-static bool step(void *of, bool *ended, double *loss)
-{
-    struct digits *d = of;
-
-    *ended = !tp_next(d->train, d->step);
-    if (*ended)
-        return tp_error(d->g) == NULL;
-    if (!tp_run(d->step))
-        return false;
-    *loss = tp_get(d->step, d->loss);
-    return true;
-}
-
-static const char *error_of(void *of)
-{
-    return tp_error(((struct digits *)of)->g);
-}
 
 /* Of the test's rows, or of the first ones that are learnt from. */
 static bool measure(struct digits *d, const struct data_set *set, int64_t first, int64_t rows,
@@ -187,7 +144,7 @@ static bool measure(struct digits *d, const struct data_set *set, int64_t first,
     memcpy(y, (const int32_t *)set->column[1].rows + first, (size_t)rows * sizeof(int32_t));
     if (!tp_rows(d->measure, rows) || !tp_run(d->measure))
         return false;
-    *loss = tp_get(d->measure, d->loss);
+    *loss = tp_get(d->measure, d->l.loss);
     *accuracy = tp_get(d->measure, d->hits) / (double)rows;
     return true;
 }
@@ -241,7 +198,7 @@ static json_t *picture(void *of, bool begun)
     struct digits *d = of;
     double loss[2], accuracy[2];
     int64_t counted[CLASSES * CLASSES];
-    const int64_t rows = tp_loader_rows(d->train);
+    const int64_t rows = tp_loader_rows(d->l.train);
     json_t *matrix = json_array();
 
     (void)begun;
@@ -255,23 +212,18 @@ static json_t *picture(void *of, bool begun)
         json_array_append_new(matrix, json_integer(counted[i]));
     return json_pack("{s:[o, o], s:[o, o], s:s, s:o, s:o}", "loss", play_real(loss[0]),
                      play_real(loss[1]), "accuracy", play_real(accuracy[0]), play_real(accuracy[1]),
-                     "engine", tp_program_engine(d->step), "confusion", matrix, "look", look(d));
+                     "engine", tp_program_engine(d->l.step), "confusion", matrix, "look", look(d));
 }
-
-const struct subject play_digits_kind = { step, picture, error_of, drop };
 
 /* --- what a request asks of it: a picture by its number, or one that was drawn -------------------
  */
 
-json_t *play_digits_look(struct run *r, const json_t *body, struct ir_error *error)
+static bool show(void *of, const json_t *body, struct ir_error *error)
 {
     const json_t *pixels = json_object_get(body, "pixels"), *index = json_object_get(body, "image");
-    struct digits *d = play_run_hold(r, &play_digits_kind);
     const double row = json_number_value(index);
-    bool good = d != NULL;
+    struct digits *d = of;
 
-    if (!d)
-        return NULL;
     if (json_is_number(index) && row >= 0 && row < (double)d->count && row == floor(row)) {
         show_row(d, (int64_t)row);
     } else if (json_array_size(pixels) == PIXELS) {
@@ -281,9 +233,12 @@ json_t *play_digits_look(struct run *r, const json_t *body, struct ir_error *err
         }
         d->label = -1;
     } else {
-        good = ir_error(error, IR_REFUSED, "expected image, from 0 to %lld, or 784 pixels",
+        return ir_error(error, IR_REFUSED, "expected image, from 0 to %lld, or 784 pixels",
                         (long long)d->count - 1);
     }
-    play_run_let(r, good);
-    return good ? json_object() : NULL;
+    return true;
 }
+
+const struct lesson_kind play_digits = {
+    "digits", { play_lesson_step, picture, play_lesson_error, drop }, make, show
+};

@@ -52,6 +52,19 @@ struct parser {
     struct ir_error *error;
 };
 
+tp_graph *play_sketch(struct ir_error *error)
+{
+    tp_graph *g = tp_graph_new(1);
+
+    if (!g) {
+        ir_error(error, IR_FAILED, "not enough memory");
+        return NULL;
+    }
+    g->no_engine = true;
+    tp_on_warning(g, NULL, NULL);
+    return g;
+}
+
 static tp_tensor sum(struct parser *p);
 
 static tp_loc here(const struct parser *p) /* what messages say: expression:COLUMN */

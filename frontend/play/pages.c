@@ -15,6 +15,7 @@ PAGE(play_text_app)
 PAGE(play_text_train)
 PAGE(play_text_compiler)
 PAGE(play_text_sandbox)
+PAGE(play_text_lesson)
 PAGE(play_text_digits)
 PAGE(play_text_characters)
 PAGE(play_text_dygraph)
@@ -32,6 +33,7 @@ static const struct page {
     ROW("train.js", "text/javascript; charset=utf-8", play_text_train),
     ROW("compiler.js", "text/javascript; charset=utf-8", play_text_compiler),
     ROW("sandbox.js", "text/javascript; charset=utf-8", play_text_sandbox),
+    ROW("lesson.js", "text/javascript; charset=utf-8", play_text_lesson),
     ROW("digits.js", "text/javascript; charset=utf-8", play_text_digits),
     ROW("characters.js", "text/javascript; charset=utf-8", play_text_characters),
     ROW("dygraph.js", "text/javascript; charset=utf-8", play_text_dygraph),

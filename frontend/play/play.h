@@ -17,8 +17,9 @@
 
 enum {
     PLAY_VISITS = 24, /* at once */
-    PLAY_SLOTS = 4,   /* runs of a visit: two in the plane, one of digits, one of characters */
-    PLAY_DIGITS = 2,  /* the first that is not of the plane */
+    PLAY_PLANES = 2,  /* runs of a visit in the plane */
+    PLAY_LESSONS = 2, /* .. and others, one of a kind */
+    PLAY_SLOTS = PLAY_PLANES + PLAY_LESSONS,
     PLAY_BODY = 1 << 20,
     PLAY_CONNECTIONS = 96,
     PLAY_TOKEN = 32,
@@ -35,6 +36,7 @@ struct play_options {
 int play_serve(const struct play_options *options, struct ir_error *error);
 
 struct play;
+const struct play_options *play_options(struct play *p);
 struct play_request {
     struct play *play;
     const char *word[PLAY_WORDS]; /* what stood for a * of the route */
@@ -71,8 +73,7 @@ void play_visit_release(struct visit *v);
 /* From a run's thread; the text is the visit's, from malloc. */
 void play_visit_publish(struct visit *v, int slot, char *text);
 play_handler play_visit_new, play_visit_events, play_run_make, play_run_order, play_run_look,
-    play_run_change, play_run_text, play_digits_make, play_digits_see, play_writer_make,
-    play_writer_see;
+    play_run_change, play_run_text, play_lesson_make, play_lesson_see, play_lesson_keep;
 
 /* compiler.c: a model, or a pasted text, at each stage. child.c: another program, bounded; its exit
  * status, -1: it could not be started, PLAY_BEYOND: it was ended. fold.c: boxes as nodes. */
@@ -87,6 +88,7 @@ void play_fold(const char *dot, struct ir_text *out);
  * sum and mean are of the arguments. maths.c, autodiff.c, tensor.c: the sandboxes. */
 tp_tensor play_expression(tp_graph *g, const char *text, const tp_tensor variable[3], bool apart,
                           bool used[3], struct ir_error *error);
+tp_graph *play_sketch(struct ir_error *error); /* a graph to look at: no engine, no warnings */
 play_handler play_functions, play_maths, play_autodiff, play_tensor;
 
 /* plane.c: what is trained: points of the plane, and a network for them. */
@@ -126,6 +128,7 @@ bool play_train_step(struct trainer *t, bool *ended, double *loss); /* ended: an
 bool play_trainer_measure(struct trainer *t, double loss[2], double accuracy[2]);
 bool play_trainer_picture(struct trainer *t, unsigned char *shade); /* PLANE_SIDE squared */
 int play_trainer_layers(struct trainer *t, int room, struct layer_state *to);
+int64_t play_elements(tp_tensor x);
 json_t *play_trainer_values(struct trainer *t);
 bool play_trainer_set(struct trainer *t, const json_t *values, struct ir_error *error);
 /* Its network as a .tp file, which is a model. */
@@ -153,22 +156,60 @@ void play_run_counts(const struct run *r, int64_t *epoch, int64_t *step);
 void play_run_set_epoch(struct run *r, double epoch);
 json_t *play_real(double x); /* null where it is not finite */
 void play_base64(const unsigned char *from, size_t size, char *to);
+bool play_base64_read(const char *text, size_t size, unsigned char *to); /* of exactly that size */
 
-/* plane_run.c, digits.c, characters.c: the kinds, as subjects of a run; NULL with an error. */
-extern const struct subject play_plane_kind, play_digits_kind, play_writer_kind;
+/* plane_run.c: a subject of a run; NULL with an error. */
+extern const struct subject play_plane_kind;
 void *play_plane_new(const struct plane *plane, pthread_mutex_t *compiling, struct ir_error *error);
 json_t *play_plane_state(struct run *r);
 json_t *play_plane_points(struct run *r);
 json_t *play_plane_text(struct run *r, struct ir_error *error);
 bool play_plane_set(struct run *r, const json_t *values, double epoch, struct ir_error *error);
-void *play_digits_new(const json_t *body, const char *folder, pthread_mutex_t *compiling,
-                      int64_t *epochs, struct ir_error *error);
-json_t *play_digits_look(struct run *r, const json_t *body, struct ir_error *error);
-void *play_writer_new(const json_t *body, pthread_mutex_t *compiling, int64_t *epochs,
-                      struct ir_error *error);
-json_t *play_writer_look(struct run *r, const json_t *body, struct ir_error *error);
-bool play_in_bounds(const json_t *body, const char *name, double least, double most, double usual,
-                    double *to, struct ir_error *error); /* digits.c: a number of a request */
-const char *play_mnist(struct play *p);                  /* a folder, or NULL */
+
+/* lesson.c: what the other kinds share; theirs begin with it. */
+struct lesson {
+    tp_graph *g;
+    tp_loader *train;
+    tp_program *step;
+    tp_tensor loss;
+    tp_opt opt;
+    tp_schedule rate;
+    int64_t batch, epochs;
+    uint64_t seed;
+};
+struct lesson_usual { /* where a request says nothing */
+    tp_opt opt;
+    double rate;
+    int64_t batch, epochs;
+};
+struct play_number { /* of a request */
+    const char *name;
+    double least, most, usual;
+    double *to;
+};
+bool play_numbers(const json_t *body, int count, const struct play_number *number,
+                  struct ir_error *error);
+void *play_lesson_new(size_t size, struct ir_error *error); /* zeroed */
+bool play_lesson_read(struct lesson *l, const json_t *body, struct lesson_usual usual,
+                      struct ir_error *error); /* its knobs; a graph */
+/* `compile` under the lock, once the loader is there. */
+bool play_lesson_compile(struct lesson *l, pthread_mutex_t *compiling,
+                         bool (*compile)(struct lesson *l), struct ir_error *error);
+tp_program *play_lesson_step_of(struct lesson *l);
+void play_lesson_end(struct lesson *l);
+bool play_lesson_step(void *of, bool *ended, double *loss);
+const char *play_lesson_error(void *of);
+json_t *play_lesson_values(struct lesson *l);
+bool play_lesson_set(struct lesson *l, const json_t *values, struct ir_error *error);
+
+/* digits.c, characters.c: the kinds. */
+struct lesson_kind {
+    const char *name; /* in a path */
+    struct subject subject;
+    void *(*make)(const json_t *body, const struct play_options *o, pthread_mutex_t *compiling,
+                  struct ir_error *error);
+    bool (*look)(void *of, const json_t *body, struct ir_error *error); /* what is to be shown */
+};
+extern const struct lesson_kind play_digits, play_characters;
 
 #endif

@@ -25,12 +25,11 @@ static const struct {
     { "POST", "api/visits/*/runs/*", play_run_make },
     { "GET", "api/visits/*/runs/*", play_run_look },
     { "GET", "api/visits/*/runs/*/text", play_run_text },
-    { "POST", "api/visits/*/digits", play_digits_make },
-    { "POST", "api/visits/*/digits/look", play_digits_see },
-    { "POST", "api/visits/*/characters", play_writer_make },
-    { "POST", "api/visits/*/characters/look", play_writer_see },
     { "POST", "api/visits/*/runs/*/do", play_run_order },
     { "POST", "api/visits/*/runs/*/values", play_run_change },
+    { "POST", "api/visits/*/*", play_lesson_make },
+    { "GET", "api/visits/*/*", play_lesson_keep },
+    { "POST", "api/visits/*/*/look", play_lesson_see },
 };
 
 /* Word by word; `path` loses its slashes. */

@@ -46,11 +46,10 @@ static int64_t now(void)
 /* --- what is to be seen --------------------------------------------------------------------------
  */
 
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 void play_base64(const unsigned char *from, size_t size, char *to)
 {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
     for (size_t i = 0; i < size; i += 3) {
         const unsigned a = from[i], b = i + 1 < size ? from[i + 1] : 0,
                        c = i + 2 < size ? from[i + 2] : 0;
@@ -60,6 +59,27 @@ void play_base64(const unsigned char *from, size_t size, char *to)
         *to++ = i + 2 < size ? letters[c & 63] : '=';
     }
     *to = 0;
+}
+
+bool play_base64_read(const char *text, size_t size, unsigned char *to)
+{
+    unsigned bits = 0;
+    int held = 0;
+
+    if (strlen(text) != 4 * ((size + 2) / 3))
+        return false;
+    for (size_t done = 0; done < size; text++) {
+        const char *at = *text ? strchr(letters, *text) : NULL;
+        if (!at)
+            return false;
+        bits = bits << 6 | (unsigned)(at - letters);
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            to[done++] = (unsigned char)(bits >> held);
+        }
+    }
+    return true;
 }
 
 json_t *play_real(double x) /* JSON has no NaN */

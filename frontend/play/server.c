@@ -26,7 +26,7 @@
 struct play {
     char token[PLAY_TOKEN + 1];
     char host[80]; /* as --host says it */
-    const char *mnist;
+    const struct play_options *options;
     int port;
     struct visits *visits;
     pthread_mutex_t compiling, children;
@@ -42,9 +42,9 @@ pthread_mutex_t *play_compiling(struct play *p)
     return &p->compiling;
 }
 
-const char *play_mnist(struct play *p)
+const struct play_options *play_options(struct play *p)
 {
-    return p->mnist;
+    return p->options;
 }
 
 pthread_mutex_t *play_children(struct play *p)
@@ -361,7 +361,7 @@ static void serve(struct play *p, const struct play_options *o, const sigset_t *
 
 int play_serve(const struct play_options *o, struct ir_error *error)
 {
-    struct play p = { .mnist = o->mnist };
+    struct play p = { .options = o };
     struct MHD_Daemon *daemon = NULL;
     sigset_t ends, before;
     int fd = -1;

@@ -172,11 +172,9 @@ json_t *play_tensor(struct play_request *r)
         ir_error(&r->error, IR_REFUSED, "expected a shape, and at most %d moves", STEPS);
         return NULL;
     }
-    g = tp_graph_new(1);
+    g = play_sketch(&r->error);
     if (!g)
         return NULL;
-    g->no_engine = true;
-    tp_on_warning(g, NULL, NULL);
     x = tp_input_at(g, "x", TP_I32, storage, (tp_loc){ "shape", 1 });
     views = json_array();
     for (size_t i = 0; r->error.status == IR_OK; i++) {

@@ -59,7 +59,7 @@ static bool begin_tape(struct trainer *t)
     return tp_keep(t->tape, 0, NULL, NULL);
 }
 
-static int64_t elements(tp_tensor x)
+int64_t play_elements(tp_tensor x)
 {
     const tp_shape shape = tp_shape_of(x);
     int64_t count = 1;
@@ -72,7 +72,7 @@ static int64_t elements(tp_tensor x)
 /* A copy of what a parameter holds; free(). */
 static float *numbers_of(tp_tensor x)
 {
-    const size_t bytes = (size_t)elements(x) * sizeof(float);
+    const size_t bytes = (size_t)play_elements(x) * sizeof(float);
     float *to = malloc(bytes);
 
     if (to && tp_get_values(x, to, bytes))
@@ -89,7 +89,7 @@ static bool catch_up(struct trainer *t)
     for (int i = 0; i < count && i < LAYERS; i++) {
         float *values = numbers_of(found[i]);
         const bool good = values && tp_set_values(tp_find(t->s.graph, tp_name(found[i])), values,
-                                                  (size_t)elements(found[i]) * sizeof *values);
+                                                  (size_t)play_elements(found[i]) * sizeof *values);
         free(values);
         if (!good)
             return false;
@@ -121,7 +121,7 @@ static bool eager_update(struct trainer *t)
         const float *slope = tp_values(tp_gradient(found[i]), NULL);
         const char *name = tp_name(tp_find(t->s.graph, tp_name(found[i])));
         t->layer[i] = (struct layer_state){
-            .name = name, .gradient = slope ? norm_of(slope, NULL, elements(found[i])) : 0
+            .name = name, .gradient = slope ? norm_of(slope, NULL, play_elements(found[i])) : 0
         };
         before[i] = numbers_of(found[i]);
     }
@@ -130,8 +130,8 @@ static bool eager_update(struct trainer *t)
         const tp_tensor x = tp_find(t->tape, t->layer[i].name);
         float *now = numbers_of(x);
         if (before[i] && now)
-            t->layer[i].ratio = norm_of(now, before[i], elements(x)) /
-                                fmax(norm_of(before[i], NULL, elements(x)), 1e-30);
+            t->layer[i].ratio = norm_of(now, before[i], play_elements(x)) /
+                                fmax(norm_of(before[i], NULL, play_elements(x)), 1e-30);
         free(now);
         free(before[i]);
     }
@@ -395,7 +395,7 @@ bool play_trainer_text(struct trainer *t, struct ir_text *out, struct ir_error *
 
 static json_t *values_of(tp_tensor x)
 {
-    const int64_t count = elements(x);
+    const int64_t count = play_elements(x);
     const tp_shape shape = tp_shape_of(x);
     float *value = numbers_of(x);
     json_t *dims = json_array(), *numbers = json_array();
@@ -435,7 +435,7 @@ static tp_tensor parameter(struct trainer *t, const char *name)
 static bool set_one(struct trainer *t, const char *name, const json_t *list, struct ir_error *error)
 {
     tp_tensor x = parameter(t, name);
-    const size_t count = x.id ? (size_t)elements(x) : 0;
+    const size_t count = x.id ? (size_t)play_elements(x) : 0;
     float *value;
     bool good;
 

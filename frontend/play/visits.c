@@ -232,15 +232,22 @@ struct place {
     int slot;
 };
 
-static bool open_place(struct play_request *r, struct place *p)
+static bool open_slot(struct play_request *r, struct place *p, int slot)
 {
-    p->slot = r->word[1][0] - '0';
-    if (r->word[1][1] || p->slot < 0 || p->slot >= PLAY_SLOTS)
-        return ir_error(&r->error, IR_REFUSED, "a visit has the runs 0 to %d", PLAY_SLOTS - 1);
+    p->slot = slot;
     p->visit = visit_of(r);
     if (p->visit)
         pthread_mutex_lock(&p->visit->work);
     return p->visit != NULL;
+}
+
+static bool open_place(struct play_request *r, struct place *p)
+{
+    const int slot = r->word[1][0] - '0';
+
+    if (r->word[1][1] || slot < 0 || slot >= PLAY_SLOTS)
+        return ir_error(&r->error, IR_REFUSED, "a visit has the runs 0 to %d", PLAY_SLOTS - 1);
+    return open_slot(r, p, slot);
 }
 
 static struct run *run_at(struct play_request *r, const struct place *p)
@@ -266,7 +273,7 @@ json_t *play_run_make(struct play_request *r)
     void *of;
     json_t *said = NULL;
 
-    if (r->word[1][0] - '0' >= PLAY_DIGITS) {
+    if (r->word[1][0] - '0' >= PLAY_PLANES) {
         ir_error(&r->error, IR_REFUSED, "the plane has the runs 0 and 1");
         return NULL;
     }
@@ -346,85 +353,93 @@ json_t *play_run_change(struct play_request *r)
     return good ? json_object() : NULL;
 }
 
-/* --- digits and characters -----------------------------------------------------------------------
+/* --- lessons: a run of each kind, in a slot of its own -------------------------------------------
  */
 
-static bool open_slot(struct play_request *r, struct place *p, const char *slot)
+static const struct lesson_kind *const kinds[PLAY_LESSONS] = { &play_digits, &play_characters };
+
+/* The lesson that the path names, and its place. */
+static const struct lesson_kind *open_lesson(struct play_request *r, struct place *p)
 {
-    r->word[1] = slot;
-    return open_place(r, p);
+    for (int i = 0; i < PLAY_LESSONS; i++)
+        if (strcmp(kinds[i]->name, r->word[1]) == 0)
+            return open_slot(r, p, PLAY_PLANES + i) ? kinds[i] : NULL;
+    ir_error(&r->error, IR_REFUSED, "there is nothing of that name");
+    return NULL;
 }
 
-/* The new run in the place of the old one, which has ended before. */
-static json_t *put_run(struct play_request *r, struct place *at, const struct subject *kind,
-                       void *of, int64_t epochs)
+/* What was saved, if the request has it. */
+static bool restore(struct run *run, const struct lesson_kind *kind, const json_t *body,
+                    struct ir_error *error)
 {
-    if (of)
-        at->visit->run[at->slot] = play_run(at->visit, at->slot, kind, of, epochs, &r->error);
-    return at->visit->run[at->slot] ? json_pack("{s:b}", "mnist", play_mnist(r->play) != NULL)
-                                    : NULL;
+    const json_t *values = json_object_get(body, "values");
+    struct lesson *l = values ? play_run_hold(run, &kind->subject) : NULL;
+    bool good = true;
+
+    if (l) {
+        good = play_lesson_set(l, values, error);
+        if (good)
+            play_run_set_epoch(run, json_number_value(json_object_get(body, "epoch")));
+        play_run_let(run, true);
+    }
+    return good;
 }
 
-static void clear_place(struct place *at)
+json_t *play_lesson_make(struct play_request *r)
 {
-    play_run_free(at->visit->run[at->slot]);
-    at->visit->run[at->slot] = NULL;
-}
-
-json_t *play_digits_make(struct play_request *r)
-{
+    const struct play_options *o = play_options(r->play);
     struct place at;
-    int64_t epochs = 0;
-    json_t *said;
-    void *of;
+    const struct lesson_kind *kind = open_lesson(r, &at);
+    struct lesson *l;
+    struct run **run;
+    bool good;
 
-    if (!open_slot(r, &at, "2"))
+    if (!kind)
         return NULL;
-    clear_place(&at);
-    of = play_digits_new(r->body, play_mnist(r->play), play_compiling(r->play), &epochs, &r->error);
-    said = put_run(r, &at, &play_digits_kind, of, epochs);
+    run = &at.visit->run[at.slot];
+    play_run_free(*run); /* before: its last picture must not come after the new one's first */
+    *run = NULL;
+    l = kind->make(r->body, o, play_compiling(r->play), &r->error);
+    if (l)
+        *run = play_run(at.visit, at.slot, &kind->subject, l, l->epochs, &r->error);
+    good = *run && restore(*run, kind, r->body, &r->error);
     close_place(&at);
-    return said;
+    return good ? json_pack("{s:b}", "mnist", o->mnist != NULL) : NULL;
 }
 
-json_t *play_writer_make(struct play_request *r)
+json_t *play_lesson_see(struct play_request *r)
 {
     struct place at;
-    int64_t epochs = 0;
-    json_t *said;
-    void *of;
+    const struct lesson_kind *kind = open_lesson(r, &at);
+    struct run *run = kind ? run_at(r, &at) : NULL;
+    void *of = run ? play_run_hold(run, &kind->subject) : NULL;
+    bool good = false;
 
-    if (!open_slot(r, &at, "3"))
-        return NULL;
-    clear_place(&at);
-    of = play_writer_new(r->body, play_compiling(r->play), &epochs, &r->error);
-    said = put_run(r, &at, &play_writer_kind, of, epochs);
-    close_place(&at);
-    return said;
+    if (of) {
+        good = kind->look(of, r->body, &r->error);
+        play_run_let(run, good);
+    }
+    if (kind)
+        close_place(&at);
+    return good ? json_object() : NULL;
 }
 
-json_t *play_digits_see(struct play_request *r)
+/* What is to be saved. */
+json_t *play_lesson_keep(struct play_request *r)
 {
     struct place at;
+    const struct lesson_kind *kind = open_lesson(r, &at);
+    struct run *run = kind ? run_at(r, &at) : NULL;
+    struct lesson *l = run ? play_run_hold(run, &kind->subject) : NULL;
     json_t *said = NULL;
+    int64_t epoch, step;
 
-    if (!open_slot(r, &at, "2"))
-        return NULL;
-    if (run_at(r, &at))
-        said = play_digits_look(at.visit->run[at.slot], r->body, &r->error);
-    close_place(&at);
-    return said;
-}
-
-json_t *play_writer_see(struct play_request *r)
-{
-    struct place at;
-    json_t *said = NULL;
-
-    if (!open_slot(r, &at, "3"))
-        return NULL;
-    if (run_at(r, &at))
-        said = play_writer_look(at.visit->run[at.slot], r->body, &r->error);
-    close_place(&at);
+    if (l) {
+        play_run_counts(run, &epoch, &step);
+        said = json_pack("{s:I, s:o}", "epoch", (json_int_t)epoch, "values", play_lesson_values(l));
+        play_run_let(run, false);
+    }
+    if (kind)
+        close_place(&at);
     return said;
 }

@@ -15,6 +15,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("url")
 parser.add_argument("--long", action="store_true")
 parser.add_argument("--pictures")
+parser.add_argument("--only", nargs="*", help="of the pages")
 asked = parser.parse_args()
 faults = []
 
@@ -88,7 +89,7 @@ def built(run=0):
     return js("return play.runs[arguments[0]]?.built && !document.querySelector(`#run-${arguments[0]} .start`).disabled", run)
 
 
-for page in ("train", "digits", "characters", "compiler", "sandbox"):
+for page in asked.only or ("train", "digits", "characters", "compiler", "sandbox"):
     name = __file__.replace("browser.py", page + "_page.py")
     exec(compile(open(name).read(), name, "exec"))
 for entry in d.get_log("browser"):

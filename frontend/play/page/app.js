@@ -31,6 +31,16 @@ const play = {
   },
 };
 
+// How every curve is drawn.
+play.chart = () => ({
+  strokeWidth: 1.6, legend: "follow", axisLabelFontSize: 11, axisLineColor: play.colour("line"), gridLineColor: play.colour("line"),
+  axes: { x: { pixelsPerLabel: 50, axisLabelFormatter: x => Math.abs(x) >= 1000 ? x / 1000 + "k" : play.short(x) },
+    y: { axisLabelWidth: 46, pixelsPerLabel: 26, valueFormatter: y => play.number(y, 3), axisLabelFormatter: y => play.short(y) } },
+});
+play.short = x => Number(Number(x).toPrecision(3));
+play.percent = a => a === null || a === undefined ? "–" : (100 * a).toFixed(1) + " %";
+play.rgb = name => { const t = play.colour(name); return [1, 3, 5].map(i => parseInt(t.slice(i, i + 2), 16)); };
+
 // --- settings live in the address after #: a page's name, and what is not as usual ------------------
 play.address = () => {
   const [page, ...rest] = location.hash.slice(1).split("&");

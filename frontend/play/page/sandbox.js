@@ -26,8 +26,7 @@ function surface(canvas, values, side) {
   const c = canvas.getContext("2d"), size = canvas.width, [turn, tilt] = angle;
   const good = values.filter(v => v !== null).sort((a, b) => a - b);
   const low = good[Math.floor(good.length * 0.02)] ?? 0, high = good[Math.ceil(good.length * 0.98) - 1] ?? 1, span = high - low || 1;
-  const rgb = name => { const t = play.colour(name); return [1, 3, 5].map(i => parseInt(t.slice(i, i + 2), 16)); };
-  const [a, b, m] = ["zero", "one", "card"].map(rgb);
+  const [a, b, m] = ["zero", "one", "card"].map(play.rgb);
   const at = (i, j) => {
     const v = values[i * side + j];
     const x = j / (side - 1) - 0.5, y = i / (side - 1) - 0.5, z = (Math.min(high, Math.max(low, v ?? low)) - low) / span - 0.5;

@@ -112,11 +112,10 @@ class Run {
     const p = this.picture;
     if (!p) return;
     const set = (name, text) => { if (this.at(name).textContent !== text) this.at(name).textContent = text; };
-    const percent = a => a === null ? "–" : (100 * a).toFixed(1) + " %";
     const rate = this.stamps.length > 2 ? (this.stamps.length - 1) * 1000 / (this.stamps[this.stamps.length - 1] - this.stamps[0]) : 0;
     set("epoch", p.epoch + " / " + p.epochs);
     set("loss", play.number(p.loss[0])); set("loss-v", play.number(p.loss[1]));
-    set("correct", percent(p.accuracy[0])); set("correct-v", percent(p.accuracy[1]));
+    set("correct", play.percent(p.accuracy[0])); set("correct-v", play.percent(p.accuracy[1]));
     if (p.step_seconds) set("took", play.seconds(p.step_seconds));
     else if (!p.step) set("took", "–");
     set("engine", p.engine === "eager" ? "eager" : p.engine + (this.settings.engine === "unfused" ? ", a kernel an operation" : ", fused"));
@@ -143,8 +142,7 @@ class Run {
     const px = x => (x - x0) / (x1 - x0) * size, py = y => (y1 - y) / (y1 - y0) * size;
     if (this.at("axis").checked) return this.line(c, size, shade, px);
     const image = this.small.getContext("2d"), bits = image.createImageData(side, side);
-    const rgb = text => [1, 3, 5].map(i => parseInt(text.slice(i, i + 2), 16));
-    const [a, b, m] = [zero, one, paper].map(rgb);
+    const [a, b, m] = ["zero", "one", "card"].map(play.rgb);
     for (let i = 0; i < side * side; i++) {
       const s = shade.charCodeAt(i) / 127.5 - 1, to = s < 0 ? a : b, t = 0.62 * Math.abs(s);
       for (let k = 0; k < 3; k++) bits.data[4 * i + k] = m[k] + (to[k] - m[k]) * t;
@@ -198,14 +196,10 @@ class Run {
   }
   chart(name, labels, colours, file, more, again) {
     const options = { file, labels, colors: labels.slice(1).map((_, i) => play.colour(colours[i % colours.length])) };
-    const exact = { axisLineColor: play.colour("line"), gridLineColor: play.colour("line") };
     if (again) { this.charts[name]?.destroy(); delete this.charts[name]; }
     if (this.charts[name] && this.charts[name].numColumns() === labels.length)
       return this.charts[name].updateOptions(options);
-    this.charts[name] = new Dygraph(this.at("chart-" + name), file, {
-      ...options, ...exact, ...more, strokeWidth: 1.6, legend: "follow", axisLabelFontSize: 11,
-      axes: { x: { pixelsPerLabel: 50, axisLabelFormatter: x => x >= 1000 ? x / 1000 + "k" : x },
-        y: { axisLabelWidth: 46, pixelsPerLabel: 26, valueFormatter: y => play.number(y, 3), axisLabelFormatter: y => Number(Number(y).toPrecision(2)) } } });
+    this.charts[name] = new Dygraph(this.at("chart-" + name), file, { ...options, ...more, ...play.chart() });
   }
   table() {
     const body = $("tbody", this.box), rows = [];
