@@ -1,7 +1,8 @@
 /*
  * Every row of ops.def, one after the other: small random graphs of that row alone, in f32 and in
  * f64, with arguments that broadcast, with extents of 0 and of 1. Each argument's gradient is the
- * finite difference; values and gradients are the interpreter's when they are compiled.
+ * finite difference; values and gradients are the interpreter's when they are compiled, and a GPU's
+ * text, run by the CPU, has the bits of the C text.
  *
  * A row that no graph has, or an argument that no gradient reached, fails: a new row needs its
  * lines in tests/support_random*.c.
@@ -21,6 +22,7 @@ enum { ARGUMENTS = 3 }; /* that are told apart; of rows with more, the first one
 struct census {
     int nodes[2], empty[2], one[2], broadcast[2]; /* in graphs whose reals are f32, f64 */
     int reached[2][ARGUMENTS]; /* gradients that arrive at an argument and are not 0 */
+    int cuda[2];               /* graphs that ran as a GPU's, or that none can run yet */
 };
 
 struct row {
@@ -81,6 +83,39 @@ static bool count_reached(struct random_case *c, const struct row *row, ir_val s
     return true;
 }
 
+/* The bits of the C program, on the CPU as a GPU that looks at each access. */
+static bool is_cuda(struct random_case *c, const struct row *row, const struct ir_array *want,
+                    struct ir_text *why)
+{
+    const struct ir_array *got =
+        compiled_values(c, &(struct compiled_how){ .fuse = true, .threads = 1, .target = "cuda" });
+
+    row->census->cuda[c->options.reals == IR_F64]++;
+    if (!got && c->error.status == IR_UNSUPPORTED &&
+        strstr(c->error.text, "memory of its own for each row")) { /* sorting */
+        c->error.status = IR_OK;
+        return true;
+    }
+    if (!got) {
+        ir_put(why, "CUDA: %s", c->error.text);
+        return false;
+    }
+    for (int i = 0; i < random_value_count(c); i++) {
+        ir_put(why, "value %d, CUDA against C: ", i);
+        if (!random_equal(&want[i], &got[i], 0, 0, why))
+            return false;
+    }
+    return true;
+}
+
+/* One graph in four, or all of them. */
+static bool wants_cuda(const struct random_case *c, const struct row *row)
+{
+    const int type = c->options.reals == IR_F64;
+
+    return support_long() || (((int)row->op + type) % 4 == 0 && row->census->cuda[type] == 0);
+}
+
 static bool as_it_should(struct random_case *c, void *user, struct ir_text *why)
 {
     const struct row *row = user;
@@ -131,7 +166,7 @@ static bool as_it_should(struct random_case *c, void *user, struct ir_text *why)
         if (!random_equal(&want[i], &got[i], rounding, rounding, why))
             return false;
     }
-    return true;
+    return !wants_cuda(c, row) || is_cuda(c, row, got, why);
 }
 
 /* One graph of the row; where the generator makes none of smooth values, one of any. */
@@ -186,6 +221,8 @@ static const char *missing(enum ir_op op, const struct census *census, int type)
         return "an extent of 1";
     if (ir_ops[op].group == IR_BINARY && census->broadcast[type] == 0)
         return "arguments that broadcast";
+    if (support_long() && census->cuda[type] == 0)
+        return "a run as a GPU's";
     return NULL;
 }
 
