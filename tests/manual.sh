@@ -41,8 +41,42 @@ completes() { # WORDS... gives one line a word that would be offered
 [ "$(completes show mlp --sta)" = --stage ] || fault "taper show mlp --sta: $(completes show mlp --sta)"
 [ "$(completes train lene)" = lenet ] || fault "taper train lene: $(completes train lene)"
 [ "$(completes verify READM)" = README.md ] || fault "taper verify READM: $(completes verify READM)"
+
+# --- and in zsh and fish, where they are: a line that is typed, up to TAB --------------------------------
+same() { # SHELL TYPED COMPLETED, by the function that is named as the shell
+    local -r got=$("$1" "$2")
+    [ "$got" = "$3" ] || fault "$1: '$2' and TAB is '$got', not '$3'"
+}
+in_zsh() { # in a terminal of its own; a widget on ^O says what the line has become
+    ZDOTDIR=$work/zsh timeout 30 zsh -f -c '
+        zmodload zsh/zpty && zpty line zsh -i
+        zpty -w -n line "$1"$'"'\t\x0f'"'
+        while zpty -r line said; do [[ $said != *"became <"* ]] || break; done
+        said=${said##*<}; print -r -- ${said%%>*}' - "$1"
+}
+in_fish() {
+    timeout 30 fish --no-config -c '
+        source frontend/command/completion.fish
+        set -l found (complete -C $argv[1] | string replace -r "\t.*" "")
+        test (count $found) -ne 1; or echo (string replace -r "\S*\$" "" $argv[1])"$found "' -- "$1"
+}
+mkdir "$work/zsh" "$work/path"
+cp frontend/command/completion.zsh "$work/zsh/_taper"
+cat >"$work/zsh/.zshrc" <<'RC'
+fpath=($ZDOTDIR $fpath)
+autoload -Uz compinit && compinit -D -u
+become() { print -r -- "became <$BUFFER>"; exit }
+zle -N become && bindkey "^O" become
+RC
+ln -s "$taper" "$work/path/taper"
+PATH=$work/path:$PATH
 for shell in zsh fish; do
-    ! command -v $shell >/dev/null || $shell -n frontend/command/completion.$shell ||
-        fault "$shell cannot read its completion"
+    command -v $shell >/dev/null || { echo "$shell is not here: its completion was not tried"; continue; }
+    $shell -n frontend/command/completion.$shell || fault "$shell cannot read its completion"
+    same in_$shell "taper ver" "taper verify "
+    same in_$shell "taper train --ep" "taper train --epochs "
+    same in_$shell "taper train lene" "taper train lenet "
+    same in_$shell "taper show mlp --sta" "taper show mlp --stage "
+    same in_$shell "taper verify READM" "taper verify README.md "
 done
 finish
