@@ -185,6 +185,7 @@ struct loop_kernel {
     int buffers, buffer_room;
     struct loop_block body;
     bool tangled; /* an index was too large and is not what it should be: of no use */
+    bool pieces;  /* its loops make parts of one result: none reads what another stores */
     bool shared;  /* runs on all threads; else thread 0 alone */
     int barrier;  /* filled by plan: a barrier stands before it */
     enum loop_mark mark;

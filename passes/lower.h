@@ -10,6 +10,7 @@
 #define LOWER_AXES   32  /* loops of a kernel before its schedule, which makes more */
 #define LOWER_DEPTH  800 /* values in each other: fuse makes no kernel of more, but a text may */
 #define LOWER_SCOPES (LOWER_AXES + 16) /* open loops */
+#define LOWER_CUTS   8                 /* places at which a map may be cut */
 
 struct lower_memo { /* this node at this index is that value */
     ir_val node;
@@ -23,6 +24,14 @@ struct lower_scope { /* an open loop: statements may use the axes of it and of t
     uint64_t axes;           /* all that are in reach here */
     struct lower_memo *memo;
     int memos, room;
+};
+/* A map reads several arrays one after the other along an axis of its results: there it may be cut
+ * in pieces, each of which knows what it reads. */
+struct lower_cuts {
+    int axis; /* of the results; -1: none */
+    int count;
+    int64_t at[LOWER_CUTS]; /* ascending */
+    bool many;              /* there are more, or they do not fit to lanes */
 };
 struct lower {
     struct pass_compiled *c;
@@ -40,6 +49,9 @@ struct lower {
     int row_axis;           /* a kernel of rows: the flattened last axes; -1: none */
     int row_prefix;
     const struct ir_shape *row_domain;
+    int map_axis[IR_RANK]; /* a map: the loops over its results */
+    int map_rank;
+    struct lower_cuts cuts;
     ir_val at; /* the node being lowered: gives statements their place */
     struct ir_error *error;
     bool failed;
@@ -100,6 +112,7 @@ int pass_lower_axis(struct lower *, const char *name,
 loop_ix
 pass_lower_picked(struct lower *, ir_val v, const loop_ix *index,
                   int64_t limit); /* an integer read from memory, kept inside 0 .. limit - 1 */
+void pass_lower_note_cuts(struct lower *, const struct loop_guard *); /* that may hold or not */
 
 /* lower_nest.c: the loops along what is reduced */
 struct lower_nest {

@@ -24,6 +24,50 @@ static uint32_t truth(struct lower *l, int guards, const struct loop_guard *guar
     return all;
 }
 
+static void note_cut(struct lower_cuts *cuts, int64_t at)
+{
+    int i = cuts->count;
+
+    if (at % LOOP_LANES || cuts->count == LOWER_CUTS) {
+        cuts->many = true;
+        return;
+    }
+    while (i > 0 && cuts->at[i - 1] > at)
+        i--;
+    if (i > 0 && cuts->at[i - 1] == at)
+        return;
+    memmove(&cuts->at[i + 1], &cuts->at[i], (size_t)(cuts->count - i) * sizeof *cuts->at);
+    cuts->at[i] = at;
+    cuts->count++;
+}
+
+/* 0 <= axis + constant < limit: it begins to hold at one place along the axis, and ends at another
+ */
+void pass_lower_note_cuts(struct lower *l, const struct loop_guard *g)
+{
+    const struct loop_sum *sum = &l->k->sum[g->ix];
+    int64_t limit;
+
+    for (int i = 0; i < l->map_rank; i++) {
+        const struct loop_axis *a = &l->k->axis[l->map_axis[i]];
+        const uint64_t only = UINT64_C(1) << l->map_axis[i];
+        bool linear;
+        if (sum->count != 1 || loop_axes_of(l->k, g->ix) != only ||
+            loop_coefficient(l->k, g->ix, l->map_axis[i], &linear) != 1 || !linear ||
+            !loop_is_const(l->k, g->limit, &limit))
+            continue;
+        if (l->cuts.axis >= 0 && l->cuts.axis != i) {
+            l->cuts.many = true;
+            return;
+        }
+        l->cuts.axis = i;
+        if (-sum->constant > 0)
+            note_cut(&l->cuts, -sum->constant);
+        if (limit - sum->constant < a->hi)
+            note_cut(&l->cuts, limit - sum->constant);
+    }
+}
+
 /* value of a where the guards hold, else b */
 static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const loop_ix *index,
                         int guards, const struct loop_guard *guard, uint32_t otherwise)
@@ -35,8 +79,10 @@ static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const lo
         int state = loop_guard_state(l->k, &guard[i]);
         if (state == 0)
             return otherwise;
-        if (state != 1)
+        if (state != 1) {
+            pass_lower_note_cuts(l, &guard[i]);
             open[opens++] = guard[i];
+        }
     }
     struct lower_under before = pass_lower_under(l, opens, open);
     uint32_t value = pass_lower_value(l, a, index);

@@ -48,6 +48,14 @@ static void store(struct lower *l, ir_val v, const loop_ix *index)
     pass_lower_emit(l, s);
 }
 
+static void begin(struct lower *l, const char *name)
+{
+    l->k = loop_kernel_new(l->c->arena, l->g, name);
+    l->row_axis = -1;
+    l->cuts = (struct lower_cuts){ .axis = -1 };
+    pass_lower_begin(l);
+}
+
 /* A kernel of rows has a reduction over last axes; its domain is what is reduced. */
 static bool find_row(struct lower *l, const struct ir_kernel *kernel)
 {
@@ -126,11 +134,10 @@ static void lower_rows(struct lower *l, const struct ir_kernel *kernel)
         pass_lower_close(l, axis[i], 0, NULL);
 }
 
-static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
+/* the shape that all results have; NULL: there are none, or it failed */
+static const struct ir_shape *domain_of(struct lower *l, const struct ir_kernel *kernel)
 {
     const struct ir_shape *domain = NULL;
-    loop_ix index[IR_RANK];
-    int axis[IR_RANK];
 
     for (int i = 0; i < kernel->count; i++)
         if (pass_lower_is_output(l, kernel->nodes[i])) {
@@ -138,22 +145,65 @@ static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
             if (domain && !ir_same_shape(domain, s)) {
                 pass_lower_fail(l, "kernel %s has results of two shapes: they cannot be one kernel",
                                 kernel->name);
-                return;
+                return NULL;
             }
             domain = s;
         }
-    if (!domain || pass_lower_is_empty(domain))
-        return;
+    return domain && pass_lower_is_empty(domain) ? NULL : domain;
+}
+
+/* the nest over a domain, of `cut` along one axis only from .. to */
+static void lower_piece(struct lower *l, const struct ir_kernel *kernel,
+                        const struct ir_shape *domain, int cut, int64_t from, int64_t to)
+{
+    loop_ix index[IR_RANK];
+
+    l->map_rank = domain->rank;
     for (int i = 0; i < domain->rank; i++) {
-        axis[i] = pass_lower_axis(l, axis_name(l, domain, i), domain->dim[i]);
-        index[i] = loop_axis_ix(l->k, axis[i]);
-        pass_lower_open(l, axis[i]);
+        l->map_axis[i] =
+            pass_lower_axis(l, axis_name(l, domain, i), i == cut ? to - from : domain->dim[i]);
+        index[i] = loop_axis_ix(l->k, l->map_axis[i]);
+        if (i == cut)
+            index[i] = loop_plus(l->k, index[i], loop_const(l->k, from));
+        pass_lower_open(l, l->map_axis[i]);
     }
     store_all(l, kernel, index);
     if (l->failed)
         return;
     for (int i = domain->rank; i-- > 0;)
-        pass_lower_close(l, axis[i], 0, NULL);
+        pass_lower_close(l, l->map_axis[i], 0, NULL);
+}
+
+/* Is it worth nests of their own: no sums inside, whose operands would be packed for each? */
+static bool cut_well(const struct lower *l)
+{
+    const int pieces = l->cuts.count + 1;
+
+    for (int a = 0; a < l->k->axes; a++)
+        if (l->k->axis[a].ordered)
+            return false;
+    return l->c->pieces && l->cuts.count && !l->cuts.many && pieces * l->k->axes <= LOWER_AXES &&
+           pieces * (l->k->axes + 3) <= LOOP_AXES;
+}
+
+static void lower_domain(struct lower *l, const struct ir_kernel *kernel)
+{
+    const struct ir_shape *domain = domain_of(l, kernel);
+    int64_t from = 0;
+
+    if (!domain)
+        return;
+    lower_piece(l, kernel, domain, -1, 0, 0);
+    if (l->failed || !cut_well(l))
+        return;
+    const struct lower_cuts cuts = l->cuts;
+    begin(l, kernel->name);
+    l->k->pieces = true;
+    for (int i = 0; i <= cuts.count; i++) {
+        const int64_t to = i < cuts.count ? cuts.at[i] : domain->dim[cuts.axis];
+        lower_piece(l, kernel, domain, cuts.axis, from, to);
+        from = to;
+    }
 }
 
 static struct loop_kernel *lower_mark(struct lower *l, const struct ir_node *n)
@@ -180,10 +230,8 @@ struct loop_kernel *pass_lower(struct pass_compiled *c, int kernel, struct ir_er
     l->c = c;
     l->g = c->program->graph;
     l->kernel = kernel;
-    l->k = loop_kernel_new(c->arena, l->g, of->name);
-    l->row_axis = -1;
     l->error = error;
-    pass_lower_begin(l);
+    begin(l, of->name);
     l->at = of->nodes[0];
     const struct ir_node *first = ir_at(l->g, of->nodes[0]);
     if (first->op == IR_step || first->op == IR_done)

@@ -22,7 +22,7 @@ static void set_home(struct lower *l, uint32_t value, int scope)
 void pass_lower_begin(struct lower *l)
 {
     l->scopes = 1;
-    l->scope[0].into = &l->k->body;
+    l->scope[0] = (struct lower_scope){ .into = &l->k->body };
     set_home(l, 0, 0);
 }
 

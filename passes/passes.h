@@ -82,6 +82,7 @@ struct pass_compiled {
     struct ir_program *program;   /* after fuse */
     struct pass_storage *storage; /* by node id; parts -1: virtual */
     int *kernel_of;               /* by node id; -1: none */
+    bool pieces; /* a map may become several nests, one after the other, by what its parts read */
     struct loop_program *loops;
 };
 

@@ -70,6 +70,7 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
                    struct ir_error *error)
 {
     const size_t kernels = (size_t)c->program->kernel_count;
+    c->pieces = !options->target->processors; /* a launch is of one nest */
     struct pass_outline *seen = pass_outline_new(c->arena, c->program->kernel_count);
 
     c->loops = ir_alloc(c->arena, sizeof *c->loops);

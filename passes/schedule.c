@@ -41,23 +41,29 @@ void pass_weigh(struct loop_kernel *k)
         k->bytes += (double)k->buffer[i].elements * ir_dtypes[k->buffer[i].dtype].bytes;
 }
 
+static bool is_heavy(const struct loop_kernel *k)
+{
+    return k->flops >= SHARE_FLOPS || k->bytes >= SHARE_BYTES;
+}
+
 static void decide_sharing(struct loop_kernel *k, struct loop_statement *loop)
 {
     pass_weigh(k);
-    k->shared =
-        loop && k->axis[loop->axis].hi > 1 && (k->flops >= SHARE_FLOPS || k->bytes >= SHARE_BYTES);
+    k->shared = loop && k->axis[loop->axis].hi > 1 && is_heavy(k);
     if (k->shared)
         k->axis[loop->axis].role = LOOP_PARALLEL;
 }
 
-/* the loop that threads divide: the outermost that has work for two */
+/* the loop that threads divide: the outermost that has work for two, or that they divide already */
 static struct loop_statement *outer_loop(struct loop_kernel *k)
 {
     struct nest n = pass_nest(k);
 
-    for (int i = 0; i < n.count; i++)
-        if (k->axis[n.loop[i]->axis].role == LOOP_SERIAL && k->axis[n.loop[i]->axis].hi > 1)
+    for (int i = 0; i < n.count; i++) {
+        const enum loop_role role = k->axis[n.loop[i]->axis].role;
+        if (role == LOOP_PARALLEL || (role == LOOP_SERIAL && k->axis[n.loop[i]->axis].hi > 1))
             return n.loop[i];
+    }
     return NULL;
 }
 
@@ -328,6 +334,39 @@ static bool choose(struct loop_kernel *k, const struct pass_options *options)
     return true;
 }
 
+/* Nest by nest, each as if it were alone; but threads share all of them or none. */
+static bool choose_all(struct loop_kernel *k, const struct pass_options *options)
+{
+    const struct loop_block all = k->body;
+    struct loop_block done = { 0 };
+    struct loop_axis *outer[LOOP_AXES];
+    int pieces = 0;
+    bool shared = true;
+
+    if (!k->pieces)
+        return choose(k, options);
+    for (int i = 0; i < all.count; i++) {
+        k->body = (struct loop_block){ 0 };
+        struct loop_statement *s = loop_add(k, &k->body, *all.at[i]);
+        if (s->kind == LOOP_FOR) {
+            if (!choose(k, options))
+                return false;
+            struct loop_statement *loop = outer_loop(k);
+            shared = shared && loop;
+            outer[pieces++] = loop ? &k->axis[loop->axis] : NULL;
+        }
+        for (int j = 0; j < k->body.count; j++)
+            loop_add(k, &done, *k->body.at[j]);
+    }
+    k->body = done;
+    pass_weigh(k);
+    k->shared = shared && is_heavy(k);
+    for (int i = 0; i < pieces; i++)
+        if (outer[i])
+            outer[i]->role = k->shared ? LOOP_PARALLEL : LOOP_SERIAL;
+    return true;
+}
+
 /* a statement that knows its node: it gives the message its place */
 static const struct loop_statement *placed(const struct loop_block *b)
 {
@@ -370,7 +409,7 @@ bool pass_schedule(struct loop_kernel *k, const struct pass_options *options,
     if (gpu && has_scratch(k)) /* its threads are too many for a piece each */
         return refuse(k, error,
                       "needs memory of its own for each row, which is not made for GPUs yet");
-    if (gpu ? !pass_schedule_cuda(k, options) : !choose(k, options))
+    if (gpu ? !pass_schedule_cuda(k, options) : !choose_all(k, options))
         return refuse(k, error,
                       "walks through its rows too often; expected some of its sums in a kernel of "
                       "their own");

@@ -30,6 +30,7 @@ void support_nests(const struct ir_program *program, struct support_nests *n)
         for (int i = 0; i < c.program->kernels[k].count; i++)
             c.kernel_of[c.program->kernels[k].nodes[i].id] = k;
     pass_layout(&c, &options);
+    c.pieces = !options.target->processors;
     n->kernels = c.program->kernel_count;
     n->kernel = ir_alloc(n->arena, (size_t)(n->kernels + 1) * sizeof(struct loop_kernel *));
     for (int k = 0; k < n->kernels; k++) {

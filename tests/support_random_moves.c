@@ -88,9 +88,17 @@ bool random_concat(struct random_maker *m, struct random_value a)
 
     if (s.rank == 0)
         return false;
+    const bool lanes = random_chance(m, 25); /* all begin at whole vectors: cut in pieces */
     for (int more = 1 + (int)random_below(m, 2); n <= more; n++) {
         struct ir_shape t = s;
 
+        if (lanes) {
+            t.dim[axis] = 16 * (1 + random_below(m, 2));
+            if (n == 1)
+                args[0] = random_input(m, random_node(m, a.v)->dtype, t).v;
+            args[n] = random_input(m, random_node(m, a.v)->dtype, t).v;
+            continue;
+        }
         if (!ir_dim_fixed(s.dim[axis]) || random_chance(m, 60))
             t.dim[axis] = 1 + random_below(m, 4);
         args[n] = random_chance(m, 20) ? a.v : random_input(m, random_node(m, a.v)->dtype, t).v;
