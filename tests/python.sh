@@ -22,4 +22,22 @@ TAPER_ENGINE=interpreter "$python" -m pytest -q -p no:cacheprovider "${ignore[@]
 if [ ${#compiled[@]} -gt 0 ]; then
     "$python" -m pytest -q -p no:cacheprovider "${compiled[@]}" || status=1
 fi
+# --- types: what is made at import has stubs, and a checker knows a user's program ----------------------
+"$python" stubs.py --check || status=1
+mypy=$(command -v mypy || true)
+if [ -z "${TAPER_LONG:-}" ]; then
+    :
+elif [ -z "$mypy" ] && ! "$python" -m mypy --version >/dev/null 2>&1; then
+    echo "mypy is not here: types were not checked"
+else
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    check() { MYPYPATH=$PWD ${mypy:-"$python" -m mypy} --ignore-missing-imports --cache-dir "$work" "$@"; }
+    check -p taper || status=1
+    check --disallow-untyped-defs tests/typed_user.py || status=1
+    (here=$PWD; cd "$work" && PYTHONPATH=$here "$python" "$here/tests/typed_user.py" >/dev/null) || status=1
+    printf 'import taper\nx: int = taper.zeros(2).exp()\ny = taper.zeros(2).no_such()\n' >"$work/wrong.py"
+    wrong=$(check "$work/wrong.py")
+    [ "$(grep -c 'error: ' <<<"$wrong")" = 2 ] || { echo "of a wrong program: $wrong"; status=1; }
+fi
 exit $status

@@ -53,7 +53,7 @@ def header(lib):
 
 def contents():
     for path in sorted((HERE / "taper").rglob("*")):
-        if path.suffix in (".py", ".typed") and "__pycache__" not in path.parts:
+        if path.suffix in (".py", ".pyi", ".typed") and "__pycache__" not in path.parts:
             yield str(path.relative_to(HERE)), path.read_bytes()
     lib = library()
     yield "taper/lib/libtaper.so", lib.read_bytes()

@@ -22,7 +22,8 @@ for _part in (_ops, _reduce, _moves, _creation, _indexing):
         if _public and getattr(_what, "__module__", "").startswith("taper") and _name not in (
                 "attach", "real", "formula", "in_place", "wrap", "unary", "binary", "cast", "pair",
                 "handle", "here", "dims_of", "dims_or_list", "Sized", "reduced", "axis_of", "fail",
-                "generator", "getitem", "setitem", "Tensor", "Error"):
+                "generator", "getitem", "setitem", "Tensor", "Error", "on_cpu", "packed_axes", "shape_of",
+                "in_place_is_good"):
             globals().setdefault(_name, _what)
 for _type in _dtype.ALL:
     globals()[_type.name if _type.name != "bool" else "bool_"] = _type

@@ -272,11 +272,11 @@ def gradcheck(function: Callable[..., Any], inputs: Any, raise_exception: bool =
         x = Tensor(np.array(t._array(), copy=True))
         xs.append(x.requires_grad_() if x.dtype.is_floating_point else x)
     made = function(*xs)
-    total = None
-    for y in [made] if isinstance(made, Tensor) else list(made):
+    total = as_tensor(0.0)
+    for i, y in enumerate([made] if isinstance(made, Tensor) else list(made)):
         weights = as_tensor(np.cos(np.arange(y.numel()) + 0.5).reshape(tuple(y.shape)))
         part = (y * weights.to(y.dtype)).sum()
-        total = part if total is None else total + part
+        total = part if i == 0 else total + part
     asked = [x for x in xs if x.requires_grad]
     handles = (CTensor * max(len(asked), 1))(*[x._handle() for x in asked])
     if lib.tp_gradcheck_at(total._handle(), len(asked), handles, here()):

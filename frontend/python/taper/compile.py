@@ -107,15 +107,17 @@ class Trace:
         self.optimizer = optimizer
         self.trained = [p for g in optimizer.param_groups for p in g["params"]
                         if p.grad is not None and p.grad._t is self]
+        gradients = {id(p): p.grad for p in self.trained if p.grad is not None}
         if not self.trained:
             raise Error("optimizer.step() without gradients; expected backward() before it")
         y, grads, alone = self.backs[-1]
-        if len(self.backs) == 1 and alone and all(p.grad is grads.get(id(p)) for p in self.trained):
+        if len(self.backs) == 1 and alone and all(
+                gradients[id(p)] is grads.get(id(p)) for p in self.trained):
             self.loss = y._c
             return
         place = here()  # gradients that were changed: of a loss whose gradients they are
         for p in self.trained:
-            g = lib.tp_unary_at(b"stop_gradient", p.grad._c, place)
+            g = lib.tp_unary_at(b"stop_gradient", gradients[id(p)]._c, place)
             part = lib.tp_reduce_at(b"sum", lib.tp_binary_at(
                 b"mul", state_in(self.graph, p)[0], g, place), T.tp_reduce_args(dim=ALL_AXES), place)
             if p.dtype is not dt.float32:
@@ -164,7 +166,8 @@ def _view(program: Any, c: Any, shape: Tuple[int, ...], kind: dt.dtype) -> np.nd
     if not data:
         fail()
     buffer = (ctypes.c_char * size.value).from_address(data)
-    return np.frombuffer(buffer, kind.numpy)[:int(np.prod(shape, dtype=np.int64))].reshape(shape)
+    flat: np.ndarray = np.frombuffer(memoryview(buffer), kind.numpy)
+    return flat[:int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 
 class _Program:
@@ -225,9 +228,8 @@ class _Program:
             self.program = lib.tp_compile_at(graph.c, handles, T.tp_compile_args(
                 mode=lib.constants["TP_TRAIN"], **options), place)
         graph.check()
-        live = [t for t in inputs if lib.tp_tape is not None]
-        self.inputs = []
-        for t in live:
+        self.inputs: List[Optional[np.ndarray]] = []
+        for t in inputs:
             size = ctypes.c_size_t()
             if lib.tp_buffer(self.program, t._c, ctypes.byref(size)):
                 self.inputs.append(_view(self.program, t._c, tuple(t.shape), t.dtype))
@@ -273,7 +275,7 @@ class _Program:
 
         def leave(_: Any) -> Any:
             view, traced, constant = next(at)
-            if view is None:
+            if view is None or traced is None:
                 return constant
             t = blank()
             _set_up(t, view.copy())

@@ -60,7 +60,7 @@ def save(state: Dict[str, Any], path: Any) -> None:
 
 
 def _save_npz(state: Dict[str, Any], path: str) -> None:
-    arrays = {}
+    arrays: Dict[str, Any] = {}
     for name, value in state.items():
         t = as_tensor(value)
         if t.dtype == dt.bfloat16:

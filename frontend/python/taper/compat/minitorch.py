@@ -420,7 +420,7 @@ class SGD:
     def step(self) -> None:
         for p in self.parameters:
             v = p.value
-            if isinstance(v, Tensor) and v.grad is not None:
+            if isinstance(v, Tensor) and v.t.grad is not None:
                 p.update(Tensor(v.t.detach() - v.t.grad * self.lr, v.backend))
             elif isinstance(v, Scalar):
                 p.update(Scalar(v.data - self.lr * v.grad))

@@ -100,7 +100,7 @@ class Unflatten(Module):
 
 
 class _Dropout(Module):
-    function = staticmethod(F.dropout)
+    function: Any = staticmethod(F.dropout)
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()

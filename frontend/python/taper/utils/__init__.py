@@ -1,3 +1,3 @@
 """Data: `taper.utils.data`."""
 
-from . import data  # noqa: F401
+from . import data as data
