@@ -20,6 +20,11 @@ every=40
 TAPER_ENGINE=interpreter python3 "$here/onnx_nodes.py" "$build/taper" --every "$every" || exit 1
 python3 "$here/onnx_nodes.py" "$build/taper" --every "$((every * 9))" || exit 1
 
+# Well-known nets, with what they give: one of them, or all.
+light=(shufflenet)
+[ -z "${TAPER_LONG:-}" ] || light=()
+python3 "$here/onnx_light.py" "$build/taper" "${light[@]}" || exit 1
+
 # Functions of the file: twice a * 1.5, of that twice a * 0.25; and one that calls itself.
 kept=$(mktemp -d)
 trap 'rm -rf "$kept"' EXIT

@@ -45,24 +45,46 @@ static bool read_array(struct job *j, const char *path, struct ir_array *array)
     return tp_onnx_read_value(path, j->arena, array, j->error);
 }
 
-/* NAME=FILE where there is an input of that name; else the next input that has no file yet. */
+/* The input that a file names before an equals sign; how many there are where it names none. */
+static int named_input(const struct job *j, const char *file)
+{
+    const int count = tp_onnx_inputs(j->model);
+    const char *equals = strchr(file, '=');
+    int at = equals ? 0 : count;
+
+    for (; at < count; at++) {
+        const char *name = tp_onnx_input(j->model, at)->name;
+        if (strlen(name) == (size_t)(equals - file) && strncmp(name, file, strlen(name)) == 0)
+            break;
+    }
+    return at;
+}
+
+/* NAME=FILE where there is an input of that name; else the next input that has no file yet. Those
+ * with an initialiser are passed over where the files are no more than the others. */
 static bool take_inputs(struct job *j)
 {
     const int count = tp_onnx_inputs(j->model);
+    int needed = 0, unnamed = 0;
+
+    for (int i = 0; i < count; i++)
+        needed += !tp_onnx_input(j->model, i)->optional;
+    for (int i = 0; i < j->inputs; i++) {
+        const int at = named_input(j, j->input[i]);
+        unnamed += at == count;
+        needed -= at < count && !tp_onnx_input(j->model, at)->optional;
+    }
 
     for (int i = 0; i < j->inputs; i++) {
-        const char *file = j->input[i], *equals = strchr(file, '=');
-        int at = equals ? 0 : count;
+        const char *file = j->input[i];
+        int at = named_input(j, file);
 
-        for (; at < count; at++) {
-            const char *name = tp_onnx_input(j->model, at)->name;
-            if (strlen(name) == (size_t)(equals - file) && strncmp(name, file, strlen(name)) == 0)
-                break;
-        }
         if (at < count)
-            file = equals + 1;
+            file = strchr(file, '=') + 1;
         else
-            for (at = 0; at < count && j->given[at].data;)
+            for (at = 0;
+                 at < count && (j->given[at].data ||
+                                (unnamed <= needed && tp_onnx_input(j->model, at)->optional));)
                 at++;
         if (at == count)
             return ir_error(j->error, IR_REFUSED, "%.200s: the model has %d inputs", file, count);

@@ -14,8 +14,11 @@
 #include <string.h>
 
 enum {
-    MOST_KNOWN = 1 << 24, /* elements that are computed beforehand, all together */
-    MOST_NODES = 200000,
+    MOST_KNOWN = 1 << 24,  /* elements that are computed beforehand, all together */
+    MOST_WORK = 1 << 26,   /* and the operations on them: about a second */
+    NODE_WORK = 16,        /* of a node, whatever its size */
+    MOST_NODES = 200000,   /* with those in nodes and in functions, as often as they are built */
+    MOST_VALUES = 1 << 18, /* of ours that they become */
     DEEPEST_CALL = 16
 };
 
@@ -34,9 +37,11 @@ struct onnx_import {
     struct ir_arena *arena;
     struct value *slot;
     size_t room;
-    int64_t computed;
+    int64_t computed; /* elements, and operations */
+    double work;
     const struct onnx_call *call; /* of the function whose nodes are being built */
     int built;
+    int64_t values;
 };
 
 static struct value *value_of(struct onnx_import *in, const char *name)
@@ -162,8 +167,62 @@ tp_tensor onnx_in(struct onnx_node *n, int i)
     return tensor_of(n->in, v, n->at);
 }
 
+static double size_of(const struct ir_graph *g, ir_val v)
+{
+    return (double)ir_elements(g, &ir_at(g, v)->shape);
+}
+
+/* No less than the operations that the interpreter needs for a node whose extents are known. */
+static double work_of(const struct ir_graph *g, const struct ir_node *n)
+{
+    double work = (double)ir_elements(g, &n->shape), step = 0;
+
+    switch (n->op) {
+    case IR_dot: /* b m n k: the square root of all three sizes has b^1.5 */
+        work = sqrt(size_of(g, n->args[0]) * size_of(g, n->args[1]) * work) + work;
+        break;
+    case IR_conv:
+    case IR_conv_input:
+    case IR_conv_weight: /* each element of the greater one with each of a filter */
+        work = fmax(work, size_of(g, n->args[0])) *
+               fmax(1, size_of(g, n->args[1]) / (double)ir_at(g, n->args[1])->shape.dim[0]);
+        break;
+    case IR_window_sum:
+    case IR_window_spread:
+    case IR_window_max:
+    case IR_window_argmax:
+    case IR_window_place:
+        for (int i = 0; i < n->attr[0].count; i++)
+            work *= (double)n->attr[0].at[i];
+        break;
+    case IR_scan:
+        for (uint32_t v = 1; v < n->body->count; v++)
+            step += work_of(n->body, &n->body->nodes[v]);
+        work = step * (double)ir_scan_number(n, IR_SCAN_LENGTH);
+        break;
+    default:
+        break;
+    }
+    return work + NODE_WORK;
+}
+
+/* The elements that a node's value has, and the nodes of its body. */
+static int64_t elements_of(const struct ir_graph *g, const struct ir_node *n)
+{
+    int64_t all = ir_elements(g, &n->shape);
+
+    for (int i = 0; i < n->shape.rank; i++)
+        if (!ir_dim_fixed(n->shape.dim[i]))
+            return -1;
+    for (uint32_t v = 1; n->body && all >= 0 && v < n->body->count; v++) {
+        const int64_t inner = elements_of(n->body, &n->body->nodes[v]);
+        all = inner < 0 || inner > MOST_KNOWN ? -1 : all + inner;
+    }
+    return all;
+}
+
 /* The numbers of v where they follow from what is known; marks what it reaches. */
-static bool reached(struct onnx_import *in, uint32_t from, bool *seen, int64_t *work)
+static bool reached(struct onnx_import *in, uint32_t from, bool *seen, int64_t *room, double *work)
 {
     const struct ir_graph *g = in->g->ir;
 
@@ -176,12 +235,10 @@ static bool reached(struct onnx_import *in, uint32_t from, bool *seen, int64_t *
             continue;
         if ((n->op == IR_input && !in->request->known) || n->op == IR_size || n->op == IR_bits)
             return false;
-        elements = ir_elements(g, &n->shape);
-        if (elements < 0 || (*work += elements + 1) > MOST_KNOWN)
+        elements = elements_of(g, n);
+        if (elements < 0 || (*room += elements + 1) > MOST_KNOWN ||
+            (*work += work_of(g, n)) > MOST_WORK)
             return false;
-        for (int i = 0; i < n->shape.rank; i++)
-            if (!ir_dim_fixed(n->shape.dim[i]))
-                return false;
         for (int i = 0; i < n->arity; i++)
             seen[n->args[i].id] = true;
     }
@@ -196,13 +253,15 @@ static bool compute(struct onnx_import *in, tp_tensor t, struct ir_array *array)
     struct ir_binding *binding;
     struct ir_error error = { 0 };
     const ir_val value = tp_val(t);
-    int64_t work = in->computed; /* what is not computed in the end costs nothing */
+    int64_t room = in->computed; /* what is not computed in the end costs nothing */
+    double work = in->work;
     int bound = 0;
-    bool ok = seen && reached(in, t.id, seen, &work);
+    bool ok = seen && reached(in, t.id, seen, &room, &work);
 
-    if (ok)
-        in->computed = work;
-
+    if (ok) {
+        in->computed = room;
+        in->work = work;
+    }
     binding = ir_alloc(in->arena, (size_t)(in->g->state_count + inputs + 1) * sizeof *binding);
     for (int i = 0; ok && in->request->known && i < inputs; i++)
         if (in->request->known[i].data)
@@ -405,6 +464,12 @@ static const struct onnx_row *row_of(const struct onnx_model *m, const Onnx__Nod
         ir_error(error, IR_UNSUPPORTED,
                  "%.100s:%d: %.60s%s%.60s: no such operation; expected one that is supported",
                  m->file, line, p->op_type, p->name && *p->name ? " " : "", p->name ? p->name : "");
+    if (row && m->opset < ONNX_OLDEST && !tp_onnx_unchanged(p->op_type)) {
+        ir_error(error, IR_UNSUPPORTED,
+                 "%.100s:%d: %.60s: operators of version %lld; expected %d to %d", m->file, line,
+                 p->op_type, (long long)m->opset, ONNX_OLDEST, ONNX_NEWEST);
+        return NULL;
+    }
     return row;
 }
 
@@ -451,13 +516,17 @@ static bool build_node(struct onnx_import *in, const Onnx__NodeProto *p, int lin
                            .training = in->request->training,
                            .inputs = (int)p->n_input,
                            .outputs = (int)p->n_output };
+    const struct {
+        const struct ir_graph *graph;
+        uint32_t values;
+    } before = { in->g->ir, in->g->ir->count };
 
     if (!f && !n.row)
         return false;
     if (n.outputs > ONNX_OUTPUTS)
         onnx_lacks(&n, "%d outputs; expected at most %d", n.outputs, ONNX_OUTPUTS);
     if (++in->built > MOST_NODES)
-        onnx_lacks(&n, "more than %d nodes, functions written out", MOST_NODES);
+        onnx_lacks(&n, "more than %d nodes, functions written out; expected fewer", MOST_NODES);
     for (size_t k = 0; k < p->n_attribute && !n.call; k++)
         if (p->attribute[k]->ref_attr_name && *p->attribute[k]->ref_attr_name)
             onnx_wrong(&n, "attribute of a function outside of one");
@@ -467,6 +536,9 @@ static bool build_node(struct onnx_import *in, const Onnx__NodeProto *p, int lin
         call(&n, f);
     else if (onnx_ok(&n))
         n.row->build(&n);
+    in->values += before.graph == in->g->ir && !f ? in->g->ir->count - before.values : 0;
+    if (in->values > MOST_VALUES && onnx_ok(&n))
+        onnx_lacks(&n, "more than %d values; expected fewer", MOST_VALUES);
     if (!onnx_ok(&n))
         return explain(&n, error);
     for (int k = 0; k < n.outputs; k++)
@@ -502,11 +574,11 @@ static size_t names_in(size_t count, Onnx__NodeProto *const *node)
     return all;
 }
 
-static void make_room(struct onnx_import *in, size_t names)
+static void make_room(struct onnx_import *in, struct ir_arena *arena, size_t names)
 {
-    for (in->room = 64; in->room < 2 * names + 2;)
+    for (in->room = 8; in->room < 2 * names + 2;)
         in->room *= 2;
-    in->slot = ir_alloc(in->arena, in->room * sizeof *in->slot);
+    in->slot = ir_alloc(arena, in->room * sizeof *in->slot);
 }
 
 /* What stands in an initialiser becomes a value here, and not inside of a body that reads it. */
@@ -601,6 +673,7 @@ static bool call(struct onnx_node *n, const Onnx__FunctionProto *f)
     struct onnx_import *in = n->in;
     const struct onnx_import outer = *in;
     struct onnx_call frame = { in->call, n->proto, n->opset };
+    struct ir_arena *arena;
     tp_tensor *arg;
     int depth = 0;
     bool ok = true;
@@ -634,7 +707,8 @@ static bool call(struct onnx_node *n, const Onnx__FunctionProto *f)
     for (int i = 0; i < n->inputs; i++) /* names out there */
         if (onnx_has(n, i))
             arg[i] = onnx_in(n, i);
-    make_room(in, f->n_input + names_in(f->n_node, f->node));
+    arena = ir_arena_new(); /* calls may be many */
+    make_room(in, arena, f->n_input + names_in(f->n_node, f->node));
     for (int i = 0; ok && i < n->inputs; i++)
         ok = !arg[i].id || define(n, f->input[i], (struct value){ .tensor = arg[i] });
     in->call = &frame;
@@ -644,6 +718,7 @@ static bool call(struct onnx_node *n, const Onnx__FunctionProto *f)
     in->call = frame.outer;
     in->slot = outer.slot;
     in->room = outer.room;
+    ir_arena_free(arena);
     return ok;
 }
 
@@ -745,7 +820,8 @@ static void enter(struct onnx_import *in)
 {
     const Onnx__GraphProto *g = in->model->graph;
 
-    make_room(in, g->n_initializer + (size_t)in->model->inputs + names_in(g->n_node, g->node));
+    make_room(in, in->arena,
+              g->n_initializer + (size_t)in->model->inputs + names_in(g->n_node, g->node));
     for (size_t i = 0; i < g->n_initializer; i++) {
         struct value *v = value_of(in, g->initializer[i]->name);
         *v = (struct value){ .name = g->initializer[i]->name, .initialiser = g->initializer[i] };

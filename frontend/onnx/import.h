@@ -38,6 +38,9 @@ struct onnx_row {
 };
 const struct onnx_row *tp_onnx_row(const char *name, bool preview); /* table.c; NULL: none */
 
+/* Has the operator meant the same from version 1 on? Others are read from ONNX_OLDEST on. */
+bool tp_onnx_unchanged(const char *name);
+
 /* Inputs: has it the i-th? The tensor; its numbers, where they are known before anything runs. */
 bool onnx_has(const struct onnx_node *n, int i);
 tp_tensor onnx_in(struct onnx_node *n, int i);

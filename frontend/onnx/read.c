@@ -416,7 +416,7 @@ static bool check_versions(struct onnx_model *m, struct ir_error *error)
     }
     if (m->opset == 0) /* preview operators alone */
         m->opset = ONNX_NEWEST;
-    if (m->opset < ONNX_OLDEST || m->opset > ONNX_NEWEST)
+    if (m->opset < 1 || m->opset > ONNX_NEWEST) /* below ONNX_OLDEST it depends on the operators */
         return ir_error(error, m->opset < 1 ? IR_REFUSED : IR_UNSUPPORTED,
                         "%.100s: operators of version %lld; expected %d to %d", m->file,
                         (long long)m->opset, ONNX_OLDEST, ONNX_NEWEST);

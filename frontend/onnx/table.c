@@ -174,6 +174,21 @@ const struct onnx_row *tp_onnx_row(const char *name, bool preview)
     return NULL;
 }
 
+bool tp_onnx_unchanged(const char *name)
+{
+    static const char *const names[] = {
+        "Abs",      "Ceil",       "Constant",  "Elu",       "Exp",           "Flatten",
+        "Floor",    "Identity",   "LeakyRelu", "Log",       "MatMul",        "Neg",
+        "Not",      "Reciprocal", "Relu",      "Shape",     "Sigmoid",       "Softplus",
+        "Softsign", "Sqrt",       "Tanh",      "Transpose", "GlobalMaxPool", "GlobalAveragePool",
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* Does a row of this function say what stands in its detail, and nothing else? */
 static bool is_plain(const struct onnx_row *row)
 {

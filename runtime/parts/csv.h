@@ -13,7 +13,8 @@ enum { CSV_LINE = 1 << 20, CSV_COLUMNS = 1 << 14, CSV_NAME = 64 };
 
 struct csv {
     struct file file;
-    int64_t line; /* its number */
+    int64_t line;   /* its number */
+    uint64_t bytes; /* of text so far */
     char delimiter;
     bool ended;
     char *text; /* of the line, cut into fields */
@@ -29,7 +30,7 @@ PART bool csv_refuse(const struct csv *c, const char *what, struct part_error *e
                      what);
 }
 
-enum { CSV_CHUNK = 1 << 16 };
+enum { CSV_CHUNK = 1 << 16, CSV_MUCH = 64 << 20, CSV_PACKING = 200 };
 
 /* The next byte; -1 at the end or with the error set. */
 PART int csv_byte(struct csv *c, struct part_error *error)
@@ -40,6 +41,11 @@ PART int csv_byte(struct csv *c, struct part_error *error)
         c->at = 0;
         c->filled = got > 0 ? (size_t)got : 0;
         c->ended = got <= 0;
+        c->bytes += c->filled;
+        if (c->file.packed && c->bytes > CSV_MUCH && c->bytes / CSV_PACKING > c->file.bytes) {
+            c->at = c->filled;
+            csv_refuse(c, "too much for so small a file: more than 200 times of it", error);
+        }
     }
     return c->at < c->filled ? (unsigned char)c->chunk[c->at++] : -1;
 }
