@@ -8,10 +8,12 @@ server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
 
 mnist=${TAPER_SHARED:-../shared}/data/mnist
-mnist_words=()
-[ ! -d "$mnist" ] || mnist_words=(--mnist "$mnist")
+sentences=${TAPER_SHARED:-../shared}/data/text/sst2
+data_words=()
+[ ! -d "$mnist" ] || data_words=(--mnist "$mnist")
+[ ! -d "$sentences" ] || data_words+=(--sentences "$sentences")
 begin() { # sets `server` and `url`
-    "$taper" play --port 0 "${mnist_words[@]}" >"$work/out" 2>"$work/err" &
+    "$taper" play --port 0 "${data_words[@]}" >"$work/out" 2>"$work/err" &
     server=$!
     for _ in $(seq 200); do
         url=$(sed -n 's/^taper play: \(http.*\)$/\1/p' "$work/out")

@@ -11,6 +11,8 @@ int command_play(int argc, char **argv, struct ir_error *error)
         { "--port", 'i', &o.port, "N", "where it listens; 8477; 0: a port that is free" },
         { "--host", 's', &o.host, "ADDRESS", "whom it listens to; 127.0.0.1: this machine alone" },
         { "--mnist", 's', &o.mnist, "FOLDER", "MNIST's files, for the page Digits" },
+        { "--sentences", 's', &o.sentences, "FOLDER",
+          "train.tsv and dev.tsv, for the page Sentences" },
         { "--open", 'b', &o.open, NULL, "in a browser, too" },
         { NULL, 0, NULL, NULL, NULL },
     };

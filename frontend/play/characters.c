@@ -209,6 +209,12 @@ static bool turn(void *of, const json_t *body, struct ir_error *error)
     return play_numbers(body, 1, &temperature, error);
 }
 
+static json_t *about(void *of, const struct play_options *o)
+{
+    (void)of, (void)o;
+    return json_object();
+}
+
 const struct lesson_kind play_characters = {
-    "characters", { play_lesson_step, picture, play_lesson_error, drop }, make, turn
+    "characters", { play_lesson_step, picture, play_lesson_error, drop }, make, turn, about
 };

@@ -239,6 +239,12 @@ static bool show(void *of, const json_t *body, struct ir_error *error)
     return true;
 }
 
+static json_t *about(void *of, const struct play_options *o)
+{
+    (void)of;
+    return json_pack("{s:b}", "mnist", o->mnist != NULL);
+}
+
 const struct lesson_kind play_digits = {
-    "digits", { play_lesson_step, picture, play_lesson_error, drop }, make, show
+    "digits", { play_lesson_step, picture, play_lesson_error, drop }, make, show, about
 };

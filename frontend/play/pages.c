@@ -17,6 +17,7 @@ PAGE(play_text_compiler)
 PAGE(play_text_sandbox)
 PAGE(play_text_lesson)
 PAGE(play_text_digits)
+PAGE(play_text_sentences)
 PAGE(play_text_characters)
 PAGE(play_text_dygraph)
 PAGE(play_text_dygraph_css)
@@ -35,6 +36,7 @@ static const struct page {
     ROW("sandbox.js", "text/javascript; charset=utf-8", play_text_sandbox),
     ROW("lesson.js", "text/javascript; charset=utf-8", play_text_lesson),
     ROW("digits.js", "text/javascript; charset=utf-8", play_text_digits),
+    ROW("sentences.js", "text/javascript; charset=utf-8", play_text_sentences),
     ROW("characters.js", "text/javascript; charset=utf-8", play_text_characters),
     ROW("dygraph.js", "text/javascript; charset=utf-8", play_text_dygraph),
     ROW("dygraph.css", "text/css; charset=utf-8", play_text_dygraph_css),

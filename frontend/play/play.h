@@ -18,7 +18,7 @@
 enum {
     PLAY_VISITS = 24, /* at once */
     PLAY_PLANES = 2,  /* runs of a visit in the plane */
-    PLAY_LESSONS = 2, /* .. and others, one of a kind */
+    PLAY_LESSONS = 3, /* .. and others, one of a kind */
     PLAY_SLOTS = PLAY_PLANES + PLAY_LESSONS,
     PLAY_BODY = 1 << 20,
     PLAY_CONNECTIONS = 96,
@@ -29,9 +29,9 @@ enum {
 /* server.c: serves until a signal ends it. */
 struct play_options {
     const char *host;
-    int64_t port;      /* 0: one that is free */
-    const char *mnist; /* a folder, or NULL */
-    bool open;         /* in a browser */
+    int64_t port;                  /* 0: one that is free */
+    const char *mnist, *sentences; /* folders, or NULL */
+    bool open;                     /* in a browser */
 };
 int play_serve(const struct play_options *options, struct ir_error *error);
 
@@ -202,14 +202,15 @@ const char *play_lesson_error(void *of);
 json_t *play_lesson_values(struct lesson *l);
 bool play_lesson_set(struct lesson *l, const json_t *values, struct ir_error *error);
 
-/* digits.c, characters.c: the kinds. */
+/* digits.c, characters.c, sentences.c: the kinds. */
 struct lesson_kind {
     const char *name; /* in a path */
     struct subject subject;
     void *(*make)(const json_t *body, const struct play_options *o, pthread_mutex_t *compiling,
                   struct ir_error *error);
     bool (*look)(void *of, const json_t *body, struct ir_error *error); /* what is to be shown */
+    json_t *(*about)(void *of, const struct play_options *o);           /* once it is made */
 };
-extern const struct lesson_kind play_digits, play_characters;
+extern const struct lesson_kind play_digits, play_characters, play_sentences;
 
 #endif

@@ -31,6 +31,7 @@ struct run {
     /* under the lock: */
     bool playing, quit, fresh, done; /* fresh: there is something to be shown */
     int64_t steps;                   /* still to be taken one by one */
+    int64_t looked;                  /* how long the last picture took: training gets as much */
     int64_t epoch, step, pace;       /* pace: epochs a picture; 0: what fits */
     double sum, seen, last;          /* of this picture's steps: seconds, how many; the last loss */
 };
@@ -105,6 +106,7 @@ static json_t *picture_of(struct run *r)
 
 static void say(struct run *r)
 {
+    const int64_t begun = now();
     json_t *picture = picture_of(r);
     char *text;
 
@@ -119,6 +121,7 @@ static void say(struct run *r)
     if (text)
         play_visit_publish(r->visit, r->slot, text);
     r->fresh = false;
+    r->looked = now() - begun;
 }
 
 /* --- the thread ----------------------------------------------------------------------------------
@@ -146,6 +149,7 @@ static bool take_step(struct run *r)
 static void train(struct run *r)
 {
     const int64_t begun = now(), until = r->epoch + r->pace;
+    const int64_t time = r->looked > TRAIN_TIME ? r->looked : TRAIN_TIME;
 
     r->sum = r->seen = 0;
     if (!r->playing) { /* one step; the end of an epoch is none */
@@ -154,7 +158,7 @@ static void train(struct run *r)
             ;
         r->steps = r->done ? 0 : r->steps - 1;
     } else {
-        while (now() - begun < TRAIN_TIME && (r->pace == 0 || r->epoch < until))
+        while (now() - begun < time && (r->pace == 0 || r->epoch < until))
             if (!take_step(r)) {
                 r->playing = false;
                 break;

@@ -356,7 +356,8 @@ json_t *play_run_change(struct play_request *r)
 /* --- lessons: a run of each kind, in a slot of its own -------------------------------------------
  */
 
-static const struct lesson_kind *const kinds[PLAY_LESSONS] = { &play_digits, &play_characters };
+static const struct lesson_kind *const kinds[PLAY_LESSONS] = { &play_digits, &play_characters,
+                                                               &play_sentences };
 
 /* The lesson that the path names, and its place. */
 static const struct lesson_kind *open_lesson(struct play_request *r, struct place *p)
@@ -392,7 +393,7 @@ json_t *play_lesson_make(struct play_request *r)
     const struct lesson_kind *kind = open_lesson(r, &at);
     struct lesson *l;
     struct run **run;
-    bool good;
+    json_t *said = NULL;
 
     if (!kind)
         return NULL;
@@ -400,11 +401,16 @@ json_t *play_lesson_make(struct play_request *r)
     play_run_free(*run); /* before: its last picture must not come after the new one's first */
     *run = NULL;
     l = kind->make(r->body, o, play_compiling(r->play), &r->error);
-    if (l)
+    if (l) {
+        said = kind->about(l, o);
         *run = play_run(at.visit, at.slot, &kind->subject, l, l->epochs, &r->error);
-    good = *run && restore(*run, kind, r->body, &r->error);
+    }
+    if (!*run || !restore(*run, kind, r->body, &r->error)) {
+        json_decref(said);
+        said = NULL;
+    }
     close_place(&at);
-    return good ? json_pack("{s:b}", "mnist", o->mnist != NULL) : NULL;
+    return said;
 }
 
 json_t *play_lesson_see(struct play_request *r)

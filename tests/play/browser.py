@@ -89,7 +89,7 @@ def built(run=0):
     return js("return play.runs[arguments[0]]?.built && !document.querySelector(`#run-${arguments[0]} .start`).disabled", run)
 
 
-for page in asked.only or ("train", "digits", "characters", "compiler", "sandbox"):
+for page in asked.only or ("train", "digits", "sentences", "characters", "compiler", "sandbox"):
     name = __file__.replace("browser.py", page + "_page.py")
     exec(compile(open(name).read(), name, "exec"))
 for entry in d.get_log("browser"):

@@ -127,6 +127,23 @@ for body in ({"text": "short"}, {"text": "a" * 30000}, {"text": 5}, {}, {"text":
              {"text": "a" * 100, "temperature": 0}):
     expect(f"characters {str(body)[:30]}", api(f"visits/{visit}/characters", body)[0], 400)
 expect("characters", api(f"visits/{visit}/characters", {"text": "ein \u00fc und \u0001 " * 9, "epochs": 1, "hidden": 4})[0], 200)
+for body in ({"samples": 1}, {"maps": 999}, {"dropout": 1}, {"filters": "3 3"}, {"filters": "10"}, {"filters": ""}, {"filters": 3}, {"optimiser": "magic"},
+             {"optimiser": 3}, {"text": "a" * 500}, {"text": 5}, {"samples": 20, "maps": 2, "values": {}}, {"samples": 20, "maps": 2, "values": {"fc.weight": "AAAA"}}):
+    expect(f"sentences {str(body)[:30]}", api(f"visits/{visit}/sentences", body)[0], 400)
+expect("sentences", api(f"visits/{visit}/sentences", {"samples": 20, "maps": 2, "epochs": 1, "filters": "2"})[0], 200)
+for value in ("\u00fc\U0001f600 <b>", "", " " * 400, "a " * 200, "'" * 400, "n't" * 100, "aaaaaaaaaa" * 40):
+    expect(f"a sentence {value[:20]!r}", api(f"visits/{visit}/sentences/look", {"text": value})[0], 200)
+for value in ("a" * 401, 3, None, ["a"]):
+    expect(f"a sentence {str(value)[:20]!r}", api(f"visits/{visit}/sentences/look", {"text": value})[0], 400)
+status, kept = api(f"visits/{visit}/sentences")
+expect("what a lesson has learnt", status, 200)
+expect("and back", api(f"visits/{visit}/sentences", {"samples": 20, "maps": 2, "filters": "2", **kept})[0], 200)
+if api(f"visits/{visit}/sentences")[1]["values"] != kept["values"]:
+    faults.append("weights that come back are others")
+kept["values"]["fc.bias"] = "AADAf" + kept["values"]["fc.bias"][5:]  # NaN
+expect("a weight that is no number", api(f"visits/{visit}/sentences", {"samples": 20, "maps": 2, "filters": "2", **kept})[0], 400)
+for name in ("nothing", "runs", "events"):
+    expect(f"a lesson {name}", api(f"visits/{visit}/{name}", {})[0], 400)
 for value in (0, -1, "x", 1e9):
     expect(f"temperature {value}", api(f"visits/{visit}/characters/look", {"temperature": value})[0], 400)
 

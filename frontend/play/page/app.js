@@ -41,6 +41,28 @@ play.short = x => Number(Number(x).toPrecision(3));
 play.percent = a => a === null || a === undefined ? "–" : (100 * a).toFixed(1) + " %";
 play.rgb = name => { const t = play.colour(name); return [1, 3, 5].map(i => parseInt(t.slice(i, i + 2), 16)); };
 
+// A file for the visitor, and one of the visitor's.
+play.keep = (name, what) => {
+  const link = make("a", { href: URL.createObjectURL(new Blob([JSON.stringify(what)], { type: "application/json" })), download: name + ".json" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
+play.kept = async (file, kind) => {
+  try {
+    const kept = JSON.parse(await file.text());
+    if (kept?.taper === kind) return kept;
+  } catch { /* told below */ }
+  throw play.refuse("that file is no saved run of this page");
+};
+// Save, Load and Copy link, for the end of a form.
+play.files = (id, save, load) => {
+  const file = make("input", { type: "file", id: id + "file", accept: ".json,application/json", hidden: true });
+  file.onchange = () => { if (file.files[0]) load(file.files[0]); file.value = ""; };
+  const button = (name, title, press) => { const b = make("button", { type: "button", id: id + name.split(" ").pop().toLowerCase(), title }, name); b.onclick = press; return b; };
+  return [button("Save", "settings, weights and curves, as a file", save), button("Load", "what was saved", () => file.click()),
+    button("Copy link", "the address of these settings", () => navigator.clipboard?.writeText(location.href).then(() => play.say("the address is copied"), () => play.say(location.href))), file];
+};
+
 // --- settings live in the address after #: a page's name, and what is not as usual ------------------
 play.address = () => {
   const [page, ...rest] = location.hash.slice(1).split("&");

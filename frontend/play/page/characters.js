@@ -3,10 +3,8 @@
 {
 let last = 0;
 const lesson = new play.Lesson({
-  page: "characters", prefix: "chars", slot: 3, knobs: ["context", "hidden", "rate", "epochs", "seed"],
-  curves: [{ id: "chart", labels: ["loss"], row: p => [p.loss] }],
+  page: "characters", prefix: "chars", slot: 3, pace: 1, usual: { optimiser: "adam", rate: 0.005, batch: 64, epochs: 200 }, knobs: ["context", "hidden"], parts: ["train"],
   body: () => ({ text: lesson.at("text").value, temperature: Number(lesson.at("temperature").value) }),
-  numbers: p => ({ loss: play.number(p.loss), correct: play.percent(p.accuracy), weights: p.weights }),
   draw(p) {
     if (performance.now() - last < 150 && p.playing) return; // to be read, not to flicker
     last = performance.now();
@@ -16,5 +14,7 @@ const lesson = new play.Lesson({
     this.at("temperature").oninput = () => this.look({ temperature: Number(this.at("temperature").value) });
     this.at("text").onchange = () => this.build();
   },
+  kept: () => ({ text: lesson.at("text").value }),
+  restored(saved) { if (saved.text) this.at("text").value = saved.text; },
 });
 }

@@ -59,10 +59,8 @@ function confusion(counts) {
 }
 
 const lesson = new play.Lesson({
-  page: "digits", prefix: "digits", slot: 2, knobs: ["data", "samples", "rate", "batch", "epochs", "seed"],
-  curves: [{ id: "chart", labels: ["train", "test"], row: p => p.loss }],
+  page: "digits", prefix: "digits", slot: 2, usual: { optimiser: "sgd", rate: 0.05, batch: 32, epochs: 20 }, knobs: ["data", "samples"], parts: ["train", "test"],
   body: () => ({ mnist: at("data").value === "mnist" }),
-  numbers: p => ({ loss: play.number(p.loss[0]), "loss-v": play.number(p.loss[1]), correct: play.percent(p.accuracy[0]), "correct-v": play.percent(p.accuracy[1]) }),
   draw(p) {
     if (!p.look) return;
     if (!drawing) paint(at("picture"), atob(p.look.pixels), size);

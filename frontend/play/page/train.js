@@ -350,16 +350,12 @@ function sideBySide(two, settings) {
 async function save() {
   const run = runs[edited], state = await play.ask(run.path);
   const values = Object.fromEntries(Object.entries(state.values).map(([n, v]) => [n, v.values]));
-  const text = JSON.stringify({ taper: "run", settings: state.settings, epoch: state.epoch, values, history: run.history });
-  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: "taper-" + state.settings.set + ".json" });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  play.keep("taper-" + state.settings.set, { taper: "run", settings: state.settings, epoch: state.epoch, values, history: run.history });
 }
 
 async function load(file) {
-  let kept;
-  try { kept = JSON.parse(await file.text()); } catch { /* told below */ }
-  if (kept?.taper !== "run") return play.say("that file is no saved run");
+  const kept = await play.kept(file, "run").catch(() => null);
+  if (!kept) return;
   runs[edited].settings = kept.settings;
   fill();
   remember();
@@ -388,10 +384,7 @@ async function start() {
   }
   $("#edit-0").onclick = () => edit(0);
   $("#edit-1").onclick = () => edit(1);
-  $("#save").onclick = save;
-  $("#load").onclick = () => $("#file").click();
-  $("#file").onchange = e => { if (e.target.files[0]) load(e.target.files[0]); e.target.value = ""; };
-  $("#link").onclick = () => navigator.clipboard?.writeText(location.href).then(() => play.say("the address is copied"), () => play.say(location.href));
+  $("#knobs .row").append(...play.files("", save, load));
   if (document.getElementById("tab-" + page)) play.show(page);
   document.documentElement.dataset.ready = "yes";
 }
