@@ -15,5 +15,8 @@ if command -v mkdocs dot >/dev/null && [ -n "${TAPER_LONG:-}" ]; then
     trap 'rm -rf "$work"' EXIT
     TAPER_BUILD=$build mkdocs build -q --strict -f docs/html/mkdocs.yml -d "$work" || status=1
     [ "$(grep -c '<svg' "$work/glossary.html")" = 1 ] || { echo "the glossary has no graph"; status=1; }
+    for op in $("$build/taper" ops --json | sed -n 's/^{"op": *"\([a-z0-9_]*\)".*/\1/p'); do
+        [ -s "$work/ops/$op.html" ] || { echo "the operation $op has no page"; status=1; }
+    done
 fi
 exit $status

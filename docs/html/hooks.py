@@ -12,6 +12,7 @@ import pygments
 from pygments.formatters import HtmlFormatter
 from pygments.lexer import RegexLexer, words
 from pygments.lexers import get_lexer_by_name
+from mkdocs.structure.files import File
 from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Text
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -22,6 +23,9 @@ BUILD = os.environ.get("TAPER_BUILD", os.path.join(blocks.SOURCE, "build"))
 SOURCES = set()
 TABLE = None
 SEEN = []
+FILLED = {}  # pages of operations, by path
+OWN = tempfile.TemporaryDirectory()  # a page for each of them
+SECTION = re.compile(r"^### (\w+)$", re.M)
 
 
 class TpLexer(RegexLexer):
@@ -142,18 +146,29 @@ def columns(parts):
 
 
 def on_files(files, config):
+    """Each operation gets a page of its own: its section of the page on its like."""
+    global TABLE
+    TABLE = operations.Table(BUILD)
     for file in list(files):
         if file.src_path.startswith("html/") and not file.src_path.endswith(".css"):
             files.remove(file)
+        elif file.src_path.startswith("ops/") and file.src_path.endswith(".md"):
+            with open(file.abs_src_path) as source:
+                text = operations.fill(file.abs_src_path, source.read(), TABLE, SEEN)
+            FILLED[file.abs_src_path] = SECTION.sub(r"### [\1](\1.md)", text)
+            title = re.search(r"^# (.*)", text, re.M).group(1)
+            for name, body in re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", text, re.M | re.S):
+                os.makedirs(OWN.name + "/ops", exist_ok=True)
+                with open(f"{OWN.name}/ops/{name}.md", "w") as own:
+                    like = f"[{title}]({os.path.basename(file.src_path)}#{name})"
+                    own.write(f"# {name}\n{body}\nIts like: {like}\n")
+                files.append(File(f"ops/{name}.md", OWN.name, config["site_dir"], False))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    global TABLE
-    if TABLE is None:
-        TABLE = operations.Table(BUILD)
     path = page.file.abs_src_path
-    text = operations.fill(path, markdown, TABLE, SEEN)
+    text = FILLED.get(path) or operations.fill(path, markdown, TABLE, SEEN)
     source = blocks.Page(path, text)
     try:
         computed(source)
