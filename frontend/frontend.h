@@ -333,9 +333,15 @@ const char *tp_opt_name(int kind); /* NULL: there is none */
 bool tp_opt_frozen(const tp_opt *opt, const char *name);
 void tp_opt_update(const struct update *u, ir_val parameter, ir_val gradient);
 
-/* params.c: tp_save with notes, which tp_safetensors_open shows as pairs */
+/* params.c: tp_save with notes, which tp_safetensors_open shows as pairs. Whole: with the arrays
+ * that the graph was given (tp_array), which a file that holds its model needs. Loaded whole, its
+ * numbers are where programs begin, emitted ones too. */
 struct file_pair;
-bool tp_save_noted(tp_graph *g, const char *path, int notes, const struct file_pair *note);
+bool tp_save_noted(tp_graph *g, const char *path, bool whole, int notes,
+                   const struct file_pair *note);
+bool tp_load_whole(tp_graph *g, const char *path);
+/* source.c: is it the name of such an array? */
+bool tp_is_array(const char *state);
 
 /* program.c: what has been compiled, and the engine that runs it. */
 struct engine { /* the first member of each engine's own struct */

@@ -56,15 +56,15 @@ bool tp_set_values(tp_tensor state, const void *from, size_t bytes)
 /* --- files ---------------------------------------------------------------------------------------
  */
 
-static bool saved(const struct state *s)
+static bool saved(const struct state *s, bool whole)
 {
-    return s->kind != STATE_HIDDEN;
+    return s->kind != STATE_HIDDEN || (whole && tp_is_array(s->name));
 }
 
 enum { NOTES = 8 };
 
-static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int count, int notes,
-                 const struct file_pair *note)
+static bool save(tp_graph *g, const char *path, bool whole, struct file_tensor *tensor, int count,
+                 int notes, const struct file_pair *note)
 {
     struct file_pair pair[1 + NOTES] = { { "format", "pt" } };
     bool ok = notes <= NOTES;
@@ -76,7 +76,7 @@ static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int 
         struct state *s = &g->states[i];
         void *values;
 
-        if (!saved(s))
+        if (!saved(s, whole))
             continue;
         values = malloc(s->bytes + 1);
         if (!values)
@@ -95,10 +95,11 @@ static bool save(tp_graph *g, const char *path, struct file_tensor *tensor, int 
 
 bool tp_save(tp_graph *g, const char *path)
 {
-    return tp_save_noted(g, path, 0, NULL);
+    return tp_save_noted(g, path, false, 0, NULL);
 }
 
-bool tp_save_noted(tp_graph *g, const char *path, int notes, const struct file_pair *note)
+bool tp_save_noted(tp_graph *g, const char *path, bool whole, int notes,
+                   const struct file_pair *note)
 {
     struct file_tensor *tensor;
     int count = 0;
@@ -107,9 +108,9 @@ bool tp_save_noted(tp_graph *g, const char *path, int notes, const struct file_p
     if (!g || g->error.status != IR_OK)
         return false;
     for (int i = 0; i < g->state_count; i++)
-        count += saved(&g->states[i]);
+        count += saved(&g->states[i], whole);
     tensor = calloc((size_t)count + 1, sizeof *tensor);
-    ok = tensor ? save(g, path, tensor, count, notes, note)
+    ok = tensor ? save(g, path, whole, tensor, count, notes, note)
                 : ir_error(&g->error, IR_FAILED, "%.100s: not enough memory to save", path);
     for (int i = 0; tensor && i < count; i++)
         free((void *)tensor[i].data);
@@ -117,12 +118,12 @@ bool tp_save_noted(tp_graph *g, const char *path, int notes, const struct file_p
     return ok || tp_tell(g);
 }
 
-/* Counters that PyTorch's batch_norm saves and nothing here reads. */
+/* Counters that PyTorch's batch_norm saves and nothing here reads; arrays that nothing asks for. */
 static bool ignored(const char *name)
 {
     const char *leaf = strrchr(name, '.');
 
-    return strcmp(leaf ? leaf + 1 : name, "num_batches_tracked") == 0;
+    return strcmp(leaf ? leaf + 1 : name, "num_batches_tracked") == 0 || tp_is_array(name);
 }
 
 static bool fits(tp_graph *g, const struct file_safetensors *file, const struct file_tensor *t,
@@ -147,7 +148,7 @@ static bool fits(tp_graph *g, const struct file_safetensors *file, const struct 
 
 /* The file's tensor for each saved state; false when something lacks or differs. */
 static bool match(tp_graph *g, const struct file_safetensors *file, const tp_load_args *args,
-                  const struct file_tensor **found)
+                  bool whole, const struct file_tensor **found)
 {
     const char *prefix = args->prefix ? args->prefix : "";
     int64_t used = 0;
@@ -156,7 +157,7 @@ static bool match(tp_graph *g, const struct file_safetensors *file, const tp_loa
         const struct state *s = &g->states[i];
         char name[400];
 
-        if (!saved(s))
+        if (!saved(s, whole))
             continue;
         snprintf(name, sizeof name, "%s%s", prefix, s->name);
         found[i] = tp_safetensors_find(file, name);
@@ -170,7 +171,7 @@ static bool match(tp_graph *g, const struct file_safetensors *file, const tp_loa
             return false;
     }
     for (int64_t t = 0; t < file->count; t++)
-        used += ignored(file->tensor[t].name);
+        used += ignored(file->tensor[t].name) && !(whole && tp_is_array(file->tensor[t].name));
     for (int64_t t = 0; used < file->count && !args->partial && t < file->count; t++) {
         bool known = ignored(file->tensor[t].name);
         for (int i = 0; i < g->state_count && !known; i++)
@@ -185,7 +186,7 @@ static bool match(tp_graph *g, const struct file_safetensors *file, const tp_loa
 }
 
 static bool load(tp_graph *g, const struct file_safetensors *file,
-                 const struct file_tensor *const *found)
+                 const struct file_tensor *const *found, bool whole)
 {
     bool ok = true;
 
@@ -198,12 +199,13 @@ static bool load(tp_graph *g, const struct file_safetensors *file,
         ok = values ? tp_safetensors_read(file, found[i], g->states[i].dtype, values, &g->error) &&
                           set_state(g, &g->states[i], values)
                     : ir_error(&g->error, IR_FAILED, "%.100s: not enough memory", file->path);
+        g->states[i].given |= whole;
         free(values);
     }
     return ok;
 }
 
-bool tp_load_with(tp_graph *g, tp_load_args args)
+static bool load_file(tp_graph *g, tp_load_args args, bool whole)
 {
     const struct file_tensor **found;
     struct file_safetensors *file;
@@ -215,9 +217,19 @@ bool tp_load_with(tp_graph *g, tp_load_args args)
     if (!file)
         return tp_tell(g);
     found = calloc((size_t)g->state_count + 1, sizeof *found);
-    ok = found ? match(g, file, &args, found) && load(g, file, found)
+    ok = found ? match(g, file, &args, whole, found) && load(g, file, found, whole)
                : ir_error(&g->error, IR_FAILED, "%.100s: not enough memory", args.path);
     free(found);
     tp_safetensors_close(file);
     return ok || tp_tell(g);
+}
+
+bool tp_load_with(tp_graph *g, tp_load_args args)
+{
+    return load_file(g, args, false);
+}
+
+bool tp_load_whole(tp_graph *g, const char *path)
+{
+    return load_file(g, (tp_load_args){ .path = path }, true);
 }

@@ -144,9 +144,19 @@ tp_tensor tp_state_at(tp_graph *g, const char *name, tp_dtype dtype, tp_shape sh
                      (tp_param_args){ .init = init }, at);
 }
 
+#define ARRAY "array."
+
+bool tp_is_array(const char *state)
+{
+    const char *digits = state + strlen(ARRAY);
+
+    return strncmp(state, ARRAY, strlen(ARRAY)) == 0 && *digits &&
+           strspn(digits, "0123456789") == strlen(digits);
+}
+
 tp_tensor tp_array_at(tp_graph *g, tp_dtype dtype, tp_shape shape, const void *data, tp_loc at)
 {
-    const char *name = ir_format(g->ir->arena, "array.%d", g->state_count);
+    const char *name = ir_format(g->ir->arena, ARRAY "%d", g->state_count);
     tp_tensor array;
 
     if (!tp_ready(g, at, "tp_array", 0, NULL) || !tp_good_dtype(g, at, "tp_array", dtype) ||

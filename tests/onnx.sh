@@ -36,6 +36,38 @@ python3 -c "import numpy; numpy.save('$kept/x.npy', numpy.array([1, 2, -3], 'f')
 "$build/taper" run "$kept/c.onnx" --input "$kept/x.npy" --output-dir "$kept" 2>&1 | grep -q 'no circle' || exit 1
 rm -rf "${kept:?}"/*
 
+# A model with an array that is no weight, trained: the file that holds the model goes on as the ONNX
+# file with the weights does, its trainer too, and is written as ONNX again.
+(
+    cd "$kept" || exit 1
+    taper=$build/taper
+    python3 - <<'END' || exit 1
+import numpy as np, onnx
+from onnx import helper as h, numpy_helper as n
+draw = np.random.default_rng(1)
+given = lambda name, *dims: n.from_array(draw.normal(size=dims).astype("f"), name)
+nodes = [h.make_node("Constant", [], ["scale"], value=given("", 4)),
+         h.make_node("Mul", ["x", "scale"], ["a"]), h.make_node("Gemm", ["a", "w", "b"], ["c"]),
+         h.make_node("Tanh", ["c"], ["d"]), h.make_node("Gemm", ["d", "v"], ["y"])]
+port = lambda name, last: h.make_tensor_value_info(name, 1, ["batch", last])
+graph = h.make_graph(nodes, "g", [port("x", 4)], [port("y", 3)], [given("w", 4, 8), given("b", 8), given("v", 8, 3)])
+onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 20)], ir_version=10), "m.onnx")
+x = draw.normal(size=(60, 4)).astype("f")
+np.savez("d.npz", x=x, y=(np.arange(60) % 3).astype("i4"), x_test=x, y_test=(np.arange(60) % 3).astype("i4"))
+np.save("x.npy", x)
+END
+    losses() { "$@" --json --log-every 1 | grep -o '"loss":[^,]*'; }
+    "$taper" train m.onnx --data d.npz --epochs 2 --lr 0.1 --save w.safetensors --save-model m.safetensors >/dev/null || exit 1
+    losses "$taper" train m.onnx --data d.npz --epochs 2 --lr 0.1 --load w.safetensors >want
+    losses "$taper" train m.safetensors >got && cmp got want || exit 1
+    "$taper" build m.safetensors -o trainer >/dev/null && losses ./trainer --data d.npz >got && cmp got want || exit 1
+    "$taper" export m.safetensors -o n.onnx && "$taper" run n.onnx --input x.npy --output-dir n &&
+        "$taper" run m.onnx --weights w.safetensors --input x.npy --output-dir o && cmp n/output_0.npy o/output_0.npy || exit 1
+    "$taper" show m.onnx --data d.npz --stage trace >m.tp
+    "$taper" train m.tp 2>&1 | grep -q 'is an array, whose numbers a text has not' || exit 1
+) || { echo "a trained ONNX model and its file differ"; exit 1; }
+rm -rf "${kept:?}"/*
+
 # What is written, by onnx's checker and by onnxruntime, where there is one.
 [ -n "${TAPER_LONG:-}" ] || exit 0
 python3 -c 'import onnxruntime' 2>/dev/null || pip install -q onnxruntime >/dev/null 2>&1 || {

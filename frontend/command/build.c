@@ -122,7 +122,7 @@ int command_build(int argc, char **argv, struct ir_error *error)
     else if (words >= 0 && b.freestanding && !b.library)
         ir_error(error, IR_REFUSED, "build: --freestanding is for --library");
     if (error->status == IR_OK) {
-        if (!command_session(&s, argv[0], &set, false))
+        if (!command_session(&s, argv[0], &set, false) || !command_has_numbers(&s, false))
             ;
         else if (b.library)
             command_build_library(&s, b.library, b.output, b.freestanding, made_by);

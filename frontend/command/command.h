@@ -140,6 +140,9 @@ int64_t command_fitting_batch(struct session *s, tp_program *plan(struct session
 /* model_file.c */
 bool command_from_file(struct session *s, bool run);
 struct ir_module *command_read_module(const char *path, struct ir_error *error);
+/* Has a text all that it begins with? Not of an ONNX file, whose numbers are in it; `weights`:
+ * those come from elsewhere. */
+bool command_has_numbers(struct session *s, bool weights);
 /* Weights whose file holds their model as text, under this key (taper train --save-model). */
 #define COMMAND_MODEL_KEY "taper.model.tp"
 bool command_is_weights(const char *path);

@@ -62,6 +62,13 @@ static bool any(void *user, const char *input)
     return true;
 }
 
+/* Of a trace that is trained: who uses it has no targets. */
+static bool is_no_target(void *user, const char *input)
+{
+    (void)user;
+    return strcmp(input, "y") != 0;
+}
+
 /* In evaluation, but for a program that changes something: that is refused. */
 static bool from_text(struct export *e, const char *path)
 {
@@ -74,11 +81,14 @@ static bool from_text(struct export *e, const char *path)
 
     if (p && !g)
         ir_error(e->error, IR_FAILED, "not enough memory");
-    if (!e->weights && command_is_weights(path))
-        e->weights = path;
-    ok = ok && (command_adopt(g, p) || said(e, g)) && weights(e, g);
+    ok = ok && (command_adopt(g, p) || said(e, g));
+    ok = ok && (!command_is_weights(path) || tp_load_whole(g, path) || said(e, g)) && weights(e, g);
     if (ok && trace)
+        out = command_evaluated(g, is_no_target, NULL);
+    if (out && out->output_count == 0) {
+        ir_graph_free(out);
         out = command_evaluated(g, any, NULL);
+    }
     ok = ok && tp_onnx_write(g, out ? out : g->ir, e->to, e->error);
     if (out)
         ir_graph_free(out);

@@ -201,17 +201,35 @@ struct ir_program command_copy_program(const struct ir_program *from, struct ir_
     return copy;
 }
 
+/* Running statistics: what the forward part assigns itself is not trained. */
+static bool assigned(const struct ir_graph *g, const char *state)
+{
+    for (int i = 0; i < g->effect_count; i++) {
+        const struct ir_node *n = ir_at(g, g->effects[i]);
+        if (n->op == IR_assign && strcmp(ir_at(g, n->args[0])->text, state) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* States that the evaluation reads are the model; others are the optimiser's. */
 static bool list_states(tp_graph *g, const struct ir_graph *graph, enum state_kind kind)
 {
     for (uint32_t v = 1; graph && v < graph->count; v++) {
         const struct ir_node *n = &graph->nodes[v];
         bool weight = ir_dtypes[n->dtype].kind == 'f'; /* not a counter */
-        struct state *state =
-            n->op == IR_state ? tp_state_of(g, n, weight ? kind : STATE_HIDDEN) : NULL;
+        const bool is = n->op == IR_state, array = is && tp_is_array(n->text);
+        const bool own = is && kind == STATE_PARAMETER && assigned(graph, n->text);
+        struct state *state = is ? tp_state_of(g, n,
+                                               !weight || array ? STATE_HIDDEN
+                                               : own            ? STATE_BUFFER
+                                                                : kind)
+                                 : NULL;
 
-        if (n->op == IR_state && !state)
+        if (is && !state)
             return false;
+        if (array)
+            state->frozen = true;
         if (state && graph == g->ir)
             state->value = (ir_val){ v };
     }
@@ -292,6 +310,25 @@ static bool compile_trace(struct session *s, const struct ir_program *forward)
     *s->values = (struct model_values){ .loss = value[0], .hits = value[1], .output = value[2] };
     tp_read_notices(s->graph);
     return command_compile(s);
+}
+
+bool command_has_numbers(struct session *s, bool weights)
+{
+    const char *of = s->module ? setting(s->module, "model") : NULL;
+
+    if (!s->module || command_is_weights(s->model))
+        return true;
+    for (int i = 0; i < s->graph->state_count; i++)
+        if (tp_is_array(s->graph->states[i].name))
+            return ir_error(&s->error, IR_REFUSED,
+                            "%.120s: %.40s is an array, whose numbers a text has not; expected the "
+                            "file of --save-model",
+                            s->model, s->graph->states[i].name);
+    return weights || !of || !command_is_onnx(of) ||
+           ir_error(&s->error, IR_REFUSED,
+                    "%.120s: its weights are in %.80s; expected --load F, or the file of "
+                    "--save-model",
+                    s->model, of);
 }
 
 /* A program of the file for at most so many rows. */

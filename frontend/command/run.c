@@ -224,7 +224,7 @@ static void run_weights(struct run *r, const char *path, const struct ir_program
 
     if (!g)
         ir_error(r->error, IR_FAILED, "not enough memory");
-    else if (command_adopt(g, p) && tp_load(g, path))
+    else if (command_adopt(g, p) && tp_load_whole(g, path))
         evaluated = command_evaluated(g, is_given, r);
     if (evaluated) {
         r->graph = evaluated;

@@ -368,7 +368,7 @@ bool command_session(struct session *s, const char *model, const struct settings
     } else {
         ok = command_from_file(s, run);
     }
-    if (ok && run && s->module && command_is_weights(model) && !tp_load(s->graph, model))
+    if (ok && s->module && command_is_weights(model) && !tp_load_whole(s->graph, model))
         ok = ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
     s->memory_seconds = s->graph ? s->graph->memory_seconds : 0;
     s->compile_seconds = run_seconds() - start - s->memory_seconds;

@@ -254,10 +254,10 @@ bool command_stage_text(struct session *s, const char *stage, const char *of, co
                     kernel);
 }
 
-/* Arrays of an ONNX file are in no file of weights; what has no hits is not read back. */
+/* What has no hits is not read back. */
 bool command_has_text(const struct session *s)
 {
-    return !s->onnx && s->values && s->values->hits.id && s->values->output.id;
+    return s->values && s->values->hits.id && s->values->output.id;
 }
 
 bool command_model_text(struct session *s, struct ir_text *out)

@@ -244,6 +244,8 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
         return ir_error(&s->error, IR_REFUSED, "--probe: expected --log DIR, --json or both");
     if (!command_session(s, model, wanted, true))
         return false;
+    if (!t->resume && !command_has_numbers(s, t->load != NULL))
+        return false;
     if (s->settings.probe && tp_probes(s->step, 0, NULL) == 0)
         return ir_error(&s->error, IR_REFUSED,
                         "--probe: %.200s is a step already, and it has no probes", s->model);
@@ -258,7 +260,7 @@ static bool prepare(struct train *t, const char *model, const struct settings *w
     if (t->save_model && !command_has_text(s))
         return ir_error(&s->error, IR_UNSUPPORTED,
                         "--save-model: %.200s has no text of its own that gives loss, hits and "
-                        "scores; expected a built-in model, or --save",
+                        "scores; expected a built-in or ONNX model, or --save",
                         s->model);
     if (!writable(t->save, &s->error) || !writable(t->save_model, &s->error) ||
         !writable(t->svg, &s->error) || !writable(t->checkpoint, &s->error))
@@ -288,7 +290,7 @@ static bool save_model(struct train *t, const struct notes *notes)
 
     memcpy(pair, notes->pair, (size_t)count * sizeof *pair);
     pair[count] = (struct file_pair){ COMMAND_MODEL_KEY, text.data };
-    ok = ok && (tp_save_noted(s->graph, t->save_model, count + 1, pair) || fine(s));
+    ok = ok && (tp_save_noted(s->graph, t->save_model, true, count + 1, pair) || fine(s));
     ir_text_free(&text);
     return ok;
 }
@@ -301,9 +303,10 @@ static bool save_weights(struct train *t)
 
     if (!command_notes(s, &notes))
         return false;
-    ok = !t->save ||
-         tp_save_noted(s->graph, t->save, notes.sizes + (notes.tokens != NULL), notes.pair) ||
-         fine(s);
+    ok =
+        !t->save ||
+        tp_save_noted(s->graph, t->save, false, notes.sizes + (notes.tokens != NULL), notes.pair) ||
+        fine(s);
     ok = ok && (!t->save_model || save_model(t, &notes));
     free(notes.tokens);
     return ok;
