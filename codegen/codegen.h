@@ -106,6 +106,7 @@ struct gen { /* the emitter's state while it spells one kernel */
     const struct gen_target *target;
     const char *prefix; /* before the kernel's name */
     bool handed;        /* the buffers' places come from the caller: several kernels share it */
+    bool streams;       /* something is stored past the cache */
     const char *body;   /* the statements, spelled before the head, which declares what they name */
     struct ir_arena *arena;
     const char **buffer; /* C names */

@@ -230,10 +230,12 @@ void gen_store(struct gen *e, const struct loop_statement *s)
                      s->dtype == IR_BOOL && gen_is_vector(e, s->args[0]) ? "%s = %s & 1;%s"
                                                                          : "%s = %s;%s",
                      element(e, s->buffer, s->ix), gen_name(e, s->args[0]), said);
-        else if (contiguous(e, s->ix))
-            gen_line(e, "store_%s%s(%s, %s);%s", mask, type, gen_address(e, s->buffer, s->ix),
-                     gen_operand(e, s->args[0], true), said);
-        else
+        else if (contiguous(e, s->ix)) {
+            const bool past = s->number != 0 && !*mask;
+            gen_line(e, "%s_%s%s(%s, %s);%s", past ? "stream" : "store", mask, type,
+                     gen_address(e, s->buffer, s->ix), gen_operand(e, s->args[0], true), said);
+            e->streams |= past;
+        } else
             count = "16";
         if (condition)
             e->depth--;

@@ -112,6 +112,8 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
     put_comment(out, p, k, e.handed);
     e.out = &body;
     gen_block(&e, &k->body);
+    if (e.streams)
+        gen_line(&e, "__atomic_thread_fence(__ATOMIC_SEQ_CST); // for what went past the cache");
     ir_put(&body, "%s", "");
     gen_drop_unused(&body, p->arena);
     e.out = out;

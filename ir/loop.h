@@ -95,7 +95,7 @@ enum loop_kind {
     LOOP_LET, /* value = op(args), or for IR_const: number; IR_poison with ix set: value = the index
                  expression as an integer */
     LOOP_LOAD,  /* value = buffer[ix], or `otherwise` where the guard is false */
-    LOOP_STORE, /* buffer[ix] = args[0] */
+    LOOP_STORE, /* buffer[ix] = args[0]; number != 0: past the cache */
     LOOP_VAR,   /* a variable: value, starts as args[0] */
     LOOP_SET,   /* variable args[0] = op(args[0], args[1]) or, for IR_dot, fma(args[1], args[2],
                    args[0]); IR_POISON: plain copy of args[1] */

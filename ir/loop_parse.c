@@ -9,7 +9,7 @@
  *              [guards] { statement.. }
  *   statement  [%N =] what [: type] [`else` X] [guards]
  *   what       `const` X   `index` ix   OP %N, ..   `bits` %N, %N stream=N `at` ix
- *              `load` NAME[ix]   `store` NAME[ix] = %N   `prefetch` NAME[ix] [`write`]
+ *              `load` NAME[ix]   `store` NAME[ix] = %N [`stream`]   `prefetch` NAME[ix] [`write`]
  *              `transpose` NAME[ix] `pitch` N = NAME[ix] `pitch` N
  *              `var` %N   `set` %N = [OP] %N, ..   `fold` OP %N `over` axis, ..
  *   guards     `if` 0 <= ix < ix `and` 0 <= ix < ix ..

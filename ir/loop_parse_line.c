@@ -135,6 +135,7 @@ static bool read_store(struct loop_reader *p, struct loop_statement *st)
         !loop_read_value(p, &st->args[0]))
         return false;
     st->dtype = p->k->buffer[st->buffer].dtype;
+    st->number = ir_scan_take(&p->r.s, "stream");
     return true;
 }
 

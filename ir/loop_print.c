@@ -193,7 +193,7 @@ static void put_plain(struct loop_printer *p, const struct loop_statement *s)
     case LOOP_STORE:
         ir_put(p->t, "store ");
         put_element(p, s->buffer, s->ix);
-        ir_put(p->t, " = %%%" PRIu32, s->args[0]);
+        ir_put(p->t, " = %%%" PRIu32 "%s", s->args[0], s->number != 0 ? " stream" : "");
         break;
     case LOOP_VAR:
         ir_put(p->t, "var");

@@ -154,6 +154,8 @@ int64_t pass_sliver(
     int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
 /* plan.c: places in the arena, barriers */
 bool pass_plan(struct pass_compiled *, const struct pass_options *, struct ir_error *);
+/* stream.c: stores past the cache, of what is larger than it; after plan, for a CPU */
+void pass_stream(struct loop_program *);
 /* print.c: what layout and plan have decided, as comments; of one kernel, or all of the program
  * where it is NULL */
 void pass_print_layout(struct ir_text *, const struct pass_compiled *);

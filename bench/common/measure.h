@@ -26,4 +26,14 @@ int bench_threads(void); /* $THREADS, $OMP_NUM_THREADS, or the cores */
 double bench_fma(int threads, double seconds); /* GFLOP/s of f32 fused multiply-adds */
 double bench_triad(int threads);               /* GB/s of a = b + 3 c, far outside the caches */
 
+/* Plain loops over arrays far outside the caches: an element of each that is written is the sum of
+ * those that are read; `in_place` of them are both. Each of `threads` has its part. */
+struct bench_mix {
+    int reads, writes, in_place;
+};
+struct bench_stream;
+struct bench_stream *bench_stream_new(int threads);                 /* NULL: not enough memory */
+double bench_stream(const struct bench_stream *, struct bench_mix); /* GB/s read and written */
+void bench_stream_free(struct bench_stream *);
+
 #endif

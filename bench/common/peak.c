@@ -203,3 +203,88 @@ double bench_triad(int threads)
     free(memory);
     return 3.0 * sizeof(float) * TRIAD / best / 1e9;
 }
+
+/* --- bytes of any mix ----------------------------------------------------------------------------
+ */
+
+enum { STREAM = 1 << 24, ARRAYS = 8 };
+struct bench_stream {
+    int threads;
+    float *memory;
+};
+struct mixing {
+    const struct bench_stream *s;
+    struct bench_mix mix;
+};
+
+static float *array(const struct bench_stream *s, int i)
+{
+    return s->memory + (size_t)i * (STREAM + 1024 + 16); /* not at the same place of a page */
+}
+
+typedef float quad __attribute__((vector_size(16)));
+enum { QUADS = 8 }; /* two lines at a time */
+
+static void mix(struct team *team, int thread)
+{
+    const struct mixing *m = team->user;
+    const long lines = STREAM / (4 * QUADS);
+    const long from = lines * thread / team->threads, to = lines * (thread + 1) / team->threads;
+    const int reads = m->mix.reads, writes = m->mix.writes;
+    const double start = bench_now();
+    quad sum[QUADS], all = { 0 }, *a[ARRAYS];
+
+    for (int i = 0; i < reads + writes; i++) {
+        const int w = i - reads;
+        a[i] = (quad *)array(m->s, w >= 0 && w < m->mix.in_place ? w : i) + from * QUADS;
+    }
+    for (long i = 0; i < (to - from) * QUADS; i += QUADS) {
+        for (int j = 0; j < QUADS; j++)
+            sum[j] = a[0][i + j];
+        for (int r = 1; r < reads; r++)
+            for (int j = 0; j < QUADS; j++)
+                sum[j] += a[r][i + j];
+        for (int w = 0; w < writes; w++)
+            for (int j = 0; j < QUADS; j++)
+                a[reads + w][i + j] = sum[j];
+        all += sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+    }
+    team->sum[thread] = (double)all[0];
+    team->seconds[thread] = bench_now() - start;
+}
+
+struct bench_stream *bench_stream_new(int threads)
+{
+    struct bench_stream *s = malloc(sizeof *s);
+    const size_t bytes = ARRAYS * (STREAM + 1024 + 16) * sizeof(float);
+
+    if (!s)
+        return NULL;
+    *s = (struct bench_stream){ threads, aligned_alloc(64, bytes) };
+    if (!s->memory) {
+        free(s);
+        return NULL;
+    }
+    memset(s->memory, 0, bytes);
+    return s;
+}
+
+double bench_stream(const struct bench_stream *s, struct bench_mix m)
+{
+    struct mixing mixing = { s, m };
+    struct team team = team_of(s->threads, mix, &mixing);
+    double best = 1e9;
+
+    for (int i = 0; i < 3; i++) {
+        const double took = run_team(&team);
+        best = took < best ? took : best;
+    }
+    return (m.reads + m.writes) * sizeof(float) * (double)STREAM / best / 1e9;
+}
+
+void bench_stream_free(struct bench_stream *s)
+{
+    if (s)
+        free(s->memory);
+    free(s);
+}
