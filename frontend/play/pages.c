@@ -16,6 +16,7 @@ PAGE(play_text_train)
 PAGE(play_text_compiler)
 PAGE(play_text_sandbox)
 PAGE(play_text_lesson)
+PAGE(play_text_modules)
 PAGE(play_text_digits)
 PAGE(play_text_sentences)
 PAGE(play_text_characters)
@@ -35,6 +36,7 @@ static const struct page {
     ROW("compiler.js", "text/javascript; charset=utf-8", play_text_compiler),
     ROW("sandbox.js", "text/javascript; charset=utf-8", play_text_sandbox),
     ROW("lesson.js", "text/javascript; charset=utf-8", play_text_lesson),
+    ROW("modules.js", "text/javascript; charset=utf-8", play_text_modules),
     ROW("digits.js", "text/javascript; charset=utf-8", play_text_digits),
     ROW("sentences.js", "text/javascript; charset=utf-8", play_text_sentences),
     ROW("characters.js", "text/javascript; charset=utf-8", play_text_characters),
@@ -42,6 +44,25 @@ static const struct page {
     ROW("dygraph.css", "text/css; charset=utf-8", play_text_dygraph_css),
     ROW("prettify.js", "text/javascript; charset=utf-8", play_text_prettify),
 };
+
+/* What the built-in models are recorded by: the user's program, as the page Compiler shows it. */
+PAGE(play_source_models)
+PAGE(play_source_models_image)
+PAGE(play_source_models_text)
+static const struct page sources[] = {
+    ROW("models.c", NULL, play_source_models),
+    ROW("models_image.c", NULL, play_source_models_image),
+    ROW("models_text.c", NULL, play_source_models_text),
+};
+
+json_t *play_source(struct play_request *r)
+{
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (strcmp(sources[i].name, r->word[0]) == 0)
+            return json_pack("{s:s%}", "text", sources[i].text, *sources[i].size);
+    ir_error(&r->error, IR_REFUSED, "there is no source of that name");
+    return NULL;
+}
 
 static const struct page *find(const char *name)
 {

@@ -55,7 +55,7 @@ play_handler *play_route(const char *method, const char *path, char *room, size_
                          struct play_request *r, bool *known);
 
 /* pages.c: what lies in the program. */
-play_handler play_page;
+play_handler play_page, play_source;
 bool play_page_named(const char *name);
 
 /* visits.c */
@@ -85,11 +85,12 @@ int play_child(const char *const argv[], const char *folder, const char *input, 
 void play_fold(const char *dot, struct ir_text *out);
 
 /* expression.c: operations of a text over x, y, z; an error where it is none. Of `apart` elements
- * sum and mean are of the arguments. maths.c, autodiff.c, tensor.c: the sandboxes. */
+ * sum and mean are of the arguments. maths.c, autodiff.c, tensor.c, modules.c: the sandboxes. */
 tp_tensor play_expression(tp_graph *g, const char *text, const tp_tensor variable[3], bool apart,
                           bool used[3], struct ir_error *error);
 tp_graph *play_sketch(struct ir_error *error); /* a graph to look at: no engine, no warnings */
-play_handler play_functions, play_maths, play_autodiff, play_tensor;
+play_handler play_functions, play_maths, play_autodiff, play_tensor, play_modules,
+    play_module_kinds;
 
 /* plane.c: what is trained: points of the plane, and a network for them. */
 enum { PLANE_DEEPEST = 6, PLANE_WIDEST = 200, PLANE_WEIGHTS = 60000, PLANE_SIDE = 44 };

@@ -8,6 +8,7 @@
 #include "play.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +16,9 @@
 enum {
     NAP_LEAST = 1000000,     /* nanoseconds that requests have between two pictures, at least */
     PICTURE_TIME = 20000000, /* from a picture to the next: 50 a second */
-    TRAIN_TIME = 16000000    /* of which so much is for training */
+    TRAIN_TIME = 16000000,   /* of which so much is for training, */
+    TRAIN_MOST = 200000000,  /* or, where pictures take longer, as much as they, up to this */
+    PATIENCE = 500           /* naps for a request that waits */
 };
 
 struct run {
@@ -28,6 +31,7 @@ struct run {
     bool started;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    atomic_int asking; /* requests that wait for the lock */
     /* under the lock: */
     bool playing, quit, fresh, done; /* fresh: there is something to be shown */
     int64_t steps;                   /* still to be taken one by one */
@@ -42,6 +46,15 @@ static int64_t now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* From a request. A lock alone is not fair: on a busy machine the thread would have it again before
+ * the request has woken up. */
+static void enter(struct run *r)
+{
+    atomic_fetch_add(&r->asking, 1);
+    pthread_mutex_lock(&r->lock);
+    atomic_fetch_sub(&r->asking, 1);
 }
 
 /* --- what is to be seen --------------------------------------------------------------------------
@@ -149,7 +162,9 @@ static bool take_step(struct run *r)
 static void train(struct run *r)
 {
     const int64_t begun = now(), until = r->epoch + r->pace;
-    const int64_t time = r->looked > TRAIN_TIME ? r->looked : TRAIN_TIME;
+    const int64_t time = r->looked < TRAIN_TIME   ? TRAIN_TIME
+                         : r->looked < TRAIN_MOST ? r->looked
+                                                  : TRAIN_MOST;
 
     r->sum = r->seen = 0;
     if (!r->playing) { /* one step; the end of an epoch is none */
@@ -187,6 +202,8 @@ static void *live(void *of)
         nap = PICTURE_TIME - (now() - begun);
         nap = nap > NAP_LEAST ? nap : NAP_LEAST;
         nanosleep(&(struct timespec){ .tv_nsec = nap }, NULL);
+        for (int i = 0; i < PATIENCE && atomic_load(&r->asking); i++)
+            nanosleep(&(struct timespec){ .tv_nsec = NAP_LEAST }, NULL);
         pthread_mutex_lock(&r->lock);
     }
     pthread_mutex_unlock(&r->lock);
@@ -226,7 +243,7 @@ void play_run_free(struct run *r)
 {
     if (!r)
         return;
-    pthread_mutex_lock(&r->lock);
+    enter(r);
     r->quit = true;
     pthread_cond_signal(&r->changed);
     pthread_mutex_unlock(&r->lock);
@@ -245,7 +262,7 @@ bool play_run_do(struct run *r, const char *what, double amount, struct ir_error
 {
     bool known = true;
 
-    pthread_mutex_lock(&r->lock);
+    enter(r);
     if (strcmp(what, "start") == 0)
         r->playing = !r->done;
     else if (strcmp(what, "pause") == 0)
@@ -269,7 +286,7 @@ void *play_run_hold(struct run *r, const struct subject *kind)
 {
     if (r->kind != kind)
         return NULL;
-    pthread_mutex_lock(&r->lock);
+    enter(r);
     return r->of;
 }
 

@@ -3,11 +3,16 @@
     python3 tests/play/browser.py URL [--long] [--pictures FOLDER]
 """
 import argparse
+import glob
+import json
+import os
 import sys
+import tempfile
 import time
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -28,6 +33,8 @@ def check(good, what):
 options = webdriver.ChromeOptions()
 for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1000", "--force-color-profile=srgb"):
     options.add_argument(word)
+folder = tempfile.mkdtemp()
+options.add_experimental_option("prefs", {"download.default_directory": folder})
 options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
 d = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
 
@@ -89,7 +96,15 @@ def built(run=0):
     return js("return play.runs[arguments[0]]?.built && !document.querySelector(`#run-${arguments[0]} .start`).disabled", run)
 
 
-for page in asked.only or ("train", "digits", "sentences", "characters", "compiler", "sandbox"):
+def saved(button):
+    """The file that a press of Save gives."""
+    before = set(glob.glob(folder + "/*.json"))
+    press(button)
+    found = until(lambda: set(glob.glob(folder + "/*.json")) - before, f"{button} gives a file")
+    return found.pop() if found else None
+
+
+for page in asked.only or ("train", "digits", "sentences", "characters", "compiler", "sandbox", "access"):
     name = __file__.replace("browser.py", page + "_page.py")
     exec(compile(open(name).read(), name, "exec"))
 for entry in d.get_log("browser"):

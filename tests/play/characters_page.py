@@ -10,9 +10,12 @@ check(float(text("#chars-correct").split()[0]) > 90, f"it knows {text('#chars-co
 before = text("#chars-written")
 put("#chars-temperature", 2)
 until(lambda: text("#chars-written") != before, "another temperature writes another text")
+kept = saved("#chars-save")
+put("#chars-optimiser", "sgd")
+until(lambda: text("#chars-epoch") == "0 / 60", "another optimiser")
+if kept:
+    one("#chars-file").send_keys(kept)
+    until(lambda: text("#chars-epoch") == "60 / 60" and float(text("#chars-correct").split()[0]) > 90, "a writer from a file")
+    check(one("#chars-optimiser").get_property("value") == "adam", "its optimiser is chosen again")
 put("#chars-text", "too short")
 until(lambda: "expected 40 to" in text("#said"), "a short text is told")
-for size in (1024, 512):
-    d.set_window_size(size, 800)
-    check(js("return document.documentElement.scrollWidth <= innerWidth"), f"Characters, {size} pixels: it is wider than the window")
-d.set_window_size(1280, 1000)

@@ -21,6 +21,15 @@ js("""[...document.querySelectorAll('#graph g.node')].find(g => g.textContent.in
       .querySelector('ellipse, polygon, path').dispatchEvent(new MouseEvent('click', { bubbles: true }))""")
 check("relu" in text("#text div.lit"), "a node lights its line")
 check(js("return document.querySelectorAll('#graph .lit').length") == 1, "and itself")
+check("activated" in text("#program-text") or "relu" in text("#program-text div.lit"), f"and its line of the program: {text('#program-text div.lit')!r}")
+js("[...document.querySelectorAll('#program-text div')].find(r => r.textContent.includes('tp_relu')).click()")
+check(js("return document.querySelectorAll('#graph .near').length") > 0, "a line of the program lights its nodes")
+one("#graph").send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+check(js("return document.querySelectorAll('#graph .lit').length") == 1, "arrow keys go from node to node")
+one("#arena").send_keys(Keys.ARROW_RIGHT)
+check("bytes at" in text("#arena-chosen"), "and from array to array")
+one("#program-text").send_keys(Keys.ARROW_DOWN)
+check(js("return document.querySelectorAll('#program-text div.lit').length") == 1, "and from line to line")
 for stage in ("loops", "c"):
     js("[...document.querySelectorAll('#stages button')].find(b => b.textContent === arguments[0]).click()", stage)
     until(lambda: text("#text-title") == stage and quiet(), stage)
@@ -61,7 +70,3 @@ if asked.long:
     until(lambda: quiet() and "eval(" in text("#text"), "the program eval")
     press("#measure")
     until(lambda: js("return document.querySelectorAll('#kernels tbody tr').length") > 3, "kernels measured", 120)
-for size in (1024, 512):
-    d.set_window_size(size, 800)
-    check(js("return document.documentElement.scrollWidth <= innerWidth"), f"Compiler, {size} pixels: it is wider than the window")
-d.set_window_size(1280, 1000)

@@ -22,6 +22,19 @@ js("""const c = document.querySelector('#digits-picture'), r = c.getBoundingClie
       c.setPointerCapture = () => {};
       at('pointerdown', 0.2); for (let y = 0.2; y < 0.8; y += 0.03) at('pointermove', y); at('pointerup', 0.8);""")
 until(lambda: text("#digits-says").startswith("It says") and ";" not in text("#digits-says") and "," not in text("#digits-says"), "a drawn digit is read")
+put("#digits-optimiser", "adam")
+put("#digits-rate", 0.002)
+until(lambda: stands() and text("#digits-epoch") == "0 / 8", "another optimiser")
+press("#digits-step")
+until(lambda: js("return document.querySelector('#digits-chart-loss canvas') !== null") and text("#digits-took").endswith("s"), "a step by it")
+kept, correct = saved("#digits-save"), text("#digits-correct-v")
+press("#digits-reset")
+until(lambda: stands() and text("#digits-correct-v") != correct, "reset")
+if kept:
+    one("#digits-file").send_keys(kept)
+    until(lambda: stands() and text("#digits-correct-v") == correct, "LeNet from a file")
+js("document.querySelector('#digits-table').open = true")
+until(lambda: js("return document.querySelectorAll('#digits-table tbody tr').length") > 0, "the table of epochs")
 put("#digits-rate", 5)
 until(lambda: "rate" in text("#said"), "a refused rate is told")
 put("#digits-rate", 0.02)
@@ -31,7 +44,3 @@ if asked.long and not js("return document.querySelector('#digits-data').lastElem
     until(lambda: stands() and text("#said") == "", "MNIST")
     press("#digits-start")
     until(lambda: text("#digits-epoch") == "8 / 8", "eight epochs of MNIST", 120)
-for size in (1024, 512):
-    d.set_window_size(size, 800)
-    check(js("return document.documentElement.scrollWidth <= innerWidth"), f"Digits, {size} pixels: it is wider than the window")
-d.set_window_size(1280, 1000)

@@ -191,6 +191,15 @@ for shape, moves in (("1000000 1000000", []), ("-1", []), ("2 2", ["permute 9 9"
     status, said = api("tensor", {"shape": shape, "moves": moves})
     expect(f"tensor {shape[:20]} {str(moves)[:30]}", status, 400)
 
+for shape, text in (("", "relu"), ("0", "relu"), ("1 1 1 1 1", "relu"), ("99999", "relu"), ("4096 4096", "relu"), ("x", "relu"), (3, "relu"), ("2 2", ""), ("2 2", 3),
+                    ("2 2", "exec ls"), ("2 2", "a\"b: relu"), ("2 2", "relu 1"), ("2 2", "linear"), ("2 2", "linear -1"), ("2 2", "linear 1 2"), ("2 2", "a: relu\n  relu"),
+                    ("2 2", "relu\n" * 65), ("2 2", "r" * 5000), ("2 2", "r" * 200), ("2 2", "a: relu\na: relu"), ("2 2", "linear 1000000\nlinear 1000000"),
+                    ("2 2", "\n".join(" " * i + "sequential" for i in range(12))), ("2 2", "conv2d 0 0"), ("2 2", "residual\n  linear 3"), ("2 2", "\u00fc: relu")):
+    status, said = api("modules", {"input": shape, "text": text})
+    expect(f"modules {shape} {str(text)[:30]!r}", status, 400)
+    if len(said.get("error", "")) > 400 or not said.get("error", "").isprintable():
+        faults.append(f"modules {str(text)[:30]!r}: it says {said}")
+
 # --- ten visitors at once, each with its own run; there is an end to visits --------------------------
 def train(i, results):
     v = api("visits", {})[1]["visit"]

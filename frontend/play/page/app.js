@@ -37,6 +37,24 @@ play.chart = () => ({
   axes: { x: { pixelsPerLabel: 50, axisLabelFormatter: x => Math.abs(x) >= 1000 ? x / 1000 + "k" : play.short(x) },
     y: { axisLabelWidth: 46, pixelsPerLabel: 26, valueFormatter: y => play.number(y, 3), axisLabelFormatter: y => play.short(y) } },
 });
+// A drawing by Graphviz whose nodes v1, v2, .. can be pressed, by arrow keys and Enter as well.
+play.drawing = (box, svg, press) => {
+  if (!svg) return box.replaceChildren(make("p", { className: "soft" }, "Graphviz is not on this machine: apt install graphviz"));
+  box.replaceChildren(document.importNode(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement, true));
+  const id = g => Number($("title", g).textContent.slice(1));
+  for (const g of box.querySelectorAll("g.node")) g.onclick = () => press(id(g));
+  box.onkeydown = e => play.walk(e, [...box.querySelectorAll("g.node")], g => g.classList.contains("lit"), g => press(id(g)));
+};
+// Arrow keys go from one of a list to the next; true: the key was one of them.
+play.walk = (e, list, chosen, choose) => {
+  const at = list.findIndex(chosen), to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: list.length - 1 }[e.key];
+  if (to === undefined || !list.length) return false;
+  const next = list[Math.max(0, Math.min(to, list.length - 1))];
+  choose(next);
+  next.scrollIntoView({ block: "nearest", inline: "nearest" });
+  e.preventDefault();
+  return true;
+};
 play.short = x => Number(Number(x).toPrecision(3));
 play.percent = a => a === null || a === undefined ? "–" : (100 * a).toFixed(1) + " %";
 play.rgb = name => { const t = play.colour(name); return [1, 3, 5].map(i => parseInt(t.slice(i, i + 2), 16)); };

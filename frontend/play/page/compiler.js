@@ -48,6 +48,14 @@ function drawText(text, older) {
 let placeOf = {}; // of the graph that is drawn
 function light(node, place) {
   for (const e of document.querySelectorAll("#page-compiler .lit, #page-compiler .near")) if (e.tagName !== "SPAN") e.classList.remove("lit", "near");
+  const program = $("#program-text");
+  for (const row of program.children)
+    if (place && row.dataset.place === place) {
+      row.classList.add("lit");
+      program.scrollTop = row.offsetTop - program.offsetTop - program.clientHeight / 2;
+    }
+  for (const r of document.querySelectorAll("#arena rect"))
+    if (r.dataset.node === node) { r.classList.add("lit"); $("#arena-chosen").textContent = $("title", r).textContent; }
   let first = null;
   for (const row of $("#text").children) {
     const same = node !== undefined && row.dataset.node === node;
@@ -72,12 +80,56 @@ $("#graph").addEventListener("click", e => {
   const id = $("title", g).textContent.slice(1);
   light(id, placeOf[id])?.scrollIntoView({ block: "center", inline: "nearest" });
 });
-$("#text").addEventListener("click", e => {
-  const row = e.target.closest("div");
+function lightRow(row) {
   if (!row?.dataset.node && !row?.dataset.place) return;
   light(row.dataset.node, row.dataset.place);
   $("#graph g.lit, #graph g.near")?.scrollIntoView({ block: "center", inline: "center" });
-});
+}
+for (const box of [$("#text"), $("#program-text")]) {
+  box.addEventListener("click", e => lightRow(e.target.closest("div")));
+  box.addEventListener("keydown", e => play.walk(e, [...box.children].filter(r => r.dataset.node || r.dataset.place), r => r.classList.contains("lit"), lightRow));
+}
+$("#arena").addEventListener("keydown", e => play.walk(e, [...document.querySelectorAll("#arena rect")], r => r.classList.contains("lit"), r => light(r.dataset.node, placeOf[r.dataset.node])));
+
+// --- the user's program: the C that records a built-in model, or the text of one's own -----------------
+async function drawProgram(mine) {
+  const box = $("#program-text"), files = {};
+  const line = (text, file, n, pretty) => {
+    const row = make("div", {}, make("small", {}, String(n))), code = make("span");
+    code.innerHTML = pretty ? PR.prettyPrintOne(escape(text) || " ", "c") : escape(text);
+    row.append(code);
+    row.dataset.place = file + ":" + n;
+    return row;
+  };
+  if (own !== null) {
+    $("#program-about").textContent = "your text";
+    return box.replaceChildren(...own.split("\n").map((t, i) => line(t, "model.tp", i + 1, false)));
+  }
+  for (const place of Object.values(placeOf)) {
+    const [file, n] = place.split(":");
+    if (file.startsWith("models")) (files[file] ??= []).push(Number(n));
+  }
+  const rows = [];
+  for (const [file, used] of Object.entries(files).sort().reverse()) {
+    const lines = (await play.ask("source/" + file)).text.split("\n"), shown = new Set();
+    for (const n of used) { // the whole function around it
+      let from = n - 1, to = n - 1;
+      while (from > 0 && !/^[a-z].*\(/.test(lines[from])) from--;
+      while (from > 0 && /^(\/\*| \*)/.test(lines[from - 1])) from--;
+      while (to < lines.length - 1 && lines[to] !== "}") to++;
+      for (let i = from; i <= to; i++) shown.add(i);
+    }
+    const order = [...shown].sort((a, b) => a - b);
+    order.forEach((i, k) => {
+      const row = line(lines[i], file, i + 1, true);
+      if (k ? order[k - 1] !== i - 1 : rows.length) row.className = "gap";
+      rows.push(row);
+    });
+  }
+  if (mine !== turn) return;
+  $("#program-about").textContent = "the C that records this model: " + Object.keys(files).sort().reverse().join(", ");
+  box.replaceChildren(...rows);
+}
 
 // --- the graph ------------------------------------------------------------------------------------
 function scale() {
@@ -104,6 +156,7 @@ $("#graph").addEventListener("keydown", e => {
   if (e.key === "+" || e.key === "=") larger(1.25);
   else if (e.key === "-") larger(0.8);
   else if (e.key === "0") fit();
+  else play.walk(e, [...document.querySelectorAll("#graph g.node")].filter(g => $("title", g).textContent[0] === "v"), g => g.classList.contains("lit"), g => { const id = $("title", g).textContent.slice(1); light(id, placeOf[id]); });
 });
 
 async function drawGraph(mine) {
@@ -119,6 +172,8 @@ async function drawGraph(mine) {
   const svg = new DOMParser().parseFromString(answer.svg, "image/svg+xml").documentElement;
   box.replaceChildren(document.importNode(svg, true));
   fit();
+  const first = $("g.node", box)?.getBoundingClientRect(), frame = box.getBoundingClientRect();
+  if (first) { box.scrollLeft += first.left - frame.left - frame.width / 2; box.scrollTop += first.top - frame.top - 40; }
 }
 
 // --- the arena ------------------------------------------------------------------------------------
@@ -144,6 +199,7 @@ function drawArena(text) {
     r.style.fill = `var(--${colours[i % colours.length]})`;
     title.textContent = `${p.name || p.node}: ${p.size} bytes at ${p.at}, kernels ${p.from} to ${p.to}`;
     r.append(title);
+    r.dataset.node = p.node.slice(1);
     r.onclick = () => light(p.node.slice(1), placeOf[p.node.slice(1)])?.scrollIntoView({ block: "center" });
     svg.append(r);
   });
@@ -198,6 +254,7 @@ async function draw() {
     drawText(text.text, older?.text);
     $("#own").open || own !== null || ($("#own-text").value = stage in graphs ? $("#own-text").value : text.text);
     await drawGraph(mine);
+    if (mine === turn) await drawProgram(mine);
     const plan = await get("show", { stage: "plan" });
     if (mine === turn) drawArena(plan.text);
   } catch (e) { play.say(e.message); }

@@ -74,8 +74,9 @@ const lesson = new play.Lesson({
   },
   opened() {
     at("image").onchange = () => { drawing = false; this.look({ image: Number(at("image").value) }); };
-    at("clear").onclick = () => { ink = Array(size * size).fill(0); drawing = true; paint(at("picture"), "\0".repeat(size * size), size); };
+    at("clear").onclick = () => { ink = Array(size * size).fill(0); drawing = true; down = false; tip = [size / 2, 4]; paintInk(); };
     const canvas = at("picture");
+    canvas.onkeydown = penByKey;
     canvas.onpointerdown = e => { if (!drawing) at("clear").click(); held = true; canvas.setPointerCapture(e.pointerId); pen(e); };
     canvas.onpointermove = e => { if (held) pen(e); };
     canvas.onpointerup = () => { held = false; send(); };
@@ -83,15 +84,37 @@ const lesson = new play.Lesson({
 });
 
 // --- a digit by hand: ink follows the mouse, and is moved to the middle as MNIST's are ----------------
-let drawing = false, ink = null, held = false, sent = 0;
-function pen(e) {
-  const r = at("picture").getBoundingClientRect(), x = (e.clientX - r.left) / r.width * size, y = (e.clientY - r.top) / r.height * size;
+let drawing = false, ink = null, held = false, sent = 0, down = false, tip = [size / 2, 4];
+function dab(x, y) {
   for (let i = 0; i < size * size; i++) {
     const far = Math.hypot(i % size + 0.5 - x, Math.floor(i / size) + 0.5 - y);
     ink[i] = Math.max(ink[i], far < 1 ? 255 : far < 2.1 ? 255 * (2.1 - far) / 1.1 : 0);
   }
-  paint(at("picture"), String.fromCharCode(...ink.map(Math.round)), size);
   if (performance.now() - sent > 60) send();
+}
+const paintInk = () => paint(at("picture"), String.fromCharCode(...ink.map(Math.round)), size);
+function pen(e) {
+  const r = at("picture").getBoundingClientRect();
+  dab((e.clientX - r.left) / r.width * size, (e.clientY - r.top) / r.height * size);
+  paintInk();
+}
+// Arrow keys move the pen, which a ring shows; space lowers and lifts it.
+function penByKey(e) {
+  const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] }[e.key];
+  if (!by) return;
+  e.preventDefault();
+  if (!drawing) at("clear").click();
+  if (e.key === " ") down = !down;
+  tip = tip.map((v, i) => Math.min(size - 1, Math.max(1, v + by[i])));
+  if (down) dab(...tip);
+  else if (e.key === " ") send();
+  paintInk();
+  const c = at("picture").getContext("2d"), scale = at("picture").width / size;
+  c.strokeStyle = play.colour(down ? "one" : "zero");
+  c.lineWidth = 3;
+  c.beginPath();
+  c.arc(tip[0] * scale, tip[1] * scale, 9, 0, 7);
+  c.stroke();
 }
 function send() {
   sent = performance.now();

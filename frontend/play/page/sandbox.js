@@ -15,11 +15,23 @@ const kinds = {
 let drawn = null, angle = [0.7, 0.55], ready = false;
 const charts = [];
 
+function list() { $("#maths-name").replaceChildren(make("option", { value: "" }, "of your own"), ...Object.keys(kinds[$("#maths-kind").value]).map(n => make("option", {}, n))); }
 function names() {
-  $("#maths-name").replaceChildren(...Object.keys(kinds[$("#maths-kind").value]).map(n => make("option", {}, n)));
+  list();
+  $("#maths-name").selectedIndex = 1;
   pick();
 }
-function pick() { $("#maths-text").value = kinds[$("#maths-kind").value][$("#maths-name").value]; draw(); }
+// Which of the lists the expression is from, if it is.
+function match() {
+  for (const [kind, all] of Object.entries(kinds))
+    for (const [name, text] of Object.entries(all))
+      if (text === $("#maths-text").value) {
+        if ($("#maths-kind").value !== kind) { $("#maths-kind").value = kind; list(); }
+        return $("#maths-name").value = name;
+      }
+  return $("#maths-name").value = "";
+}
+function pick() { if ($("#maths-name").value) $("#maths-text").value = kinds[$("#maths-kind").value][$("#maths-name").value]; draw(); }
 
 // A surface from afar, far squares first.
 function surface(canvas, values, side) {
@@ -74,8 +86,7 @@ function paint() {
   if (!drawn.surface) ["f", "d", "e"].forEach((key, i) => {
     const step = (drawn.to - drawn.from) / (drawn.side - 1);
     charts.push(new Dygraph(out.children[i].querySelector(".chart"), drawn[key].map((v, k) => [drawn.from + k * step, v]),
-      { labels: ["x", titles[i]], colors: [play.colour(["zero", "one", "third"][i])], strokeWidth: 1.8, legend: "follow", axisLineColor: play.colour("line"), gridLineColor: play.colour("line"),
-        axisLabelFontSize: 11, axes: { y: { axisLabelWidth: 46, valueFormatter: y => play.number(y, 5) }, x: { valueFormatter: x => "x = " + play.number(x, 4) } } }));
+      { ...play.chart(), labels: ["x", titles[i]], colors: [play.colour(["zero", "one", "third"][i])] }));
   });
 }
 function turnAll() { document.querySelectorAll("#maths-out canvas").forEach((canvas, i) => surface(canvas, drawn[["f", "d", "e"][i]], drawn.side)); }
@@ -96,11 +107,21 @@ $("#maths-out").addEventListener("keydown", e => {
   e.preventDefault();
 });
 
+// The graph of f and its derivative, and its text.
+async function source() {
+  const said = await play.ask("autodiff", { expression: drawn.text, x: 1, y: 1 }).catch(() => null), part = said?.backward ?? said?.forward;
+  if (!part) return;
+  play.drawing($("#maths-graph"), part.svg, id => {
+    for (const g of document.querySelectorAll("#maths-graph g.node")) g.classList.toggle("lit", $("title", g).textContent === "v" + id);
+    for (const row of $("#maths-source").children) row.classList.toggle("lit", row.textContent.trim().startsWith("%" + id + " ="));
+  });
+  $("#maths-source").replaceChildren(...part.text.replace(/ *# (expression|values):\d+.*/g, "").split("\n").map(l => make("div", {}, l || " ")));
+}
 async function draw() {
   const ask = { expression: $("#maths-text").value, from: Number($("#maths-from").value), to: Number($("#maths-to").value) };
   play.remember({ f: ask.expression, from: ask.from, to: ask.to });
   $("#maths-out").classList.add("busy");
-  try { drawn = await play.ask("maths", ask); play.say(""); paint(); } catch { /* told */ }
+  try { drawn = await play.ask("maths", ask); drawn.text = ask.expression; play.say(""); paint(); await source(); } catch { /* told */ }
   $("#maths-out").classList.remove("busy");
 }
 play.pages.maths = async () => {
@@ -115,8 +136,10 @@ play.pages.maths = async () => {
   if (values.has("from")) $("#maths-from").value = values.get("from");
   if (values.has("to")) $("#maths-to").value = values.get("to");
   const wanted = values.get("f");
-  $("#maths-name").replaceChildren(...Object.keys(kinds["One argument"]).map(n => make("option", {}, n)));
+  list();
   $("#maths-text").value = wanted ?? kinds["One argument"].cube;
+  $("#maths-text").oninput = match;
+  match();
   await draw();
 };
 play.recolour.push(() => drawn && paint());
@@ -132,13 +155,11 @@ function light(id) {
 }
 function graph(where, part) {
   const box = $(where);
-  if (!part?.svg) return box.replaceChildren(make("p", { className: "soft" }, part ? "Graphviz is not on this machine: apt install graphviz" : "there is nothing to derive by"));
-  const svg = new DOMParser().parseFromString(part.svg, "image/svg+xml").documentElement;
-  box.replaceChildren(document.importNode(svg, true));
+  if (!part) return box.replaceChildren(make("p", { className: "soft" }, "there is nothing to derive by"));
+  play.drawing(box, part.svg, light);
   for (const g of box.querySelectorAll("g.node")) {
-    const id = Number($("title", g).textContent.slice(1)), node = part.nodes.find(n => n[0] === id);
+    const node = part.nodes.find(n => "v" + n[0] === $("title", g).textContent);
     if (node) $("title", g).insertAdjacentElement("afterend", document.createElementNS("http://www.w3.org/2000/svg", "desc")).textContent = node[3];
-    g.onclick = () => light(id);
   }
 }
 async function derive() {
@@ -215,7 +236,7 @@ function draw() {
     if (lead.length) slab.append(make("small", {}, "[" + lead.join(", ") + ", :, :]"));
     for (let k = 0; k < rows * columns; k++) {
       const i = s * rows * columns + k;
-      const cell = make("button", { type: "button", className: "cell" + (i === here ? " lit" : ""), title: `position ${v.positions[i]}` }, String(storage[v.positions[i]]));
+      const cell = make("button", { type: "button", className: "cell" + (i === here ? " lit" : ""), tabIndex: i === here ? 0 : -1, title: `position ${v.positions[i]}` }, String(storage[v.positions[i]]));
       cell.onclick = () => choose(i);
       slab.append(cell);
     }
@@ -223,7 +244,7 @@ function draw() {
   }
   const used = new Set(v.positions);
   $("#tensor-strip").replaceChildren(...storage.map((n, i) => {
-    const cell = make("button", { type: "button", className: "cell" + (i === place ? " lit" : "") + (used.has(i) ? "" : " out") }, String(n), make("small", {}, String(i)));
+    const cell = make("button", { type: "button", className: "cell" + (i === place ? " lit" : "") + (used.has(i) ? "" : " out"), tabIndex: i === place ? 0 : -1 }, String(n), make("small", {}, String(i)));
     cell.onclick = () => { const to = v.positions.indexOf(i); if (to >= 0) choose(to); };
     return cell;
   }));
@@ -270,6 +291,11 @@ play.pages.tensors = async () => {
   $("#tensor-random").onchange = show;
   $("#tensor-seed").onchange = show;
   $("#tensor-view").onchange = () => choose(0);
+  for (const box of [$("#tensor-boxes"), $("#tensor-strip")])
+    box.onkeydown = e => {
+      const cells = [...box.querySelectorAll(".cell:not(.out)")];
+      if (play.walk(e, cells, c => c.classList.contains("lit"), c => c.click())) $(".lit", box)?.focus();
+    };
   $("#tensor-position").oninput = () => { const to = view().positions.indexOf(Number($("#tensor-position").value)); if (to >= 0) choose(to); };
   await show();
 };

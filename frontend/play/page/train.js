@@ -80,14 +80,16 @@ class Run {
     if (this.at("start").disabled) { this.pending = p; return; }
     this.pending = null;
     this.picture = p;
-    const now = performance.now();
-    this.stamps.push(now);
-    while (this.stamps.length && now - this.stamps[0] > 1500) this.stamps.shift();
     this.keep(p);
     if (!this.asked) {
       this.asked = true;
-      requestAnimationFrame(() => { this.asked = false; this.draw(); this.tell(); });
+      requestAnimationFrame(() => { this.asked = false; this.draw(); this.count(); this.tell(); });
     }
+  }
+  count() { // pictures that are drawn
+    const now = performance.now();
+    this.stamps.push(now);
+    while (now - this.stamps[0] > 1500) this.stamps.shift();
   }
   keep(p) {
     const h = this.history, x = p.step;
@@ -116,6 +118,7 @@ class Run {
     set("epoch", p.epoch + " / " + p.epochs);
     set("loss", play.number(p.loss[0])); set("loss-v", play.number(p.loss[1]));
     set("correct", play.percent(p.accuracy[0])); set("correct-v", play.percent(p.accuracy[1]));
+    if (p.step_seconds) this.time(p.step_seconds);
     if (p.step_seconds) set("took", play.seconds(p.step_seconds));
     else if (!p.step) set("took", "–");
     set("engine", p.engine === "eager" ? "eager" : p.engine + (this.settings.engine === "unfused" ? ", a kernel an operation" : ", fused"));
@@ -131,6 +134,16 @@ class Run {
     this.at("step").disabled = p.playing;
     this.box.dataset.state = p.playing ? "playing" : p.done ? "done" : "still";
     if (!p.playing && $("details.table", this.box).open) this.table();
+  }
+  // What a step takes by each engine that was tried of these settings, beside the switch.
+  time(seconds) {
+    const { engine, ...others } = this.settings, of = JSON.stringify(others);
+    if (this.timed?.of !== of) this.timed = { of, by: {} };
+    this.timed.by[engine] = Math.min(seconds, this.timed.by[engine] ?? seconds);
+    if (runs[edited] === this) this.times();
+  }
+  times() {
+    $("#times").textContent = Object.entries(this.timed?.by ?? {}).map(([engine, s]) => engine + " " + play.seconds(s)).join(" · ");
   }
   // --- the plane ----------------------------------------------------------------------------------
   draw() {
@@ -189,6 +202,8 @@ class Run {
     this.chart("loss", ["step", "train", "validation"], two, this.history.loss.map(r => r.slice(0, 3)), {}, again);
     this.chart("correct", ["step", "train", "validation"], two, this.history.correct, { valueRange: [0, 1.03] }, again);
     if (this.layers.length) {
+      for (const box of this.box.querySelectorAll(".layers"))
+        if (box.children.length !== this.layers.length) box.replaceChildren(...this.layers.flatMap((name, i) => { const e = make("span", {}, name); e.style.color = `var(--${many[i]})`; return [e, " "]; }));
       const positive = list => list.map(r => r.map((v, i) => i && !(v > 0) ? null : v));
       this.chart("norm", ["step", ...this.layers], many, positive(this.history.norm), { logscale: true }, again);
       this.chart("ratio", ["step", ...this.layers], many, positive(this.history.ratio), { logscale: true }, again);
@@ -280,6 +295,7 @@ function drawKnobs() {
     (groups[k.group] ??= make("fieldset", {}, make("legend", {}, k.group)))
       .append(make("div", { className: "knob", title: k.help }, make("label", { htmlFor: id }, k.label), input));
   }
+  groups.Training.append(make("output", { id: "times", className: "times", title: "the least time of a step, by each engine that was tried with these settings" }));
   $("#groups").replaceChildren(...Object.values(groups));
   $("#knobs").addEventListener("change", e => {
     if (e.target.id === "two") return sideBySide(e.target.checked);
@@ -328,6 +344,7 @@ function edit(slot) {
   edited = slot;
   names.forEach((_, i) => $("#edit-" + i).setAttribute("aria-pressed", i === slot));
   fill();
+  runs[edited].times();
 }
 
 function sideBySide(two, settings) {
