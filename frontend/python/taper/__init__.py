@@ -35,7 +35,7 @@ pi, e, inf, nan = 3.141592653589793, 2.718281828459045, 1e999, 1e999 - 1e999
 
 from .autograd import (enable_grad, grad, hessian, inference_mode, is_grad_enabled,  # noqa: E402
                        jacobian, jvp, no_grad, set_grad_enabled, value_and_grad, vjp)
-from . import autograd, nn, optim, utils  # noqa: E402
+from . import autograd, nn, onnx, optim, utils  # noqa: E402
 from .compile import compile  # noqa: E402
 from .custom import custom  # noqa: E402
 from .files import load, save  # noqa: E402

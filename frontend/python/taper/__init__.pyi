@@ -7,6 +7,7 @@ from . import files as files
 from . import indexing as indexing
 from . import moves as moves
 from . import nn as nn
+from . import onnx as onnx
 from . import ops as ops
 from . import optim as optim
 from . import plot as plot
