@@ -143,7 +143,8 @@ static bool load_weights(struct trainer *t)
     }
     for (int64_t i = 0; i < file.count && !t->error.status; i++) {
         const char *name = file.tensor[i].name, *leaf = strrchr(name, '.');
-        bool known = strcmp(leaf ? leaf + 1 : name, "num_batches_tracked") == 0;
+        bool known = strcmp(leaf ? leaf + 1 : name, "num_batches_tracked") == 0 ||
+                     strncmp(name, "array.", 6) == 0;
 
         for (int k = 0; k < STATES && !known; k++)
             known = states[k].saved && strcmp(states[k].name, name) == 0;
@@ -763,6 +764,10 @@ static bool check_options(struct trainer *t)
                          "--checkpoint-every: expected --checkpoint F as well");
     if (t->save && t->checkpoint && strcmp(t->save, t->checkpoint) == 0)
         return part_fail(&t->error, PART_REFUSED, "--save and --checkpoint name one file, %.200s",
+                         t->save);
+    if (t->save && strlen(t->save) > 4 && strcmp(t->save + strlen(t->save) - 4, ".npz") == 0)
+        return part_fail(&t->error, PART_REFUSED,
+                         "--save %.200s: a trainer writes safetensors; expected such a name",
                          t->save);
     if (t->seed < 0)
         t->seed = SEED;

@@ -84,6 +84,7 @@ bad_input() {
     refuses 2 'lacks its value' "$program" --epochs
     refuses 2 '--json takes no value' "$program" --json=3
     refuses 2 'expected --checkpoint F as well' "$program" --data "$work/pictures" --checkpoint-every 3
+    refuses 2 'a trainer writes safetensors' "$program" --data "$work/pictures" --save "$work/w.npz"
     refuses 2 'name one file' "$program" --data "$work/pictures" --save "$work/one" --checkpoint "$work/one"
     refuses 2 '--batch 1000' "$program" --data "$work/pictures" --batch 1000
     refuses 2 'schedule is compiled in' "$program" --data "$work/pictures" --epochs 9
