@@ -48,6 +48,21 @@ fi
 "$taper" play --port 70000 >"$work/out" 2>"$work/err"
 [ $? = 2 ] || fault "--port 70000 is taken"
 
+# --- built without what serves the page ---------------------------------------------------------------
+if [ -n "${TAPER_LONG:-}" ]; then
+    if cmake --build "$build" --target taper-without-play >"$work/log" 2>&1; then
+        "$build/taper-without-play" play >"$work/out" 2>"$work/err"
+        status=$?
+        [ $status = 3 ] || fault "without libmicrohttpd its exit status is $status"
+        if [ -s "$work/out" ] || [ "$(wc -l <"$work/err")" != 1 ] || ! grep -q 'libmicrohttpd-dev' "$work/err"; then
+            fault "without libmicrohttpd it says $(cat "$work/out" "$work/err")"
+        fi
+        "$build/taper-without-play" show planar --stage trace >/dev/null || fault "without libmicrohttpd the rest fails"
+    else
+        fault "without libmicrohttpd it does not build: $(tail -3 "$work/log")"
+    fi
+fi
+
 # --- the weight of a page ---------------------------------------------------------------------------
 begin || { cat "$work/err"; fault "it does not begin"; exit 1; }
 weight=$(python3 - "$url" <<'PYTHON'
