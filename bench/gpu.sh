@@ -37,6 +37,8 @@ if [ "${1:-}" = pack ]; then
         # shellcheck disable=SC2086
         printf '%s\t%s\n' "$run" "$(build/taper train $run --seed 1 --json | last)"
     done >"$pack/cpu.tsv"
+    build/taper build mlp --data digits --epochs 1 --seed 1 --device cuda -o "$pack/trainer" || # sm_90a
+        echo "bench/gpu.sh: no trainer with compiled kernels comes along"
     du -sh "$pack"
     exit
 fi
@@ -74,6 +76,16 @@ for run; do
         fi
     done
 done
+
+if [ "$device" = cuda ] && [ -x "$pack/trainer" ]; then
+    echo "== a trainer with compiled kernels, by the driver alone"
+    want=$(awk -F'\t' '$1 == "mlp --data digits --epochs 1" { print $2; exit }' "$pack/cpu.tsv")
+    got=$("$pack/trainer" --json 2>"$XDG_CACHE_HOME/said" | last)
+    [ "$got" = "$want" ] && echo "the same" || {
+        printf 'DIFFERS\n  cpu:  %s\n  here: %s\n  %s\n' "$want" "$got" "$(head -n 1 "$XDG_CACHE_HOME/said")"
+        faults=$((faults + 1))
+    }
+fi
 
 if command -v compute-sanitizer >/dev/null && [ "${device%%:*}" = cuda ]; then
     for tool in memcheck racecheck initcheck synccheck; do

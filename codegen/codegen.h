@@ -21,6 +21,7 @@ struct gen_unit { /* a program of a text that may hold several */
     bool exported;      /* the entry can be seen outside of its file */
     bool alone;         /* never more than one thread: no OpenMP, no barriers */
     bool linked;        /* the users' functions are in the text, and called by name */
+    bool bare;          /* its kernels alone: what runs them stands elsewhere */
 };
 /* what differs between the languages */
 struct gen_target {
@@ -48,9 +49,10 @@ bool gen_program(struct ir_text *out, const struct loop_program *, const struct 
  * text that compiles */
 bool gen_kernels(struct ir_text *out, const struct loop_program *, int first, int end,
                  const struct gen_target *, struct ir_error *);
-/* several, in C, one after the other, with the maths that they share once; no two names clash while
+/* several, one after the other, with the maths that they share once; no two names clash while
  * prefixes differ */
-bool gen_programs(struct ir_text *out, const struct gen_unit *, int units, struct ir_error *);
+bool gen_programs(struct ir_text *out, const struct gen_unit *, int units,
+                  const struct gen_target *, struct ir_error *);
 /* on a GPU: blocks of how many threads run a kernel */
 void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
 /* the same in C, and entry_of_kernel_0, entry_of_kernel_1, ... of the entry's type, each one kernel

@@ -301,13 +301,15 @@ static void put_head(struct ir_text *out, const struct gen_library *l)
 bool gen_library(struct ir_text *text, struct ir_text *header, const struct gen_library *l,
                  struct ir_error *error)
 {
-    const struct gen_unit unit[] = { { l->step, "run_step", "step_", false, l->threads < 2, true },
-                                     { l->predict, "run_predict", "predict_", false, l->threads < 2,
-                                       true } };
+    const struct gen_unit unit[] = {
+        { l->step, "run_step", "step_", false, l->threads < 2, true, false },
+        { l->predict, "run_predict", "predict_", false, l->threads < 2, true, false }
+    };
 
     gen_library_header(header, l);
     put_head(text, l);
-    if (!gen_programs(text, unit, l->predict ? 2 : 1, error) || !put_initial(text, l, error))
+    if (!gen_programs(text, unit, l->predict ? 2 : 1, &gen_target_c, error) ||
+        !put_initial(text, l, error))
         return false;
     put_tables(text, l);
     struct ir_text functions = { 0 };

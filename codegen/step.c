@@ -205,7 +205,8 @@ static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct
             gen_call_kernel(out, u, p->kernel[i]);
         else if (!p->kernel[i]->mark && !p->kernel[i]->first)
             put_kernel(out, p, p->kernel[i], target, u->prefix);
-    target->run(out, u);
+    if (!u->bare)
+        target->run(out, u);
     return true;
 }
 
@@ -254,18 +255,18 @@ bool gen_kernels(struct ir_text *out, const struct loop_program *p, int first, i
 }
 
 bool gen_programs(struct ir_text *out, const struct gen_unit *unit, int units,
-                  struct ir_error *error)
+                  const struct gen_target *target, struct ir_error *error)
 {
     struct ir_text body = { 0 };
     bool fine = gen_put_call_types(&body, unit, units, error);
 
     for (int i = 0; i < units && fine; i++) {
-        put_head(&body, &unit[i], &gen_target_c);
+        put_head(&body, &unit[i], target);
         ir_put(&body, "\n");
-        fine = put_unit(&body, &unit[i], &gen_target_c, error);
+        fine = put_unit(&body, &unit[i], target, error);
         ir_put(&body, "\n");
     }
-    fine = fine && put_all(out, &body, &gen_target_c, error);
+    fine = fine && put_all(out, &body, target, error);
     ir_text_free(&body);
     return fine;
 }

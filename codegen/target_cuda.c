@@ -94,11 +94,16 @@ static void put_launches(struct ir_text *out, const struct gen_unit *u)
     ir_put(out, "\n");
 }
 
+/* NVRTC is told that all functions are the GPU's; nvcc takes them for the host's. */
+static const char begin[] = "#if defined __CUDACC__ && !defined __CUDACC_RTC__\n"
+                            "#define inline inline __device__\n"
+                            "#endif\n";
+
 const struct gen_target gen_target_cuda = {
     .language = GEN_CUDA,
-    .begin = "",
+    .begin = begin,
     .barrier = "__syncthreads()",
-    .offered = "\n",
+    .offered = "\n#undef inline\n",
     .called = "kernels take where their arrays are, and the symbols:",
     .open = open_kernel,
     .close = close_kernel,

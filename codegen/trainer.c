@@ -6,7 +6,7 @@
  * parts in runtime/parts, which the library includes as well, and trainer_main.h. So what is left
  * to print here are the head, the tables, and which parts there are.
  */
-#include "codegen/blocks.h"
+#include "codegen/trainer_gpu.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -97,6 +97,10 @@ static bool holds(const void *of, const char *word, size_t length)
         { "split", t->data.train.count > 0 },
         { "split_test", t->data.test.count > 0 },
         { "made", readers[reader_of(t)].made },
+        { "gpu", t->gpu != NULL },
+        { "nvcc", t->gpu && !t->gpu->image },
+        { "driver", t->gpu && t->gpu->image },
+        { "loops", t->gpu && gen_gpu_loops(t) },
         { t->data.reader, true },
     };
 
@@ -119,49 +123,88 @@ static int64_t arena_bytes(const struct gen_trainer *t)
 /* --- the head ------------------------------------------------------------------------------------
  */
 
-static void put_head(struct ir_text *out, const struct gen_trainer *t, const char *model)
+/* How it is compiled, and what it is then called with. */
+static void put_usage(struct ir_text *out, const struct gen_trainer *t, const char *model)
 {
     const char *dot = strrchr(t->file, '.');
     const int length = dot ? (int)(dot - t->file) : (int)strlen(t->file);
     const bool made = readers[reader_of(t)].made;
 
-    ir_put(out,
-           "/*\n * %s: trains %s, %" PRId64
-           " parameters, with nothing but the C library.\n *\n *     cc -O3 %s%s-fopenmp %s -lm -o "
-           "%.*s\n *     ./%.*s %s%s%s--epochs %" PRId64 " --save %s.safetensors\n *\n",
-           t->file, model, t->parameters, t->flags, *t->flags ? " " : "", t->file, length, t->file,
-           length, t->file, made ? "" : "--data ", made ? "" : readers[reader_of(t)].meta,
-           made ? "" : " ", t->epochs, model);
-    ir_put(out,
-           " * -fopenmp may be left out: one thread then, and the same numbers.%s ./%.*s --help\n"
-           " * tells the options. Printed by taper %s for the target %s%s%s%s\n *\n",
-           !made ? " With -DUSE_ZLIB and -lz\n * the data may be gzip." : "", length, t->file,
-           t->version, t->step->target->name, t->made_by ? ":\n *\n *     " : "",
-           t->made_by ? t->made_by : "", t->made_by ? "" : ".");
+    ir_put(out, "/*\n * %s: trains %s, %" PRId64 " parameters, with nothing but %s.\n *\n *     ",
+           t->file, model, t->parameters,
+           !t->gpu         ? "the C library"
+           : t->gpu->image ? "the C library, on a GPU with NVIDIA's driver"
+                           : "CUDA's run time, on a GPU");
+    if (!t->gpu)
+        ir_put(out, "cc -O3 %s%s-fopenmp %s -lm", t->flags, *t->flags ? " " : "", t->file);
+    else if (t->gpu->image)
+        ir_put(out, "cc -O2 %s -lm -ldl", t->file);
+    else
+        ir_put(out, "nvcc -O3 -std=c++20 -arch=%s -fmad=false %s", t->gpu->arch, t->file);
+    ir_put(out, " -o %.*s\n *     ./%.*s %s%s%s--epochs %" PRId64 " --save %s.safetensors\n *\n",
+           length, t->file, length, t->file, made ? "" : "--data ",
+           made ? "" : readers[reader_of(t)].meta, made ? "" : " ", t->epochs, model);
+    ir_put(out, " * %s%s ./%.*s --help\n",
+           t->gpu ? "" : "-fopenmp may be left out: one thread then, and the same numbers.",
+           !made ? " With -DUSE_ZLIB and -lz\n * the data may be gzip." : "", length, t->file);
+    ir_put(out, " * tells the options. Printed by taper %s for the target %s%s%s%s\n *\n",
+           t->version, t->gpu ? t->gpu->arch : t->step->target->name,
+           t->made_by ? ":\n *\n *     " : "", t->made_by ? t->made_by : "", t->made_by ? "" : ".");
+}
+
+static void put_head(struct ir_text *out, const struct gen_trainer *t, const char *model)
+{
+    put_usage(out, t, model);
     ir_put(out,
            " * Read it from main(), which is the last function: main, work, train_epoch,\n"
-           " * train_batch, step, and the kernels that step_run calls in their order.\n *\n"
+           " * train_batch, %s.\n *\n"
            " *   1. files and data     what taper's library does with them, to the letter\n"
            " *   2. the model          sizes, weights and where they lie\n"
-           " *   3. the kernels        the whole step: forward, backward, update%s\n"
-           " *   4. training           epochs, weights, checkpoints, options\n *\n",
-           t->eval ? "; and the evaluation" : "");
+           " *   3. the kernels        the whole step: forward, backward, update%s\n%s"
+           " *   %d. training           epochs, weights, checkpoints, options\n *\n",
+           t->gpu ? "gpu_run, and the kernels in the order of step_launch"
+                  : "step, and the kernels that step_run calls in their order",
+           t->eval ? "; and the evaluation" : "",
+           t->gpu ? " *   4. the GPU            what runs them there\n" : "", t->gpu ? 5 : 4);
     ir_put(out,
            " * Memory: one piece of %" PRId64 " bytes for values between kernels and %" PRId64
            " for weights and\n * moments, besides the data. No step allocates.\n *\n",
            arena_bytes(t), t->state_bytes);
-    ir_put(out, " * Bits: sums are added in an order that the shapes decide, multiply-adds are "
-                "fused where the\n"
-                " * text says fma and nowhere else, and exp, log and their like are spelled out. "
-                "So the numbers\n"
-                " * are those of `taper train`, to the last bit: for any number of threads, with "
-                "gcc and clang,\n"
-                " * whatever the optimisation (none of it may be called fast).\n */\n");
+    ir_put(out,
+           " * Bits: sums are added in an order that the shapes decide, multiply-adds are "
+           "fused where the\n"
+           " * text says fma and nowhere else, and exp, log and their like are spelled out. "
+           "So the numbers\n"
+           " * are those of `taper train`, to the last bit: %s\n"
+           " * whatever the optimisation (none of it may be called fast).\n */\n",
+           t->gpu ? "on the GPU as on the CPU," : "for any number of threads, with gcc and clang,");
 }
 
+/* The rest of the file is C. */
+static const char nvcc[] =
+    "/* nvcc reads C++, where memory does not become whatever is wanted by itself */\n"
+    "#include <stdlib.h>\n"
+    "#define _Static_assert static_assert\n"
+    "struct any_memory {\n    void *at;\n"
+    "    template <class T> operator T *() const { return (T *)at; }\n};\n"
+    "static inline any_memory any_malloc(size_t bytes) { return { malloc(bytes) }; }\n"
+    "static inline any_memory any_calloc(size_t count, size_t bytes) { return { calloc(count, "
+    "bytes) }; }\n"
+    "static inline any_memory any_realloc(void *at, size_t bytes) { return { realloc(at, bytes) }; "
+    "}\n"
+    "#define malloc any_malloc\n#define calloc any_calloc\n#define realloc any_realloc\n\n";
+
 /* What the command line need not say. */
-static void put_pragmas(struct ir_text *out)
+static void put_pragmas(struct ir_text *out, const struct gen_trainer *t)
 {
+    if (t->gpu) {
+        ir_put(out, "\n/* a * b + c is two operations, each rounded, and whole numbers wrap */\n"
+                    "#ifdef __clang__\n#pragma STDC FP_CONTRACT OFF\n#elif !defined __CUDACC__\n"
+                    "#pragma GCC optimize(\"fp-contract=off\", \"wrapv\")\n#endif\n\n");
+        if (!t->gpu->image)
+            ir_put(out, "%s", nvcc);
+        return;
+    }
     ir_put(
         out,
         "\n/*\n * a * b + c is two operations, each rounded, and whole numbers wrap. The kernels "
@@ -487,13 +530,13 @@ static bool fits(const struct gen_trainer *t, struct ir_error *error)
 bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_error *error)
 {
     const char *model = gen_identifier(t->step->arena, t->model, "model");
-    const struct gen_unit unit[] = { { t->step, "step", "step_", false, false, true },
-                                     { t->eval, "eval", "eval_", false, false, true } };
+    const struct gen_unit unit[] = { { t->step, "step", "step_", false, false, true, false },
+                                     { t->eval, "eval", "eval_", false, false, true, false } };
 
     if (!fits(t, error))
         return false;
     put_head(out, t, model);
-    put_pragmas(out);
+    put_pragmas(out, t);
     ir_put(out, "/* ==== 1. Files and data "
                 "================================================================= "
                 "*/\n\n");
@@ -513,8 +556,10 @@ bool gen_trainer(struct ir_text *out, const struct gen_trainer *t, struct ir_err
     ir_put(out, "/* ==== 3. The kernels "
                 "==================================================================== "
                 "*/\n\n");
-    put_legend(out);
-    if (!gen_programs(out, unit, t->eval ? 2 : 1, error))
+    if (!t->gpu)
+        put_legend(out);
+    if (t->gpu ? !gen_put_gpu(out, t, holds, error)
+               : !gen_programs(out, unit, t->eval ? 2 : 1, &gen_target_c, error))
         return false;
     gen_put_blocks(out, gen_text_trainer_main, false, holds, t);
     gen_drop_parts(out);

@@ -69,6 +69,12 @@ struct gen_data {       /* where rows come from */
     } train, test;
 };
 
+struct gen_gpu { /* that it runs on, instead of the CPU */
+    const char *arch;
+    const void *image; /* its kernels, compiled; NULL: the file holds their text, for nvcc */
+    size_t bytes;
+};
+
 struct gen_trainer {
     const char *file;    /* what the text will be called: "lenet.c" */
     const char *version; /* ours */
@@ -95,9 +101,12 @@ struct gen_trainer {
     int64_t epochs, batch, tests; /* rows a step, rows an evaluation */
     int64_t rate_steps;           /* the schedule's length; 0: the rate does not end */
     bool chance;                  /* the step draws random numbers from the seed */
+    const struct gen_gpu *gpu;    /* NULL: the CPU */
 };
 
 /* The whole file. False with an error. */
 bool gen_trainer(struct ir_text *out, const struct gen_trainer *, struct ir_error *);
+/* trainer_gpu.c: the text of its programs' kernels, to be compiled into an image. */
+bool gen_gpu_kernels(struct ir_text *out, const struct gen_trainer *, struct ir_error *);
 
 #endif

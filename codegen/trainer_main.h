@@ -7,15 +7,29 @@
 
 /// always
 
+/// !gpu
+
 /* ==== 4. Training =============================================================================
  *
  * From here on everything is about running: memory, files, epochs. Read from main(), at the end.
  */
 
+/// gpu
+
+/* ==== 5. Training =============================================================================
+ *
+ * From here on everything is about running: memory, files, epochs. Read from main(), at the end.
+ */
+
+/// always
+
 struct trainer {
     const char *name; /* of this program, for messages */
     const char *data, *load, *save, *checkpoint, *resume;
     int64_t epochs, batch, seed, order_seed, threads, log_every, checkpoint_every;
+    /// gpu
+    int64_t gpu; /* which */
+    /// always
     struct part_error error;
     char *base[2];        /* arena, states: what the kernels' pointers count from */
     char *plain;          /* room for states as files have them */
@@ -80,10 +94,10 @@ static int64_t place_of(const struct state *s, const int64_t index[])
 /* A state to row-major `plain` (out), or from there to where it lives. */
 static bool move_state(void *trainer, int which, void *plain, bool out)
 {
-    const struct trainer *t = trainer;
+    const struct trainer *t = (const struct trainer *)trainer;
     const struct state *s = &states[which];
     const size_t bytes = part_types[s->type].bytes;
-    char *memory = t->base[1] + s->offset, *row_major = plain;
+    char *memory = t->base[1] + s->offset, *row_major = (char *)plain;
     int64_t index[8] = { 0 };
 
     for (int64_t i = 0; i < s->elements; i++, row_major += bytes) {
@@ -167,6 +181,10 @@ static bool save_weights(struct trainer *t)
     char *plain = t->plain;
     int count = 0;
 
+    /// gpu
+    if (!gpu_fetch_states(t->base, &t->error))
+        return false;
+    /// always
     for (int i = 0; i < STATES; i++) {
         const struct state *s = &states[i];
         struct safetensor *to = &tensor[count];
@@ -214,6 +232,10 @@ static bool write_checkpoint(struct trainer *t)
     struct checkpoint_number number[CHECKPOINT_RUN];
     struct checkpoint all;
 
+    /// gpu
+    if (!gpu_fetch_states(t->base, &t->error))
+        return false;
+    /// always
     t->run.position = t->order.position;
     t->run.ended = t->order.ended;
     all = checkpoint_of(t, state, number);
@@ -380,7 +402,12 @@ static bool bind(struct trainer *t, struct columns *rows, const int64_t offset[I
 static double train_batch(struct trainer *t, int64_t rows)
 {
     t->dims[0] = (long)rows;
+    /// gpu
+    if (!gpu_run(&step, t->base, t->dims, &t->error))
+        return NAN;
+    /// !gpu
     step(t->base, t->dims, (int)t->threads);
+    /// always
     return (double)STEP_LOSS(t);
 }
 
@@ -425,6 +452,10 @@ static bool train_epoch(struct trainer *t, struct report_epoch *e)
     while ((rows = batches_next(&t->order, t->input)) > 0) {
         const double loss = train_batch(t, rows);
 
+        /// gpu
+        if (t->error.status)
+            return false;
+        /// always
         run->loss += loss * (double)rows;
         run->seen += (double)rows;
         run->batches++;
@@ -463,6 +494,10 @@ static void evaluate(struct trainer *t, struct report_epoch *e)
 
     while ((rows = batches_next(&t->test_order, t->test_input)) > 0) {
         t->dims[0] = (long)rows;
+        /// eval gpu
+        if (!gpu_run(&eval, t->base, t->dims, &t->error))
+            return;
+        /// eval !gpu
         eval(t->base, t->dims, (int)t->threads);
         /// eval loss
         loss += (double)rows * (double)EVAL_LOSS(t);
@@ -493,6 +528,9 @@ static bool work(struct trainer *t)
             return false;
         /// eval
         evaluate(t, &e);
+        /// eval gpu
+        if (t->error.status)
+            return false;
         /// eval probe
         if (t->events.file && e.evaluated &&
             (!events_number(&t->events, t->run.step, "val_loss", e.val_loss, &t->error) ||
@@ -519,8 +557,10 @@ static bool work(struct trainer *t)
 
 /* ---- the beginning -------------------------------------------------------------------------- */
 
+/// !gpu
+
 /* Whole huge pages where there are some: the kernels meet fewer misses. */
-static void *get_memory(size_t bytes)
+static char *get_memory(size_t bytes)
 {
     const size_t page = bytes < 1 << 21 ? 4096 : 1 << 21;
     char *memory = aligned_alloc(page, (bytes + page - 1) / page * page);
@@ -533,6 +573,18 @@ static void *get_memory(size_t bytes)
         memset(memory, 0, bytes);
     return memory;
 }
+
+/// gpu
+
+/* Of the host's arena, only the batch and what a step says are ever touched. */
+static char *get_memory(size_t bytes)
+{
+    char *memory = calloc(1, bytes);
+
+    return memory;
+}
+
+/// always
 
 /* The states, the arena and room for a copy of the weights are one piece; a step asks for none. */
 static bool prepare_memory(struct trainer *t)
@@ -634,6 +686,10 @@ static bool prepare(struct trainer *t)
     if (t->log && !events_open(&t->events, t->log, &t->error))
         return false;
     /// always
+    /// gpu
+    if (!gpu_open((int)t->gpu, &t->error))
+        return false;
+    /// always
     return (!t->load || load_weights(t)) && (!t->resume || resume(t)) &&
            writable(t->save, &t->error) && writable(t->checkpoint, &t->error);
 }
@@ -649,9 +705,15 @@ static void tell_start(const struct trainer *t)
             printf(",\"resumed_step\":%lld", (long long)t->run.step);
         printf("}\n");
     } else {
+        /// !gpu
         printf("%s on %s: %lld parameters, %lld rows in batches of %lld, %d thread%s\n", MODEL,
                t->data, (long long)PARAMETERS, (long long)t->order.rows, (long long)t->order.batch,
                (int)t->threads, t->threads > 1 ? "s" : "");
+        /// gpu
+        printf("%s on %s: %lld parameters, %lld rows in batches of %lld, %s\n", MODEL, t->data,
+               (long long)PARAMETERS, (long long)t->order.rows, (long long)t->order.batch,
+               gpu.name);
+        /// always
         if (t->resume)
             printf("going on at epoch %lld, after %lld steps\n", (long long)t->run.epoch,
                    (long long)t->run.step);
@@ -741,6 +803,7 @@ static bool read_options(struct trainer *t, const struct option *options, int ar
 /* What the machine and the plan allow. */
 static bool check_options(struct trainer *t)
 {
+    /// !gpu
     int64_t processors = 1;
 
 #ifdef _OPENMP
@@ -755,6 +818,7 @@ static bool check_options(struct trainer *t)
         processors = THREADS; /* as many as the arena has room for */
     if (t->threads == 0 || t->threads > processors)
         t->threads = processors;
+    /// always
     if (t->batch < 1 || t->batch > BATCH)
         return part_fail(&t->error, PART_REFUSED,
                          "--batch %lld; the step is compiled for 1 to %lld rows",
@@ -801,7 +865,11 @@ int main(int argc, char **argv)
         { "--epochs N", 'i', &t.epochs, "passes over the data" },
         { "--batch N", 'i', &t.batch, "rows a step, at most as many as it was built for" },
         { "--seed N", 'i', &t.seed, "of the initial weights and of the order" },
+        /// !gpu
         { "--threads N", 'i', &t.threads, "0: as many as the machine has" },
+        /// gpu
+        { "--gpu N", 'i', &t.gpu, "which one; 0 is the first" },
+        /// always
         { "--load F", 's', &t.load, "begin with these weights (safetensors)" },
         { "--save F", 's', &t.save, "write the weights at the end (safetensors)" },
         { "--checkpoint F", 's', &t.checkpoint, "write there what a run goes on from, each epoch" },
@@ -831,6 +899,9 @@ int main(int argc, char **argv)
     }
     /// probe
     events_close(&t.events);
+    /// always
+    /// gpu
+    gpu_close();
     /// always
     free(t.tokens);
     columns_free(&t.rows);

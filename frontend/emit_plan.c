@@ -22,6 +22,31 @@ bool tp_emit_open(struct emit_plan *p, const tp_graph *g, const char *target, in
                     target);
 }
 
+/* "sm_90a" */
+static bool is_arch(const char *arch)
+{
+    const size_t digits = strncmp(arch, "sm_", 3) == 0 ? strspn(arch + 3, "0123456789") : 0;
+    const char *end = arch + 3 + digits;
+
+    return digits >= 2 && digits <= 3 && (!*end || ((*end == 'a' || *end == 'f') && !end[1]));
+}
+
+bool tp_emit_open_gpu(struct emit_plan *p, const tp_graph *g, const char *arch,
+                      struct ir_error *error)
+{
+    *p = (struct emit_plan){ .arena = ir_arena_new(),
+                             .gpu = *ir_target_by_name("cuda"),
+                             .threads = 1 };
+    p->known = ir_alloc(p->arena, ((size_t)g->state_count + 1) * sizeof *p->known);
+    if (arch && !is_arch(arch))
+        return ir_error(
+            error, IR_REFUSED,
+            "--target \"%.40s\": expected a GPU's architecture, such as sm_80 or sm_90a", arch);
+    p->gpu.flags = arch ? ir_format(p->arena, "%s", arch) : p->gpu.flags;
+    p->target = &p->gpu;
+    return true;
+}
+
 void tp_emit_close(struct emit_plan *p)
 {
     for (int i = 0; i < 2; i++)

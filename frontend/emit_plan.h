@@ -11,6 +11,7 @@
 struct emit_plan {
     struct ir_arena *arena;
     const struct ir_target *target;
+    struct ir_target gpu;    /* where that is one, of the architecture asked for */
     int threads;             /* most that run them */
     const tp_program *of[2]; /* the first chooses where states lie */
     struct ir_program simple[2];
@@ -23,6 +24,9 @@ struct emit_plan {
 /* Each false with an error; closed in any case. target NULL: native. */
 bool tp_emit_open(struct emit_plan *p, const tp_graph *g, const char *target, int threads,
                   struct ir_error *error);
+/* For a GPU: arch is "sm_80", say; NULL: that of the row. */
+bool tp_emit_open_gpu(struct emit_plan *p, const tp_graph *g, const char *arch,
+                      struct ir_error *error);
 bool tp_emit_program(struct emit_plan *p, int which, const tp_program *program, const char *name,
                      struct ir_error *error);
 void tp_emit_close(struct emit_plan *p);

@@ -10,10 +10,12 @@
 #include "codegen/trainer.h"
 #include "frontend/data.h"
 #include "frontend/emit_plan.h"
+#include "runtime/runtime.h"
 
 struct plan {
     const struct trainer_args *args;
     struct emit_plan emit;
+    struct run_cubin cubin;
 };
 
 enum { THREADS = 16 }; /* that an arena has room for, where nobody says */
@@ -154,10 +156,40 @@ static bool draws(const struct loop_program *loops)
     return false;
 }
 
+static bool for_gpu(const struct trainer_args *a)
+{
+    return a->nvcc || !tp_device_is_cpu(a->device);
+}
+
+/* What it brings along for the GPU: a cubin, the emulator's text, or nothing for nvcc. */
+static bool make_image(struct plan *p, const struct gen_trainer *t, struct gen_gpu *gpu,
+                       struct ir_error *error)
+{
+    struct ir_text text = { 0 };
+    bool ok;
+
+    gpu->arch = p->emit.target->flags;
+    if (p->args->nvcc)
+        return true;
+    ok = gen_gpu_kernels(&text, t, error);
+    if (ok && strcmp(p->args->device, "cuda-emu") == 0) {
+        gpu->arch = "cuda-emu";
+        gpu->bytes = text.size + 1;
+        gpu->image = ir_format(p->emit.arena, "%s", text.data);
+    } else if (ok && (ok = run_cubin_load(text.data, gpu->arch, &(struct run_options){ 0 },
+                                          &p->cubin, error))) {
+        gpu->bytes = p->cubin.length;
+        gpu->image = p->cubin.data;
+    }
+    ir_text_free(&text);
+    return ok;
+}
+
 static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error)
 {
     const struct trainer_args *a = p->args;
     tp_graph *g = a->step->owner;
+    struct gen_gpu gpu = { 0 };
     struct gen_trainer t = { .file = a->file,
                              .version = TAPER_VERSION,
                              .model = a->model,
@@ -192,6 +224,11 @@ static bool describe(struct plan *p, struct ir_text *out, struct ir_error *error
     if (!t.state)
         return ir_error(error, IR_FAILED, "trainer: not enough memory");
     t.state_bytes = (p->emit.state_bytes + 63) / 64 * 64;
+    if (for_gpu(a)) {
+        if (!make_image(p, &t, &gpu, error))
+            return false;
+        t.gpu = &gpu;
+    }
     return gen_trainer(out, &t, error);
 }
 
@@ -200,13 +237,16 @@ bool tp_trainer_text(const struct trainer_args *args, struct ir_text *out, const
 {
     struct plan p = { .args = args };
     const int threads = args->threads ? (int)args->threads : THREADS;
-    bool ok = tp_emit_open(&p.emit, args->step->owner, args->target, threads, error) &&
-              tp_emit_program(&p.emit, 0, args->step, "step", error) &&
-              (!args->eval || tp_emit_program(&p.emit, 1, args->eval, "eval", error)) &&
-              describe(&p, out, error);
+    bool ok =
+        (for_gpu(args) ? tp_emit_open_gpu(&p.emit, args->step->owner, args->target, error)
+                       : tp_emit_open(&p.emit, args->step->owner, args->target, threads, error)) &&
+        tp_emit_program(&p.emit, 0, args->step, "step", error) &&
+        (!args->eval || tp_emit_program(&p.emit, 1, args->eval, "eval", error)) &&
+        describe(&p, out, error);
 
     if (flags)
-        *flags = p.emit.target ? p.emit.target->flags : "";
+        *flags = p.emit.target && !for_gpu(args) ? p.emit.target->flags : "";
+    run_cubin_free(&p.cubin);
     tp_emit_close(&p.emit);
     return ok;
 }

@@ -511,6 +511,10 @@ struct trainer_args {
     int64_t epochs, threads;
     int notes; /* of a model of text, as in tp_save_noted */
     const struct file_pair *note;
+    /* A GPU's: "cuda" with its kernels compiled, "cuda-emu" with their text, for the emulated
+     * driver; nvcc: CUDA's text, whatever the device. The target is then "sm_90a" or its like. */
+    const char *device;
+    bool nvcc;
 };
 bool tp_trainer_text(const struct trainer_args *args, struct ir_text *out, const char **flags,
                      struct ir_error *error);

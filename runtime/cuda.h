@@ -19,57 +19,65 @@ struct run_cuda_kernel { /* CUDA_KERNEL_NODE_PARAMS_v2 */
     void *kernel, *context;
 };
 
-/* our name, its name in libcuda (cuda.h gives the newest version's), what it takes */
-#define RUN_CUDA_CALLS(CALL)                                                                \
-    CALL(init, "cuInit", (unsigned flags))                                                  \
-    CALL(driver_version, "cuDriverGetVersion", (int *version))                              \
-    CALL(device_count, "cuDeviceGetCount", (int *count))                                    \
-    CALL(device_get, "cuDeviceGet", (int *device, int ordinal))                             \
-    CALL(device_name, "cuDeviceGetName", (char *name, int size, int device))                \
-    CALL(device_attribute, "cuDeviceGetAttribute", (int *value, int attribute, int device)) \
-    CALL(context_retain, "cuDevicePrimaryCtxRetain", (void **context, int device))          \
-    CALL(context_release, "cuDevicePrimaryCtxRelease_v2", (int device))                     \
-    CALL(context_current, "cuCtxSetCurrent", (void *context))                               \
-    CALL(memory_info, "cuMemGetInfo_v2", (size_t *available, size_t *total))                \
-    CALL(memory_alloc, "cuMemAlloc_v2", (run_cuda_memory * memory, size_t bytes))           \
-    CALL(memory_free, "cuMemFree_v2", (run_cuda_memory memory))                             \
-    CALL(host_alloc, "cuMemHostAlloc", (void **memory, size_t bytes, unsigned flags))       \
-    CALL(host_free, "cuMemFreeHost", (void *memory))                                        \
-    CALL(upload, "cuMemcpyHtoDAsync_v2",                                                    \
-         (run_cuda_memory to, const void *from, size_t bytes, void *stream))                \
-    CALL(download, "cuMemcpyDtoHAsync_v2",                                                  \
-         (void *to, run_cuda_memory from, size_t bytes, void *stream))                      \
-    CALL(copy, "cuMemcpyDtoDAsync_v2",                                                      \
-         (run_cuda_memory to, run_cuda_memory from, size_t bytes, void *stream))            \
-    CALL(module_load, "cuModuleLoadData", (void **module, const void *image))               \
-    CALL(module_unload, "cuModuleUnload", (void *module))                                   \
-    CALL(module_function, "cuModuleGetFunction",                                            \
-         (void **function, void *module, const char *name))                                 \
-    CALL(launch, "cuLaunchKernel",                                                          \
-         (void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,  \
-          unsigned bz, unsigned shared, void *stream, void **params, void **extra))         \
-    CALL(stream_create, "cuStreamCreate", (void **stream, unsigned flags))                  \
-    CALL(stream_destroy, "cuStreamDestroy_v2", (void *stream))                              \
-    CALL(stream_wait, "cuStreamWaitEvent", (void *stream, void *event, unsigned flags))     \
-    CALL(stream_synchronize, "cuStreamSynchronize", (void *stream))                         \
-    CALL(event_create, "cuEventCreate", (void **event, unsigned flags))                     \
-    CALL(event_destroy, "cuEventDestroy_v2", (void *event))                                 \
-    CALL(event_record, "cuEventRecord", (void *event, void *stream))                        \
-    CALL(event_synchronize, "cuEventSynchronize", (void *event))                            \
-    CALL(graph_create, "cuGraphCreate", (void **graph, unsigned flags))                     \
-    CALL(graph_destroy, "cuGraphDestroy", (void *graph))                                    \
-    CALL(graph_kernel, "cuGraphAddKernelNode_v2",                                           \
-         (void **node, void *graph, void *const *after, size_t count,                       \
-          const struct run_cuda_kernel *kernel))                                            \
-    CALL(graph_instantiate, "cuGraphInstantiateWithFlags",                                  \
-         (void **exec, void *graph, unsigned long long flags))                              \
-    CALL(exec_destroy, "cuGraphExecDestroy", (void *exec))                                  \
-    CALL(exec_kernel, "cuGraphExecKernelNodeSetParams_v2",                                  \
-         (void *exec, void *node, const struct run_cuda_kernel *kernel))                    \
-    CALL(exec_upload, "cuGraphUpload", (void *exec, void *stream))                          \
-    CALL(exec_launch, "cuGraphLaunch", (void *exec, void *stream))                          \
-    CALL(error_name, "cuGetErrorName", (int status, const char **text))                     \
-    CALL(error_string, "cuGetErrorString", (int status, const char **text))
+/* our name, its name in libcuda (cuda.h gives the newest version's), what it takes, by name */
+#define RUN_CUDA_CALLS(CALL)                                                                      \
+    CALL(init, cuInit, (unsigned flags), (flags))                                                 \
+    CALL(driver_version, cuDriverGetVersion, (int *version), (version))                           \
+    CALL(device_count, cuDeviceGetCount, (int *count), (count))                                   \
+    CALL(device_get, cuDeviceGet, (int *device, int ordinal), (device, ordinal))                  \
+    CALL(device_name, cuDeviceGetName, (char *name, int size, int device), (name, size, device))  \
+    CALL(device_attribute, cuDeviceGetAttribute, (int *value, int attribute, int device),         \
+         (value, attribute, device))                                                              \
+    CALL(context_retain, cuDevicePrimaryCtxRetain, (void **context, int device),                  \
+         (context, device))                                                                       \
+    CALL(context_release, cuDevicePrimaryCtxRelease_v2, (int device), (device))                   \
+    CALL(context_current, cuCtxSetCurrent, (void *context), (context))                            \
+    CALL(memory_info, cuMemGetInfo_v2, (size_t *available, size_t *total), (available, total))    \
+    CALL(memory_alloc, cuMemAlloc_v2, (run_cuda_memory * memory, size_t bytes), (memory, bytes))  \
+    CALL(memory_free, cuMemFree_v2, (run_cuda_memory memory), (memory))                           \
+    CALL(host_alloc, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags),               \
+         (memory, bytes, flags))                                                                  \
+    CALL(host_free, cuMemFreeHost, (void *memory), (memory))                                      \
+    CALL(upload, cuMemcpyHtoDAsync_v2,                                                            \
+         (run_cuda_memory to, const void *from, size_t bytes, void *stream),                      \
+         (to, from, bytes, stream))                                                               \
+    CALL(download, cuMemcpyDtoHAsync_v2,                                                          \
+         (void *to, run_cuda_memory from, size_t bytes, void *stream), (to, from, bytes, stream)) \
+    CALL(copy, cuMemcpyDtoDAsync_v2,                                                              \
+         (run_cuda_memory to, run_cuda_memory from, size_t bytes, void *stream),                  \
+         (to, from, bytes, stream))                                                               \
+    CALL(module_load, cuModuleLoadData, (void **module, const void *image), (module, image))      \
+    CALL(module_unload, cuModuleUnload, (void *module), (module))                                 \
+    CALL(module_function, cuModuleGetFunction, (void **function, void *module, const char *name), \
+         (function, module, name))                                                                \
+    CALL(launch, cuLaunchKernel,                                                                  \
+         (void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,        \
+          unsigned bz, unsigned shared, void *stream, void **params, void **extra),               \
+         (function, gx, gy, gz, bx, by, bz, shared, stream, params, extra))                       \
+    CALL(stream_create, cuStreamCreate, (void **stream, unsigned flags), (stream, flags))         \
+    CALL(stream_destroy, cuStreamDestroy_v2, (void *stream), (stream))                            \
+    CALL(stream_wait, cuStreamWaitEvent, (void *stream, void *event, unsigned flags),             \
+         (stream, event, flags))                                                                  \
+    CALL(stream_synchronize, cuStreamSynchronize, (void *stream), (stream))                       \
+    CALL(event_create, cuEventCreate, (void **event, unsigned flags), (event, flags))             \
+    CALL(event_destroy, cuEventDestroy_v2, (void *event), (event))                                \
+    CALL(event_record, cuEventRecord, (void *event, void *stream), (event, stream))               \
+    CALL(event_synchronize, cuEventSynchronize, (void *event), (event))                           \
+    CALL(graph_create, cuGraphCreate, (void **graph, unsigned flags), (graph, flags))             \
+    CALL(graph_destroy, cuGraphDestroy, (void *graph), (graph))                                   \
+    CALL(graph_kernel, cuGraphAddKernelNode_v2,                                                   \
+         (void **node, void *graph, void *const *after, size_t count,                             \
+          const struct run_cuda_kernel *kernel),                                                  \
+         (node, graph, after, count, kernel))                                                     \
+    CALL(graph_instantiate, cuGraphInstantiateWithFlags,                                          \
+         (void **exec, void *graph, unsigned long long flags), (exec, graph, flags))              \
+    CALL(exec_destroy, cuGraphExecDestroy, (void *exec), (exec))                                  \
+    CALL(exec_kernel, cuGraphExecKernelNodeSetParams_v2,                                          \
+         (void *exec, void *node, const struct run_cuda_kernel *kernel), (exec, node, kernel))    \
+    CALL(exec_upload, cuGraphUpload, (void *exec, void *stream), (exec, stream))                  \
+    CALL(exec_launch, cuGraphLaunch, (void *exec, void *stream), (exec, stream))                  \
+    CALL(error_name, cuGetErrorName, (int status, const char **text), (status, text))             \
+    CALL(error_string, cuGetErrorString, (int status, const char **text), (status, text))
 
 enum { /* of CUresult and CUdevice_attribute, what is spoken of by name */
        RUN_CUDA_INVALID = 1,
@@ -91,7 +99,7 @@ struct run_range { /* what a kernel's argument is the address of */
 };
 
 struct run_cuda {
-#define CALL(name, symbol, takes) int(*name) takes;
+#define CALL(name, symbol, takes, names) int(*name) takes;
     RUN_CUDA_CALLS(CALL)
 #undef CALL
     /* What a driver does not offer; NULL there. Kernels as text; what the next kernel that is

@@ -17,7 +17,7 @@ bool run_cuda_open(struct run_cuda *cuda, struct ir_error *error)
         const char *name;
         void *to;
     } wanted[] = {
-#define CALL(name, symbol, takes) { symbol, &cuda->name },
+#define CALL(name, symbol, takes, names) { #symbol, &cuda->name },
         RUN_CUDA_CALLS(CALL)
 #undef CALL
     };

@@ -19,6 +19,7 @@
 static _Thread_local struct emulated_context *current; /* the interface wants it so */
 
 #define MEMORY ((size_t)4 << 30)
+enum { WORD = 4 };
 
 int run_emulated_fail(struct emulated_context *c, int status, const char *format, ...)
 {
@@ -129,6 +130,7 @@ static int context_release(int device)
         return RUN_CUDA_INVALID;
     for (struct emulated_memory *m = c->memory, *next; m; m = next, left++) {
         next = m->next;
+        free(m->known);
         free(m->at);
         free(m);
     }
@@ -168,7 +170,12 @@ static int new_memory(void **at, size_t bytes, bool device)
         return run_emulated_fail(current, bytes ? RUN_CUDA_NO_MEMORY : RUN_CUDA_INVALID,
                                  "%zu bytes", bytes);
     m = calloc(1, sizeof *m);
+    if (m && device && current->checked && !(m->known = calloc(1, bytes / WORD + 1))) {
+        free(m);
+        m = NULL;
+    }
     if (!m || !(m->at = aligned_alloc(256, (bytes + 255) / 256 * 256))) {
+        free(m ? m->known : NULL);
         free(m);
         return RUN_CUDA_NO_MEMORY;
     }
@@ -180,6 +187,15 @@ static int new_memory(void **at, size_t bytes, bool device)
     current->used += device ? bytes : 0;
     *at = m->at;
     return 0;
+}
+
+struct emulated_memory *run_emulated_memory_at(struct emulated_context *c, const void *at)
+{
+    for (struct emulated_memory *m = c->memory; m; m = m->next)
+        if (m->device && (const char *)at >= (char *)m->at &&
+            (const char *)at < (char *)m->at + m->bytes)
+            return m;
+    return NULL;
 }
 
 static int memory_alloc(run_cuda_memory *memory, size_t bytes)
@@ -204,6 +220,7 @@ static int free_memory(const void *at)
             struct emulated_memory *gone = *m;
             *m = gone->next;
             current->used -= gone->device ? gone->bytes : 0;
+            free(gone->known);
             free(gone->at);
             free(gone);
             return 0;
@@ -235,6 +252,77 @@ static bool is_device(const struct emulated_context *c, run_cuda_memory at, size
 
 static int drain(struct emulated_stream *s, uint64_t until);
 
+static uint64_t sum_of(const void *at, size_t bytes)
+{
+    uint64_t sum = 14695981039346656037u;
+
+    for (size_t i = 0; i < bytes; i++)
+        sum = (sum ^ ((const unsigned char *)at)[i]) * 1099511628211u;
+    return sum;
+}
+
+static bool meet(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
+{
+    return (const char *)a < (const char *)b + b_bytes &&
+           (const char *)b < (const char *)a + a_bytes;
+}
+
+/* Is it to be read or written by what another stream has not done yet, and does not do after it? */
+static bool copies_race(const struct emulated_stream *s, const struct emulated_op *op)
+{
+    const uint64_t mine = s->done - 1;
+
+    for (const struct emulated_stream *o = s->context->streams; o; o = o->next) {
+        bool after = o == s; /* from here on, it has waited for this one */
+        for (uint64_t i = o->done > o->dropped ? o->done - 1 : o->done; !after && i < o->added;
+             i++) {
+            const struct emulated_op *other = &o->op[i - o->dropped];
+            after = other->kind == EMULATED_WAIT && other->other == s && other->position > mine;
+            if (i >= o->done && other->kind == EMULATED_COPY &&
+                (meet(op->from, op->bytes, other->to, other->bytes) ||
+                 meet(op->to, op->bytes, other->to, other->bytes) ||
+                 meet(op->to, op->bytes, other->from, other->bytes)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What has been written there is known, as far as what was copied was known itself. */
+static void copy_known(struct emulated_context *c, const struct emulated_op *op)
+{
+    struct emulated_memory *to = run_emulated_memory_at(c, op->to);
+    const struct emulated_memory *from = run_emulated_memory_at(c, op->from);
+
+    for (size_t i = 0; to && i < op->bytes; i += WORD) {
+        const size_t at = (size_t)((char *)op->to - (char *)to->at) + i;
+        const bool known =
+            !from || from->known[((size_t)((const char *)op->from - (char *)from->at) + i) / WORD];
+
+        to->known[at / WORD] = known ? EMULATED_BY_COPY : EMULATED_UNKNOWN;
+    }
+}
+
+static int do_copy(struct emulated_stream *s, const struct emulated_op *op)
+{
+    struct emulated_context *c = s->context;
+
+    if (c->checked && copies_race(s, op))
+        return run_emulated_fail(c, RUN_CUDA_BAD_ADDRESS,
+                                 "a copy of %zu bytes meets one that another stream has not done "
+                                 "yet: nobody has waited for it",
+                                 op->bytes);
+    if (op->sum && op->sum != sum_of(op->from, op->bytes))
+        return run_emulated_fail(c, RUN_CUDA_BAD_ADDRESS,
+                                 "the host has changed %zu bytes that were still to be copied from "
+                                 "it",
+                                 op->bytes);
+    memcpy(op->to, op->from, op->bytes);
+    if (c->checked)
+        copy_known(c, op);
+    return 0;
+}
+
 static int do_op(struct emulated_stream *s, struct emulated_op *op)
 {
     struct emulated_context *c = s->context;
@@ -242,7 +330,7 @@ static int do_op(struct emulated_stream *s, struct emulated_op *op)
 
     switch (op->kind) {
     case EMULATED_COPY:
-        memcpy(op->to, op->from, op->bytes);
+        status = do_copy(s, op);
         break;
     case EMULATED_WAIT:
         status = drain(op->other, op->position);
@@ -323,7 +411,8 @@ static int upload(run_cuda_memory to, const void *from, size_t bytes, void *stre
     return add(stream, (struct emulated_op){ .kind = EMULATED_COPY,
                                              .to = (void *)(uintptr_t)to,
                                              .from = from,
-                                             .bytes = bytes });
+                                             .bytes = bytes,
+                                             .sum = current->checked ? sum_of(from, bytes) : 0 });
 }
 
 static int download(void *to, run_cuda_memory from, size_t bytes, void *stream)
@@ -340,7 +429,12 @@ static int copy(run_cuda_memory to, run_cuda_memory from, size_t bytes, void *st
 {
     if (!current || !is_device(current, from, bytes))
         return run_emulated_fail(current, RUN_CUDA_INVALID, "%zu bytes from no memory", bytes);
-    return upload(to, (void *)(uintptr_t)from, bytes, stream);
+    if (!is_device(current, to, bytes))
+        return run_emulated_fail(current, RUN_CUDA_INVALID, "%zu bytes to no memory", bytes);
+    return add(stream, (struct emulated_op){ .kind = EMULATED_COPY,
+                                             .to = (void *)(uintptr_t)to,
+                                             .from = (void *)(uintptr_t)from,
+                                             .bytes = bytes });
 }
 
 static int stream_create(void **stream, unsigned flags)
@@ -540,6 +634,12 @@ static const char *reason(void)
     return current && current->why[0] ? current->why : NULL;
 }
 
+static int error_string(int status, const char **text)
+{
+    *text = reason();
+    return *text ? 0 : error_name(status, text);
+}
+
 void run_cuda_emulated(struct run_cuda *cuda)
 {
     *cuda = (struct run_cuda){ .expect = expect, .reason = reason };
@@ -557,5 +657,5 @@ void run_cuda_emulated(struct run_cuda *cuda)
     cuda->module_function = run_emulated_function;
     cuda->graph_destroy = run_emulated_graph_free;
     cuda->exec_destroy = run_emulated_exec_free;
-    cuda->error_string = error_name;
+    cuda->error_string = error_string;
 }

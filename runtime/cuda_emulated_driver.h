@@ -10,8 +10,11 @@ struct emulated_memory {
     struct emulated_memory *next;
     void *at;
     size_t bytes;
-    bool device; /* else the host's */
+    bool device;          /* else the host's */
+    unsigned char *known; /* by word of 4 bytes: who has written there; NULL: nobody looks */
 };
+
+enum { EMULATED_UNKNOWN, EMULATED_BY_KERNEL, EMULATED_BY_COPY };
 
 struct emulated_launch { /* a kernel with its arguments, as they were when it was given */
     const struct emulated_function *function;
@@ -36,6 +39,7 @@ struct emulated_op {
     size_t bytes;
     struct emulated_launch launch;
     void *exec;
+    uint64_t sum; /* COPY from the host, where checks are made: of what it was to read */
     struct emulated_stream *other; /* WAIT: up to this place of that stream */
     uint64_t position;
 };
@@ -61,12 +65,17 @@ struct emulated_context {
     struct run_range *expected;
     int expects;
     uint64_t seed;
-    int broken; /* a status: nothing works any more */
+    bool unknown;                    /* a kernel has read what nobody has written; why says it */
+    const char *made_from, *made_to; /* an array that kernels write, of the launch at hand */
+    int broken;                      /* a status: nothing works any more */
     char why[400];
 };
 
 int run_emulated_fail(struct emulated_context *c, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The device's memory at an address; NULL: there is none. */
+struct emulated_memory *run_emulated_memory_at(struct emulated_context *c, const void *at);
 
 int run_emulated_module(struct emulated_context *c, void **module, const void *image);
 int run_emulated_unload(void *module);

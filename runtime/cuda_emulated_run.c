@@ -192,6 +192,51 @@ static unsigned ballot(void *user, int truth)
     return run_block_ballot(((struct running *)user)->context->block, truth);
 }
 
+/* Does a kernel write to the array that holds this byte? Then what is not there of it (rows that a
+ * batch does not have) may be read, and comes to nothing. */
+static bool is_made(struct emulated_context *c, const struct emulated_launch *l,
+                    const struct emulated_memory *m, const char *at)
+{
+    if (at >= c->made_from && at < c->made_to)
+        return true;
+    for (int i = 0; i < l->ranges; i++) {
+        const char *from = (const char *)(uintptr_t)l->value[i], *to = from + l->range[i].bytes;
+        if (at < from || at >= to || from < (char *)m->at || to > (char *)m->at + m->bytes)
+            continue;
+        for (size_t w = (size_t)(from - (char *)m->at) / 4; w < (size_t)(to - (char *)m->at) / 4;
+             w++)
+            if (m->known[w] == EMULATED_BY_KERNEL) {
+                c->made_from = from;
+                c->made_to = to;
+                return true;
+            }
+    }
+    return l->ranges == 0; /* nobody has said what its arrays are */
+}
+
+/* A kernel reads what somebody has written. */
+static void touch_known(const struct running *r, const char *at, int bytes, bool store)
+{
+    struct emulated_context *c = r->context;
+    struct emulated_memory *m = run_emulated_memory_at(c, at);
+    const size_t from = m ? (size_t)(at - (char *)m->at) : 0;
+
+    if (!m || from + (size_t)bytes > m->bytes)
+        return;
+    for (size_t word = from / 4; word <= (from + (size_t)bytes - 1) / 4; word++) {
+        if (store)
+            m->known[word] = EMULATED_BY_KERNEL;
+        if (m->known[word] || c->unknown || is_made(c, r->launch, m, at))
+            continue;
+        c->unknown = true;
+        run_emulated_fail(c, RUN_CUDA_BAD_ADDRESS,
+                          "%.80s: thread %u of block %u reads byte %zu of its memory, where nobody "
+                          "has written",
+                          r->launch->function->kernel->name, r->machine->thread.x,
+                          r->machine->block.x, from);
+    }
+}
+
 static void touch(void *user, const void *address, int bytes, int store)
 {
     const struct running *r = user;
@@ -202,6 +247,7 @@ static void touch(void *user, const void *address, int bytes, int store)
     if (run_block_owns(r->context->block, address) ||
         (at >= m->image && at < m->image_end && !(at >= m->shared && at < m->shared_end)))
         return;
+    touch_known(r, at, bytes, store);
     run_watch_touch(r->context->watch, (int)r->machine->thread.x, at, bytes, store);
 }
 
@@ -228,8 +274,37 @@ static int run_blocks(struct emulated_context *c, const struct emulated_launch *
                                      l->function->kernel->name, error.text);
         if (c->watch && run_watch_found(c->watch))
             return run_emulated_fail(c, RUN_CUDA_BAD_ADDRESS, "%s", run_watch_found(c->watch));
+        if (c->unknown)
+            return RUN_CUDA_BAD_ADDRESS;
     }
     return 0;
+}
+
+/* Who launches has said which arrays the kernel is given, or it is given all memory. */
+static bool watch_launch(struct emulated_context *c, const struct emulated_launch *l)
+{
+    struct run_range *range;
+    char **at;
+    int count = 0;
+    bool good;
+
+    if (l->ranges)
+        return run_watch_launch(c->watch, l->function->kernel->name, l->range,
+                                (char *const *)l->value, l->ranges);
+    for (const struct emulated_memory *m = c->memory; m; m = m->next)
+        count++;
+    range = calloc((size_t)count + 1, sizeof *range);
+    at = calloc((size_t)count + 1, sizeof *at);
+    count = 0;
+    for (const struct emulated_memory *m = c->memory; range && at && m; m = m->next)
+        if (m->device) {
+            range[count] = (struct run_range){ .bytes = (int64_t)m->bytes, .written = true };
+            at[count++] = m->at;
+        }
+    good = range && at && run_watch_launch(c->watch, l->function->kernel->name, range, at, count);
+    free(range);
+    free(at);
+    return good;
 }
 
 int run_emulated_launch(struct emulated_context *c, const struct emulated_launch *l)
@@ -244,6 +319,7 @@ int run_emulated_launch(struct emulated_context *c, const struct emulated_launch
                                  .user = &r };
     int status;
 
+    c->made_from = c->made_to = NULL;
     while (__atomic_exchange_n(m->lock, 1, __ATOMIC_ACQUIRE))
         sched_yield();
     *m->machine = (struct emulated_machine){
@@ -255,8 +331,7 @@ int run_emulated_launch(struct emulated_context *c, const struct emulated_launch
         .block_extent = { l->block[0], l->block[1], l->block[2] },
         .grid_extent = { l->grid[0], l->grid[1], l->grid[2] },
     };
-    if (c->watch && !run_watch_launch(c->watch, l->function->kernel->name, l->range,
-                                      (char *const *)l->value, l->ranges))
+    if (c->watch && !watch_launch(c, l))
         status = RUN_CUDA_NO_MEMORY;
     else
         status = run_blocks(c, l, &job);

@@ -377,6 +377,99 @@ static void one_row_too_few(struct run_planned *planned, struct ir_arena *arena)
     ((struct run_range *)planned->launch[0].range)[0].bytes -= 800;
 }
 
+static void copies_too_little(struct run_planned *planned, struct ir_arena *arena)
+{
+    (void)arena;
+    ((struct run_transfer *)planned->input)[0].bytes -= 1200;
+}
+
+static void copies_too_much(struct run_planned *planned, struct ir_arena *arena)
+{
+    (void)arena;
+    ((struct run_transfer *)planned->output)[0].bytes = planned->arena_bytes + 256;
+}
+
+static int no_wait(void *stream, void *event, unsigned flags)
+{
+    (void)stream, (void)event, (void)flags;
+    return 0;
+}
+
+static void without_wait(struct run_cuda *cuda)
+{
+    cuda->stream_wait = no_wait;
+}
+
+static int (*graph_kernel)(void **, void *, void *const *, size_t, const struct run_cuda_kernel *);
+
+static int no_edges(void **node, void *graph, void *const *after, size_t count,
+                    const struct run_cuda_kernel *kernel)
+{
+    (void)count;
+    return graph_kernel(node, graph, after, 0, kernel);
+}
+
+static void without_edges(struct run_cuda *cuda)
+{
+    graph_kernel = cuda->graph_kernel;
+    cuda->graph_kernel = no_edges;
+}
+
+static int (*upload)(run_cuda_memory, const void *, size_t, void *);
+
+static int upload_and_scribble(run_cuda_memory to, const void *from, size_t bytes, void *stream)
+{
+    const int status = upload(to, from, bytes, stream);
+
+    ((char *)from)[bytes / 2] ^= 1; /* as who does not wait before the next batch */
+    return status;
+}
+
+static void with_a_hasty_host(struct run_cuda *cuda)
+{
+    upload = cuda->upload;
+    cuda->upload = upload_and_scribble;
+}
+
+/* What the driver is asked for wrongly; a driver that does all at once, order 4, shows less. */
+Test(cuda, planted_faults_around_kernels_are_found)
+{
+    const struct {
+        void (*spoil)(struct run_planned *, struct ir_arena *);
+        void (*driver)(struct run_cuda *);
+        bool fused;
+        int from; /* the first order that shows it */
+        const char *words;
+    } fault[] = {
+        { copies_too_little, NULL, true, 4, "where nobody has written" },
+        { copies_too_much, NULL, true, 4, "bytes from no memory" },
+        { NULL, without_wait, true, 5, "nobody has waited for it" },
+        { NULL, without_edges, false, 5, "where nobody has written" },
+        { NULL, with_a_hasty_host, true, 5, "the host has changed" },
+    };
+
+    for (size_t i = 0; i < sizeof fault / sizeof *fault; i++)
+        for (int order = fault[i].from; order < 8; order++) {
+            struct given given;
+            struct ir_text why = { 0 };
+            struct compiled_how how = { .fuse = fault[i].fused,
+                                        .threads = 1,
+                                        .target = cuda,
+                                        .spoil = fault[i].spoil,
+                                        .driver = fault[i].driver,
+                                        .order = order };
+            if (!support_long() && order != fault[i].from + (int)i % 3)
+                continue;
+            open_softmax(&given, 100);
+            cr_expect(!is_c(&given.c, &how, 2e-5, &why), "fault %zu is not seen by cuda-emu:%d", i,
+                      order);
+            cr_expect(why.data && strstr(why.data, fault[i].words), "fault %zu, cuda-emu:%d: %s", i,
+                      order, why.data);
+            ir_text_free(&why);
+            close_given(&given);
+        }
+}
+
 /* What each says; NULL: the numbers are wrong. By each of the orders. */
 Test(cuda, planted_faults_are_found)
 {

@@ -72,6 +72,8 @@ static bool on_gpu(struct random_case *c, struct pass_compiled *p, const struct 
     if (!tp_launches(&planned, p->loops, false, &c->error) ||
         !(device = run_device_open(name, &c->error)))
         return false;
+    if (how->driver)
+        how->driver(&device->cuda);
     for (uint32_t v = 1; v < g->count; v++) {
         const struct loop_place *at = place_of(p->loops, (ir_val){ v });
         if (at && g->nodes[v].op == IR_input)

@@ -8,12 +8,14 @@
 #include "random.h"
 
 struct run_planned;
+struct run_cuda;
 
 struct compiled_how {
     bool fuse;
     int threads;
     const char *target; /* NULL: native; cuda: the CPU runs the GPU's text */
     void (*spoil)(struct run_planned *, struct ir_arena *); /* .. after this has been done to it */
+    void (*driver)(struct run_cuda *); /* .. and this to the driver's functions */
     int order;      /* .. by cuda-emu's device of that number; 0: one of 4 to 7, by the seed */
     int processors; /* of the GPU; 0: as many as its row says */
     int64_t bound;  /* of the first symbol; 0: its own */

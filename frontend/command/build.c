@@ -8,7 +8,8 @@
 #include <string.h>
 
 struct build {
-    const char *output, *text_path, *library;
+    const char *output, *text_path, *cuda_path, *library;
+    const char *device, *target; /* of a GPU, the target is its architecture */
     bool freestanding;
 };
 
@@ -29,22 +30,49 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* CUDA's text for nvcc, and what goes by the device: C, a program. */
+static bool write_files(const struct build *b, const struct trainer_args *args,
+                        struct ir_error *error)
+{
+    struct ir_text text = { 0 };
+    const char *flags;
+    bool ok = true;
+
+    if (b->cuda_path) {
+        struct trainer_args cuda = *args;
+        cuda.nvcc = true;
+        cuda.file = last_part(b->cuda_path);
+        ok =
+            tp_trainer_text(&cuda, &text, NULL, error) && tp_write_text(b->cuda_path, &text, error);
+        ir_text_free(&text);
+    }
+    if (!ok || (!b->text_path && !b->output))
+        return ok;
+    ok = tp_trainer_text(args, &text, &flags, error) &&
+         (!b->text_path || tp_write_text(b->text_path, &text, error));
+    if (ok && b->output) {
+        const struct run_options options = { .flags = flags, .openmp = true };
+        ok = run_program_write(text.data, &options, b->output, error);
+    }
+    ir_text_free(&text);
+    return ok;
+}
+
 static bool write_trainer(const struct build *b, struct session *s, const char *made_by)
 {
     const char *text_name = b->text_path ? last_part(b->text_path) : "trainer.c";
     struct trainer_args args = { .file = text_name,
                                  .model = s->model,
                                  .made_by = made_by,
-                                 .target = s->settings.target,
+                                 .target = b->target,
+                                 .device = b->device,
                                  .step = s->step,
                                  .eval = s->eval,
                                  .train = s->train,
                                  .test = s->test,
                                  .epochs = s->settings.epochs,
                                  .threads = s->settings.threads };
-    struct ir_text text = { 0 };
     struct notes notes = { 0 };
-    const char *flags;
     bool ok;
 
     if (!command_notes(s, &notes))
@@ -53,15 +81,15 @@ static bool write_trainer(const struct build *b, struct session *s, const char *
     args.note = notes.pair;
     if (!s->values && strcmp(s->settings.schedule, "constant") != 0) /* a file does not say it */
         s->step->rate_steps = (double)(s->settings.epochs * tp_loader_batches(s->train));
-    ok = tp_trainer_text(&args, &text, &flags, &s->error) &&
-         (!b->text_path || tp_write_text(b->text_path, &text, &s->error));
-    if (ok && b->output) {
-        const struct run_options options = { .flags = flags, .openmp = true };
-        ok = run_program_write(text.data, &options, b->output, &s->error);
-    }
-    ir_text_free(&text);
+    ok = write_files(b, &args, &s->error);
     free(notes.tokens);
     return ok;
+}
+
+static bool good_device(const char *device)
+{
+    return tp_device_is_cpu(device) || strcmp(device, "cuda") == 0 ||
+           strcmp(device, "cuda-emu") == 0;
 }
 
 static void tell(const struct build *b, const struct session *s)
@@ -69,6 +97,8 @@ static void tell(const struct build *b, const struct session *s)
     printf("%s: %lld parameters", s->model, (long long)tp_param_count(s->graph));
     if (b->text_path)
         printf(", %s", b->text_path);
+    if (b->cuda_path)
+        printf(", %s", b->cuda_path);
     if (b->output)
         printf(", %s", b->output);
     printf("\n");
@@ -83,20 +113,25 @@ int command_build(int argc, char **argv, struct ir_error *error)
         { "-o", 's', &b.output, NULL, NULL },
         { "--emit-c", 's', &b.text_path, "F.c",
           "its text: one file that needs the C library only" },
+        { "--emit-cuda", 's', &b.cuda_path, "F.cu",
+          "its text for nvcc: one file, CUDA's run time" },
+        { "--device", 's', &b.device, "D",
+          "cpu; cuda: the kernels compiled into it, for a GPU with its driver; cuda-emu" },
         { "--library", 's', &b.library, "NAME",
           "NAME.c NAME.h libNAME.a libNAME.so into the folder -o: NAME_step, NAME_predict, .." },
         { "--freestanding", 'b', &b.freestanding, NULL,
           "with --library: without a C library, for one thread" },
-        { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
+        { "--target", 's', &b.target, "T",
+          "generic x86-64-v3 x86-64-v4 armv8 cortex-m native; a GPU's: sm_80 sm_90a .." },
         COMMAND_SETTINGS(set),
         { "--probe", 'b', &set.probe, NULL,
           "norms of gradients, updates, dead units and histograms: the trainer's --log and "
           "--json" },
-        { "--emit-cuda", '-', NULL, NULL, NULL },
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
-        "taper build MODEL [options] -o TRAINER [--emit-c F.c], or --library NAME [-o DIR]",
+        "taper build MODEL [options] -o TRAINER [--emit-c F.c] [--emit-cuda F.cu],\n"
+        "or --library NAME [-o DIR]",
         "Makes a trainer of a model: a program that needs no taper, and its one C file. Or a "
         "library "
         "that\nyour own program trains and asks, without files, data and allocation.",
@@ -114,14 +149,27 @@ int command_build(int argc, char **argv, struct ir_error *error)
                  words ? "build takes one model; \"%.40s\" is one more"
                        : "build: which model? taper train lists them",
                  words ? argv[1] : "");
-    else if (words >= 0 && !b.output && !b.text_path && !b.library)
+    else if (words >= 0 && !b.output && !b.text_path && !b.cuda_path && !b.library)
+        ir_error(
+            error, IR_REFUSED,
+            "build: nothing to write; expected -o FILE, --emit-c FILE.c, --emit-cuda FILE.cu or "
+            "--library NAME");
+    else if (words >= 0 && !good_device(b.device))
+        ir_error(error, IR_REFUSED, "--device \"%.40s\": expected cpu, cuda or cuda-emu", b.device);
+    else if (words >= 0 && b.library && (b.cuda_path || !tp_device_is_cpu(b.device)))
+        ir_error(error, IR_UNSUPPORTED, "build: --library is for CPUs; trainers run on a GPU");
+    else if (words >= 0 && b.cuda_path && (b.output || b.text_path) && tp_device_is_cpu(b.device) &&
+             b.target)
         ir_error(error, IR_REFUSED,
-                 "build: nothing to write; expected -o FILE, --emit-c FILE.c or --library NAME");
+                 "build: --target is one machine's; --emit-cuda is for a GPU, -o and --emit-c for "
+                 "the CPU without --device cuda");
     else if (words >= 0 && b.library && b.text_path)
         ir_error(error, IR_REFUSED, "build: --library writes NAME.c; --emit-c is for trainers");
     else if (words >= 0 && b.freestanding && !b.library)
         ir_error(error, IR_REFUSED, "build: --freestanding is for --library");
     if (error->status == IR_OK) {
+        if (!b.cuda_path && tp_device_is_cpu(b.device))
+            set.target = b.target;
         if (!command_session(&s, argv[0], &set, false) || !command_has_numbers(&s, false))
             ;
         else if (b.library)

@@ -7,6 +7,10 @@
 #ifndef PART_BATCHES_H
 #define PART_BATCHES_H
 
+struct batches_column {
+    const unsigned char *rows;
+    size_t bytes, stride;
+};
 struct batches {
     int64_t first_row, rows; /* the part of the columns to walk */
     int64_t batch;           /* rows a step, at most `rows` */
@@ -15,10 +19,7 @@ struct batches {
     int64_t position;
     bool ended; /* batches_next() says 0 once at the end of each epoch */
     int columns;
-    struct batches_column {
-        const unsigned char *rows;
-        size_t bytes, stride;
-    } column[COLUMNS];
+    struct batches_column column[COLUMNS];
 };
 
 /* The batch at a position: its epoch, its rows, and the position after it. */
@@ -33,8 +34,8 @@ PART struct batches batches_of(const struct columns *c, int64_t batch)
 
     b.batch = batch < 1 || batch > c->rows ? c->rows : batch;
     for (int i = 0; i < c->count; i++)
-        b.column[i] = (struct batches_column){ c->column[i].rows, c->column[i].row_bytes,
-                                               c->column[i].stride };
+        b.column[i] = (struct batches_column){ (const unsigned char *)c->column[i].rows,
+                                               c->column[i].row_bytes, c->column[i].stride };
     return b;
 }
 
@@ -89,7 +90,7 @@ PART void batches_fetch(const struct batches *b, const struct batches_span *s,
         batches_rows(b, s->epoch, s->first + done, count, row);
         for (int c = 0; c < b->columns; c++) {
             const struct batches_column *from = &b->column[c];
-            unsigned char *to = destination[c];
+            unsigned char *to = (unsigned char *)destination[c];
 
             if (!to || !from->bytes)
                 continue;

@@ -73,7 +73,7 @@ PART void checkpoint_sum_begin(struct checkpoint_sum *s)
 
 PART void checkpoint_sum_add(struct checkpoint_sum *s, const void *bytes, uint64_t size)
 {
-    const unsigned char *at = bytes;
+    const unsigned char *at = (const unsigned char *)bytes;
     uint64_t crc = s->crc, eight;
 
     for (; size >= 8; size -= 8, at += 8) {
@@ -99,7 +99,7 @@ struct checkpoint_writer {
 PART bool checkpoint_put(struct checkpoint_writer *w, const void *bytes, uint64_t size,
                          struct part_error *error)
 {
-    static const char zeros[8];
+    static const char zeros[8] = { 0 };
 
     checkpoint_sum_add(&w->sum, bytes, size);
     checkpoint_sum_add(&w->sum, zeros, -size % 8);
@@ -125,7 +125,8 @@ PART bool checkpoint_put_all(struct checkpoint_writer *w, const struct checkpoin
              checkpoint_put(w, &c->number[i].bits, 8, error);
     for (int i = 0; ok && i < c->states; i++) {
         const struct checkpoint_state *s = &c->state[i];
-        const uint32_t about[4] = { (uint32_t)strlen(s->name), s->type, (uint32_t)s->rank, 0 };
+        const uint32_t about[4] = { (uint32_t)strlen(s->name), (uint32_t)s->type, (uint32_t)s->rank,
+                                    0 };
 
         ok = checkpoint_put(w, about, sizeof about, error) &&
              checkpoint_put(w, s->dim, 8 * (uint64_t)s->rank, error) &&
@@ -161,7 +162,7 @@ PART bool checkpoint_scratch(const struct checkpoint *c, const char *path, void 
     for (int i = 0; i < c->states; i++)
         if (checkpoint_bytes(&c->state[i]) > most)
             most = checkpoint_bytes(&c->state[i]);
-    *scratch = c->move ? malloc(most) : NULL;
+    *scratch = c->move ? (char *)malloc(most) : NULL;
     return !c->move || *scratch || part_no_memory(error, path);
 }
 

@@ -39,7 +39,9 @@ PART bool cifar_file(const char *path, struct cifar *to, struct part_error *erro
         if (!error->status && to && to->rows + got / RECORD > to->room) {
             const int64_t room = to->room + to->room / 2 + CIFAR_AT_ONCE;
             unsigned char *pixels = realloc(to->pixels, (size_t)room * CIFAR_PIXELS);
-            int32_t *labels = pixels ? realloc(to->labels, (size_t)room * sizeof *labels) : NULL;
+            int32_t *labels = NULL;
+            if (pixels)
+                labels = realloc(to->labels, (size_t)room * sizeof *labels);
 
             to->pixels = pixels ? pixels : to->pixels;
             to->labels = labels ? labels : to->labels;
@@ -94,9 +96,10 @@ PART bool cifar_read(const char *folder, const char *part, struct columns *to,
     if (!error->status && !files)
         part_fail(error, PART_REFUSED, "%.250s: has no %s, plain or .gz", folder,
                   train ? "data_batch_1.bin" : "test_batch.bin");
+    const int64_t dim[] = { 3, 32, 32 };
     to->rows = all.rows;
     to->classes = CIFAR_CLASSES;
-    if (!error->status && columns_add(to, "x", PART_U8, 3, (int64_t[]){ 3, 32, 32 }, true, error) &&
+    if (!error->status && columns_add(to, "x", PART_U8, 3, dim, true, error) &&
         columns_add(to, "y", PART_I32, 0, NULL, true, error)) {
         to->column[0].rows = to->column[0].memory = all.pixels;
         to->column[1].rows = to->column[1].memory = all.labels;

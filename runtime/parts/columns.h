@@ -178,10 +178,13 @@ PART bool columns_convert(struct columns *c, struct column *column, const char *
         bool fits =
             columns_value(column->type, (unsigned char *)column->rows + i * from, &whole, &number);
 
+        const float real = (float)number;
+        const int32_t integer = (int32_t)whole;
+
         if (type == PART_F32)
-            memcpy(rows + 4 * i, &(float){ (float)number }, 4);
+            memcpy(rows + 4 * i, &real, 4);
         else if (fits && whole >= INT32_MIN && whole <= INT32_MAX)
-            memcpy(rows + 4 * i, &(int32_t){ (int32_t)whole }, 4);
+            memcpy(rows + 4 * i, &integer, 4);
         else {
             free(rows);
             return part_fail(error, PART_REFUSED, "%.250s: \"%.60s\" holds a number beyond 32 bits",

@@ -54,7 +54,7 @@ PART bool csv_keep(struct csv *c, char byte, struct part_error *error)
 {
     if (c->size + 1 >= c->room) {
         const size_t room = 2 * c->room + 256;
-        char *more = room <= 2 * CSV_LINE ? realloc(c->text, room) : NULL;
+        char *more = room <= 2 * CSV_LINE ? (char *)realloc(c->text, room) : NULL;
 
         if (!more)
             return room > 2 * CSV_LINE ? csv_refuse(c, "a line of more than a mebibyte", error)
@@ -195,7 +195,7 @@ PART bool csv_number(const char *text, double *number)
 /* The delimiter of the first line: tabs before semicolons before commas. */
 PART char csv_delimiter(const char *text, size_t size)
 {
-    const char *end = memchr(text, '\n', size);
+    const char *end = (const char *)memchr(text, '\n', size);
 
     size = end ? (size_t)(end - text) : size;
     return memchr(text, '\t', size) ? '\t' : memchr(text, ';', size) ? ';' : ',';
@@ -261,13 +261,13 @@ PART bool csv_room(struct csv_table *t)
         return true;
     if (!(more = realloc(t->value, (size_t)room * (size_t)t->features * sizeof *t->value + 1)))
         return false;
-    t->value = more;
+    t->value = (float *)more;
     if (!(more = realloc(t->number, (size_t)room * sizeof *t->number)))
         return false;
-    t->number = more;
+    t->number = (double *)more;
     if (!(more = realloc(t->word, (size_t)room * sizeof *t->word)))
         return false;
-    t->word = more;
+    t->word = (char **)more;
     t->room = room;
     return true;
 }
@@ -409,13 +409,14 @@ PART bool csv_read(const char *path, const char *label, const char *part, struct
             whole = t.number[row] >= 0 && t.number[row] < 1 << 24 &&
                     t.number[row] == (double)(int32_t)t.number[row];
         to->rows = t.rows;
-        x = columns_add(to, "x", PART_F32, 1, (int64_t[]){ t.features }, true, error);
+        const int64_t dim[] = { t.features };
+        x = columns_add(to, "x", PART_F32, 1, dim, true, error);
         y = x ? columns_add(to, "y", whole ? PART_I32 : PART_F32, 0, NULL, false, error) : NULL;
     }
     if (y) {
         x->rows = x->memory = t.value;
         t.value = NULL;
-        if (t.words && !csv_classes(&t, to, y->rows))
+        if (t.words && !csv_classes(&t, to, (int32_t *)y->rows))
             part_no_memory(error, path);
         for (int64_t row = 0; !t.words && row < t.rows; row++)
             if (whole)

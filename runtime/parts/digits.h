@@ -287,12 +287,13 @@ PART void digits_row(uint64_t seed, int64_t row, const unsigned char *roots, uns
 /* x u8 [1 28 28] and y i32 [], without rows yet. */
 PART bool digits_columns(int64_t rows, struct columns *to, struct part_error *error)
 {
+    const int64_t dim[] = { 1, DIGITS_SIDE, DIGITS_SIDE };
+
     *to = (struct columns){ .rows = rows, .classes = 10 };
     if (rows < 1)
         return part_fail(error, PART_REFUSED, "digits: %lld rows; want at least 1",
                          (long long)rows);
-    if (columns_add(to, "x", PART_U8, 3, (int64_t[]){ 1, DIGITS_SIDE, DIGITS_SIDE }, false,
-                    error) &&
+    if (columns_add(to, "x", PART_U8, 3, dim, false, error) &&
         columns_add(to, "y", PART_I32, 0, NULL, false, error))
         return true;
     columns_free(to);

@@ -65,7 +65,7 @@ PART uint32_t events_crc(const struct events *e, const void *bytes, size_t size)
 {
     uint32_t crc = ~0u;
 
-    for (const unsigned char *at = bytes, *end = at + size; at < end; at++)
+    for (const unsigned char *at = (const unsigned char *)bytes, *end = at + size; at < end; at++)
         crc = e->table[(crc ^ *at) & 255] ^ crc >> 8;
     crc = ~crc;
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
@@ -215,9 +215,10 @@ PART bool events_probes(struct events *e, int64_t step, int count, const struct 
     bool good = true;
 
     for (int i = 0; i < count && good; i++)
-        good = probe[i].histogram ? events_histogram(e, step, probe[i].tag, probe[i].data, error)
-                                  : events_number(e, step, probe[i].tag,
-                                                  (double)*(const float *)probe[i].data, error);
+        good = probe[i].histogram
+                   ? events_histogram(e, step, probe[i].tag, (const int32_t *)probe[i].data, error)
+                   : events_number(e, step, probe[i].tag, (double)*(const float *)probe[i].data,
+                                   error);
     return good;
 }
 

@@ -78,7 +78,8 @@ PART bool idx_images(struct idx *idx, struct columns *to, struct part_error *err
     if (idx->bytes == 0)
         return part_fail(error, PART_REFUSED, "%.250s: idx: holds no images", idx->file.path);
     to->rows = idx->dim[0];
-    x = columns_add(to, "x", PART_U8, 3, (int64_t[]){ 1, idx->dim[1], idx->dim[2] }, false, error);
+    const int64_t dim[] = { 1, idx->dim[1], idx->dim[2] };
+    x = columns_add(to, "x", PART_U8, 3, dim, false, error);
     return x && file_read(&idx->file, x->rows, idx->bytes, error) && file_ends(&idx->file, error);
 }
 
@@ -93,7 +94,7 @@ PART bool idx_labels(struct idx *idx, struct columns *to, struct part_error *err
                          "%.250s: idx: has %lld labels in %d dimensions; the images are %lld",
                          idx->file.path, (long long)idx->dim[0], idx->rank, (long long)to->rows);
     y = columns_add(to, "y", PART_I32, 0, NULL, false, error);
-    label = y ? y->rows : NULL;
+    label = y ? (int32_t *)y->rows : NULL;
     for (int64_t row = 0, count; y && row < to->rows; row += count) {
         count = to->rows - row < 4096 ? to->rows - row : 4096;
         if (!file_read(&idx->file, chunk, (uint64_t)count, error))

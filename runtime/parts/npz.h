@@ -90,9 +90,9 @@ PART uint64_t npz_record(struct npz *z, const unsigned char *at, uint64_t left,
     method = npz_number(at + 10, 2);
     *e = (struct npz_entry){ .packed = method == 8,
                              .crc = (uint32_t)npz_number(at + 16, 4),
+                             .offset = npz_number(at + 42, 4),
                              .stored = npz_number(at + 20, 4),
-                             .bytes = npz_number(at + 24, 4),
-                             .offset = npz_number(at + 42, 4) };
+                             .bytes = npz_number(at + 24, 4) };
     if (size > left || name < 5 || memcmp(at + 46 + name - 4, ".npy", 4) != 0 ||
         name - 4 >= NPZ_NAME || memchr(at + 46, 0, name))
         return npz_refuse(z, "it holds something else than arrays with short names", error);

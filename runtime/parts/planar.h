@@ -7,7 +7,8 @@
 #ifndef PART_PLANAR_H
 #define PART_PLANAR_H
 
-enum { PLANAR_UNIT = 1 << 24, PLANAR_MOST = 10000000 };
+#define PLANAR_UNIT (1 << 24)
+enum { PLANAR_MOST = 10000000 };
 
 static const char planar_names[] __attribute__((unused)) =
     "simple diag split xor circle spiral moons";

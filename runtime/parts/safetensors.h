@@ -532,7 +532,7 @@ PART uint32_t safetensors_f16(uint16_t half)
 PART bool safetensors_read(const struct safetensors *file, const struct safetensor *t, bool wide,
                            void *to, struct part_error *error)
 {
-    unsigned char *values = to;
+    unsigned char *values = (unsigned char *)to;
 
     if (!safetensors_at(file, values, t->bytes, t->offset, error))
         return false;

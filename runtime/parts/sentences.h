@@ -86,11 +86,11 @@ PART int sentences_word(const char *words, uint64_t *state, const char **word)
 }
 
 /* A template with its words, without an end; its length is returned. */
-PART int sentences_write(const char *template, uint64_t *state, char *to)
+PART int sentences_write(const char *form, uint64_t *state, char *to)
 {
     int size = 0;
 
-    for (const char *c = template; *c; c++) {
+    for (const char *c = form; *c; c++) {
         const char *word = c;
         int length = 1;
 

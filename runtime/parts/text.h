@@ -290,8 +290,8 @@ PART bool text_names(const char *path, int64_t context, const char *part, struct
         to->classes = (int)v->count;
         cx = columns_add(to, "x", PART_I32, 1, &context, false, error);
         cy = cx ? columns_add(to, "y", PART_I32, 0, NULL, false, error) : NULL;
-        x = cx ? cx->rows : NULL;
-        y = cy ? cy->rows : NULL;
+        x = cx ? (int32_t *)cx->rows : NULL;
+        y = cy ? (int32_t *)cy->rows : NULL;
     }
     free(token_of);
     free(text);
@@ -313,7 +313,7 @@ struct text_word {
 
 PART int text_by_word(const void *a, const void *b)
 {
-    const struct text_word *p = a, *q = b;
+    const struct text_word *p = (const struct text_word *)a, *q = (const struct text_word *)b;
     const int differ = memcmp(p->text, q->text, p->size < q->size ? p->size : q->size);
 
     return differ ? differ : (p->size > q->size) - (p->size < q->size);
@@ -321,7 +321,7 @@ PART int text_by_word(const void *a, const void *b)
 
 PART int text_by_count(const void *a, const void *b)
 {
-    const struct text_word *p = a, *q = b;
+    const struct text_word *p = (const struct text_word *)a, *q = (const struct text_word *)b;
 
     return p->count != q->count ? (p->count < q->count ? 1 : -1) : text_by_word(a, b);
 }
@@ -343,7 +343,7 @@ PART bool text_next_line(const char *path, const char **at, const char *end, int
                          struct text_word *words, int32_t *label, struct part_error *error)
 {
     while (*at < end) {
-        const char *stop = memchr(*at, '\n', (size_t)(end - *at)), *tab;
+        const char *stop = (const char *)memchr(*at, '\n', (size_t)(end - *at)), *tab;
         int64_t number = 0;
         bool fine;
 
@@ -476,7 +476,8 @@ PART bool text_lines(const char *path, int64_t context, const struct text_vocabu
                 continue;
             y[row] = label;
             for (int64_t i = 0; i < context && text_next_word(&in, stop, &w); i++) {
-                found = bsearch(&w, place, (size_t)(v->count - 2), sizeof *place, text_by_word);
+                found = (struct text_place *)bsearch(&w, place, (size_t)(v->count - 2),
+                                                     sizeof *place, text_by_word);
                 x[row * context + i] = found ? found->token : 1;
             }
         }
@@ -487,8 +488,8 @@ PART bool text_lines(const char *path, int64_t context, const struct text_vocabu
             part_fail(error, PART_REFUSED, "%.250s: holds no lines", path);
         else if (columns_add(to, "x", PART_I32, 1, &context, false, error) &&
                  columns_add(to, "y", PART_I32, 0, NULL, false, error)) {
-            x = to->column[0].rows;
-            y = to->column[1].rows;
+            x = (int32_t *)to->column[0].rows;
+            y = (int32_t *)to->column[1].rows;
         }
     }
     free(place);
