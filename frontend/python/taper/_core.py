@@ -67,10 +67,11 @@ class State:
 S = State()
 
 def on_cpu(device: Any) -> None:
-    """Eager and compiled Python run on the CPU: another device is refused, not passed over."""
+    """Tensors are the CPU's: another device is refused, not passed over."""
     if device is not None and str(device).split(":")[0] != "cpu":
-        raise NotImplementedError(f"device {str(device)!r}: the Python package runs on the CPU; "
-                                  "expected 'cpu' or no device")
+        raise NotImplementedError(f"device {str(device)!r}: tensors are the CPU's; expected "
+                                  "'cpu' or no device; taper.compile(f, device='cuda') runs f "
+                                  "there")
 
 
 # --- places ---------------------------------------------------------------------------------------

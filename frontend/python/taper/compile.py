@@ -319,13 +319,20 @@ class Compiled:
 
 
 def compile(function: Any = None, *, precision: Any = None, threads: int = 0,  # noqa: A001
-            memory: int = 0, **_: Any) -> Any:
-    """`@taper.compile`, or `step = taper.compile(step, precision=taper.bfloat16)`."""
+            memory: int = 0, device: Any = None, **_: Any) -> Any:
+    """`@taper.compile`, or `step = taper.compile(step, precision=taper.bfloat16)`.
+
+    device: "cuda", "cuda:1", or "cuda-emu", the CPU as a GPU; tensors stay the host's, and what
+    the function reads and gives is copied.
+    """
     options: Dict[str, Any] = {"threads": threads, "memory": memory}
+    if device is not None:
+        options["device"] = str(device).encode()
     if precision is not None:
         options["precision"] = dt.as_dtype(precision).code
     if function is None:
-        return lambda f: compile(f, precision=precision, threads=threads, memory=memory)
+        return lambda f: compile(f, precision=precision, threads=threads, memory=memory,
+                                 device=device)
     from .nn.module import Module
     if isinstance(function, Module):
         return Compiled(lambda *a, **k: function(*a, **k), **options)

@@ -1,5 +1,6 @@
 """Compiled functions and steps: the bits of the eager ones, and of the same model in C."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -50,6 +51,41 @@ def test_step_has_the_eager_bits(optimiser):
     assert eager == compiled and eager[-1] < eager[0]
     for name in a:
         assert a[name].tolist() == b[name].tolist(), name
+
+
+def on_device(device):
+    model = classifier()
+    opt = tp.optim.Adam(model.parameters(), lr=0.01)
+
+    @tp.compile(device=device)
+    def step(x, y):
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        return loss
+
+    scores = tp.compile(model.eval(), device=device)
+    model.train()
+    seen = []
+    for _ in range(3):
+        model.train()
+        seen.append(float(step(tp.tensor(X), tp.tensor(Y))))
+        model.eval()
+        seen += scores(tp.tensor(X)).detach().numpy().ravel().tolist()
+    return seen + [v for p in model.parameters() for v in p.detach().numpy().ravel().tolist()]
+
+
+@pytest.mark.skipif(os.environ.get("TAPER_ENGINE") == "interpreter", reason="a device is an engine")
+def test_a_device_has_the_bits_of_the_cpu(monkeypatch):
+    assert on_device("cuda-emu:5") == on_device(None)
+    monkeypatch.setenv("TAPER_LIBCUDA", "/nowhere/libcuda.so.1")
+    with pytest.raises(NotImplementedError, match="looked for NVIDIA's driver, /nowhere"):
+        on_device("cuda")
+    with pytest.raises(tp.Error, match="expected cpu, cuda or cuda-emu"):
+        on_device("gpu")
+    with pytest.raises(NotImplementedError, match="tensors are the CPU's"):
+        tp.zeros(2, device="cuda")
 
 
 def test_clipped_step():
