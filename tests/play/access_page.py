@@ -17,7 +17,7 @@ def by_tab(page):
     stops = js(STOPS)
     reached, dull, unseen = set(), set(), set()
     js("document.activeElement.blur(); window.getSelection().removeAllRanges()")
-    for _ in range(len(stops) + 3):
+    for _ in range(len(stops) + 12):  # what scrolls is a stop as well
         ActionChains(d).send_keys(Keys.TAB).perform()
         stop, ring, seen = js(FOCUSED)
         if stop != "":
@@ -60,7 +60,7 @@ for theme in ("light", "dark"):
         a, b = sorted((light(ink), light(paper)))
         check((b + 0.05) / (a + 0.05) >= 4.5, f"{theme}: {ink} on {paper} has a contrast of {(b + 0.05) / (a + 0.05):.2f}")
 
-for page in PAGES if asked.long else ("train", "digits"):
+for page in PAGES if asked.long else ("train", "digits", "autodiff"):
     opened(page)
     by_tab(page)
     narrow(page)

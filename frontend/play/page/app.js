@@ -43,7 +43,7 @@ play.drawing = (box, svg, press) => {
   box.replaceChildren(document.importNode(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement, true));
   const id = g => Number($("title", g).textContent.slice(1));
   for (const g of box.querySelectorAll("g.node")) g.onclick = () => press(id(g));
-  box.onkeydown = e => play.walk(e, [...box.querySelectorAll("g.node")], g => g.classList.contains("lit"), g => press(id(g)));
+  box.onkeydown = e => { play.walk(e, [...box.querySelectorAll("g.node")], g => g.classList.contains("lit"), g => press(id(g))); };
 };
 // Arrow keys go from one of a list to the next; true: the key was one of them.
 play.walk = (e, list, chosen, choose) => {
