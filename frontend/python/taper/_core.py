@@ -80,6 +80,15 @@ _files: Dict[str, bytes] = {}
 _no_place = CLoc(b"python", 0)
 
 
+def _short(name: str) -> str:
+    """A file without its folder; a notebook's cell as its traceback has it: In[3]."""
+    if "ipykernel" not in name:
+        return os.path.basename(name)
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(name)
+    return "cell" if number is None else f"In[{number}]"
+
+
 def here() -> Any:
     """The innermost line outside of this package."""
     frame = sys._getframe(1)
@@ -89,7 +98,7 @@ def here() -> Any:
         if not name.startswith(ROOT):
             file = _files.get(name)
             if file is None:
-                file = _files[name] = os.path.basename(name).encode("utf-8", "replace")
+                file = _files[name] = _short(name).encode("utf-8", "replace")
             return CLoc(file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return _no_place

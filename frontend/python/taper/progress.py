@@ -31,10 +31,11 @@ class progress:
         line = self._line(done, seconds)
         if "ipykernel" in sys.modules:
             from IPython.display import display
+            text = {"text/plain": line}  # not as a string's repr, with its quotes
             if self.handle is None:
-                self.handle = display(line, display_id=True)
+                self.handle = display(text, raw=True, display_id=True)
             else:
-                self.handle.update(line)
+                self.handle.update(text, raw=True)
         elif self.file.isatty():
             self.file.write("\r\x1b[K" + line + ("\n" if end else ""))
             self.file.flush()
