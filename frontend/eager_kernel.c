@@ -353,11 +353,13 @@ static bool interpret(const struct kernel_job *job, struct ir_error *error)
 
 bool tp_kernel_run(struct kernels *k, const struct kernel_job *job, struct ir_error *error)
 {
+    const enum ir_op op = ir_at(job->graph, job->value)->op;
     struct kernel *kernel;
     uint64_t hash;
 
-    /* each call of chance has a stream of its own in its form: code would serve it once */
-    if (k->interpreted || ir_at(job->graph, job->value)->op == IR_bits)
+    /* Each call of chance has a stream of its own in its form: code would serve it once. A number
+     * is not worth the compiler's ten milliseconds. */
+    if (k->interpreted || op == IR_bits || op == IR_const)
         return interpret(job, error);
     k->form_size = 0;
     put_form(k, job, job->value);

@@ -147,7 +147,7 @@ class Tensor:
         if self._np is None:
             if self._t is not None:
                 raise Error("a tensor of a function that is being compiled has no numbers yet; "
-                            "expected that the function returns it")
+                            "expected that the function returns it, or where() in place of if")
             size = ctypes.c_size_t()
             data = lib.tp_values(self._c, ctypes.byref(size))
             if not data:
