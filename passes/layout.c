@@ -3,8 +3,8 @@
  *
  * The plain storage is row-major with the rows padded to whole vectors, and off multiples of 1 KiB,
  * where rows would fall into the same sets of the first cache. Where there are convolutions, images
- * lie side by side, 16 at a time; weights of products lie in slivers. What the caller hands in or
- * reads is dense. Eager arrays are plain.
+ * lie side by side, 16 at a time, or, where they are too few for that, their channels do; weights
+ * of products lie in slivers. What the caller hands in or reads is dense. Eager arrays are plain.
  */
 #include "passes.h"
 
@@ -97,22 +97,58 @@ static bool is_conv(enum ir_op op)
     return op == IR_conv || op == IR_conv_input || op == IR_conv_weight;
 }
 
-/*
- * Convolutions go in lanes of images: [n/16][c][h][w][16] is within 5 % of the best order for any
- * number of channels, and the only good one for few. Empty lanes are wasted, but four full ones are
- * still far ahead of single numbers. Gives the dim, or -1.
- */
-static int64_t image_dim(const struct ir_graph *g)
+static double filled(int64_t extent)
 {
+    return (double)extent / (double)round_up(extent, VECTOR);
+}
+
+static double elements(const struct ir_graph *g, const struct ir_shape *s)
+{
+    double product = 1;
+
+    for (int i = 0; i < s->rank; i++)
+        product *= (double)ir_dim_max(g, s->dim[i]);
+    return product;
+}
+
+/*
+ * How the images of a graph's convolutions lie. In lanes of images, [n/16][c][h][w][16] is within
+ * 5 % of the best order for any number of channels, and the only good one for few. Where images are
+ * too few to fill lanes, or leave many empty, and channels do fill them: channels last, and a copy
+ * of the weights in slivers of channels for each product that reads them.
+ */
+struct images {
+    int64_t dim;   /* the images'; -1: they are rows like others */
+    bool channels; /* in lanes */
+};
+
+static struct images images_of(const struct ir_graph *g)
+{
+    struct images im = { .dim = -1 };
+    double work = 0, full = 0;
+    int64_t most = 0;
+
     for (uint32_t v = 1; v < g->count; v++) {
         const struct ir_node *n = &g->nodes[v];
         if (!is_conv(n->op))
             continue;
-        int64_t dim = ir_at(g, n->args[0])->shape.dim[0], most = ir_dim_max(g, dim);
-        if (most >= VECTOR / 4)
-            return dim;
+        const struct ir_shape *x = &ir_at(g, n->args[0])->shape;
+        const struct ir_shape *w =
+            n->op == IR_conv_weight ? &n->shape : &ir_at(g, n->args[1])->shape;
+        /* in lanes of what a product makes: forwards and for the weights channels out */
+        const int64_t made = w->dim[n->op == IR_conv_input];
+        const double products = elements(g, x) * (double)made;
+        if (most == 0) {
+            im.dim = x->dim[0];
+            most = ir_dim_max(g, im.dim);
+        }
+        if (n->attr[3].at[0] != 1)
+            return (struct images){ most >= VECTOR / 4 ? im.dim : -1, false };
+        work += products;
+        full += products * filled(made);
     }
-    return -1;
+    im.channels = work > 0 && full / work > 1.1 * filled(most);
+    return im.channels || most >= VECTOR / 4 ? im : (struct images){ .dim = -1 };
 }
 
 static enum ir_op seen_through(const struct ir_graph *g, ir_val v)
@@ -187,13 +223,19 @@ static struct turned find_turned(const struct ir_graph *g, struct ir_arena *aren
     return t;
 }
 
-/* What a C function reads is a dense array of its own, wherever it came from. */
-static ir_val for_call(struct ir_graph *g, ir_val v, struct ir_loc loc)
+/* others who copy it may want it in another order */
+static ir_val own_copy(struct ir_graph *g, ir_val v, struct ir_loc loc)
 {
     struct ir_node copy = { .op = IR_stop_gradient, .arity = 1, .args = &v, .loc = loc };
 
-    copy.identity = g->identities + 1; /* others who copy it may want it in another order */
-    return ir_at(g, v)->op == IR_input ? v : ir_add(g, &copy);
+    copy.identity = g->identities + 1;
+    return ir_add(g, &copy);
+}
+
+/* What a C function reads is a dense array of its own, wherever it came from. */
+static ir_val for_call(struct ir_graph *g, ir_val v, struct ir_loc loc)
+{
+    return ir_at(g, v)->op == IR_input ? v : own_copy(g, v, loc);
 }
 
 /*
@@ -203,7 +245,8 @@ static ir_val for_call(struct ir_graph *g, ir_val v, struct ir_loc loc)
  */
 const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
 {
-    int64_t dim = image_dim(in);
+    const struct images im = images_of(in);
+    const int64_t dim = im.dim;
     struct ir_arena *scratch = ir_arena_new();
     const struct turned turned = find_turned(in, scratch);
     struct ir_graph *out;
@@ -226,6 +269,8 @@ const struct ir_graph *pass_relayout(const struct ir_graph *in, bool all)
             const enum ir_op from = seen_through(in, n->args[i]);
             if (image && (all || from == IR_input || from == IR_custom))
                 moved[n->args[i].id] = ir_op1(out, IR_stop_gradient, before[i], n->loc);
+            if (im.channels && i == 1 && n->op != IR_conv_weight)
+                moved[n->args[i].id] = own_copy(out, before[i], n->loc);
         }
         if (n->op == IR_assign) {
             enum ir_op op = seen_through(in, n->args[1]);
@@ -280,13 +325,68 @@ static struct pass_storage images(const struct ir_graph *g, const struct ir_node
     return s;
 }
 
-/* images, and rows of features that are images in another shape */
-static void mark_images(const struct ir_graph *g, int64_t dim, bool *image)
+/* [n][h][w][c] */
+static struct pass_storage channels_last(const struct ir_graph *g, const struct ir_node *n)
+{
+    const int rank = n->shape.rank;
+    struct pass_storage s = { .parts = rank, .padded = true };
+    int64_t channels = ir_dim_max(g, n->shape.dim[1]);
+
+    s.part[1] = (struct pass_part){ 1, 1, 0, 1 };
+    s.padded = channels >= FEW;
+    if (s.padded)
+        channels = round_up(channels, VECTOR);
+    if (s.padded && channels * ir_dtypes[n->dtype].bytes % 1024 == 0)
+        channels += VECTOR;
+    s.elements = channels;
+    for (int i = rank; i-- > 0;) {
+        if (i == 1)
+            continue;
+        s.part[i] = (struct pass_part){ i, 1, 0, s.elements };
+        s.elements *= ir_dim_max(g, n->shape.dim[i]);
+    }
+    s.elements = round_up(s.elements, VECTOR);
+    return s;
+}
+
+/* [lanes/64][r][other channels][q][64]: a convolution's weights in the order in which it walks */
+static struct pass_storage weights(const struct ir_graph *g, const struct ir_node *n, int lanes)
+{
+    const int64_t width = pass_sliver(ir_dim_max(g, n->shape.dim[lanes]));
+    const int last = n->shape.rank - 1;
+    struct pass_storage s = { .elements = width, .padded = true };
+
+    s.part[s.parts++] = (struct pass_part){ lanes, 1, width, 1 };
+    for (int i = last; i >= 1; i--) {
+        const int axis = i == last ? last : i == last - 1 ? 1 - lanes : i + 1;
+        s.part[s.parts++] = (struct pass_part){ axis, 1, 0, s.elements };
+        s.elements *= ir_dim_max(g, n->shape.dim[axis]);
+    }
+    s.part[s.parts++] = (struct pass_part){ lanes, width, 0, s.elements };
+    s.elements *= (ir_dim_max(g, n->shape.dim[lanes]) + width - 1) / width;
+    return s;
+}
+
+/* the copies of weights that convolutions read, by the axis in lanes */
+static void mark_weights(const struct ir_graph *g, int *kernel)
 {
     for (uint32_t v = 1; v < g->count; v++) {
         const struct ir_node *n = &g->nodes[v];
+        if ((n->op == IR_conv || n->op == IR_conv_input) &&
+            ir_at(g, n->args[1])->op == IR_stop_gradient)
+            kernel[n->args[1].id] = n->op == IR_conv ? 0 : 1;
+    }
+}
+
+/* images, and rows of features that are images in another shape */
+static void mark_images(const struct ir_graph *g, const struct images *im, bool *image)
+{
+    const int64_t dim = im->dim;
+
+    for (uint32_t v = 1; v < g->count; v++) {
+        const struct ir_node *n = &g->nodes[v];
         image[v] |= n->shape.rank >= 3 && n->shape.dim[0] == dim;
-        if (n->op != IR_reshape || n->shape.rank < 3 || n->shape.dim[0] != dim)
+        if (im->channels || n->op != IR_reshape || n->shape.rank < 3 || n->shape.dim[0] != dim)
             continue;
         const struct ir_node *a = ir_at(g, n->args[0]);
         image[n->args[0].id] |= a->shape.rank == 2 && a->shape.dim[0] == dim;
@@ -392,11 +492,14 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
             from->dim[from->rank - 1] != to->dim[to->rank - 1])
             flat[g->nodes[v].args[0].id] = true;
     }
-    int64_t dim = image_dim(g);
-    if (dim != -1)
-        mark_images(g, dim, image);
+    int *kernel = ir_alloc(c->arena, g->count * sizeof *kernel);
+    const struct images im = images_of(g);
+    if (im.dim != -1)
+        mark_images(g, &im, image);
     for (uint32_t v = 0; v < g->count; v++)
-        lanes[v] = -1;
+        lanes[v] = kernel[v] = -1;
+    if (im.channels)
+        mark_weights(g, kernel);
     if (options->fuse) {
         find_slivers(g, lanes);
         follow(c, lanes);
@@ -407,8 +510,10 @@ void pass_layout(struct pass_compiled *c, const struct pass_options *options)
         if (v == 0 || !stored[v] || ir_is_store(g->nodes[v].op) || g->nodes[v].op == IR_step ||
             g->nodes[v].op == IR_done)
             continue;
-        if (image[v] && !dense[v] && g->nodes[v].op != IR_state)
-            c->storage[v] = images(g, &g->nodes[v]);
+        if (kernel[v] >= 0 && !dense[v])
+            c->storage[v] = weights(g, &g->nodes[v], kernel[v]);
+        else if (image[v] && !dense[v] && g->nodes[v].op != IR_state && !(im.channels && flat[v]))
+            c->storage[v] = im.channels ? channels_last(g, &g->nodes[v]) : images(g, &g->nodes[v]);
         else if (lanes[v] >= 0 && !dense[v])
             c->storage[v] = sliver(g, &g->nodes[v], lanes[v]);
         else if (flat[v] && !dense[v])
