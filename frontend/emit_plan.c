@@ -6,6 +6,8 @@
  */
 #include "frontend/emit_plan.h"
 
+#include "frontend/tuned.h"
+
 #include <string.h>
 
 bool tp_emit_open(struct emit_plan *p, const tp_graph *g, const char *target, int threads,
@@ -75,7 +77,7 @@ static void know(struct emit_plan *p, const struct pass_compiled *c)
 bool tp_emit_program(struct emit_plan *p, int which, const tp_program *program, const char *name,
                      struct ir_error *error)
 {
-    const struct pass_options options = {
+    struct pass_options options = {
         .target = p->target,
         .fuse = !program->owner->unfused,
         .threads = p->threads,
@@ -85,6 +87,7 @@ bool tp_emit_program(struct emit_plan *p, int which, const tp_program *program, 
         .state_bytes = p->state_bytes,
     };
 
+    tp_tuned_options(program->owner, &options, p->arena);
     p->of[which] = program;
     p->simple[which] = tp_simple_program(&program->kernels);
     p->made[which] = pass_pipeline(&p->simple[which], &options, p->arena, error);

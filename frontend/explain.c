@@ -5,7 +5,7 @@
  * Nothing of this is kept with a program: it is planned again, to the same kernels, for its states
  * have their places. Times are the command's, which runs kernel by kernel.
  */
-#include "frontend/frontend.h"
+#include "frontend/tuned.h"
 
 #include <string.h>
 
@@ -40,11 +40,17 @@ const struct explained *tp_explained(const tp_program *p, struct ir_arena *arena
             const struct loop_kernel *kernel = c->loops->kernel[k];
             struct explained *e = &all[(*count)++];
 
+            const char *tuned;
+
+            text.size = 0;
+            tp_put_choice(&text, &kernel->choice);
+            tuned = ir_format(arena, "%s", text.size ? text.data : "");
             text.size = 0;
             pass_print_schedule(&text, kernel);
             *e = (struct explained){ .name = kernel->name,
                                      .maths = kernel->comment ? kernel->comment : "",
                                      .loops = ir_format(arena, "%s", text.size ? text.data : ""),
+                                     .tuned = tuned,
                                      .flops = kernel->flops,
                                      .bytes = kernel->bytes,
                                      .alive = pass_alive(c->loops, k),
@@ -95,6 +101,8 @@ void tp_put_explained(struct ir_text *out, const struct explained *e, const char
     }
     if (*e->loops)
         ir_put(out, "%sloops %s\n", indent, e->loops);
+    if (*e->tuned)
+        ir_put(out, "%stuned %s\n", indent, e->tuned);
 }
 
 const char *tp_explain(const tp_program *p, const char *kernel)

@@ -76,10 +76,13 @@ struct tp_graph {
     const struct ir_target *target; /* the machine that programs are for; NULL: this one */
     struct notice *notice;          /* what programs are to say or demand */
     int notices, notice_room;
-    bool no_engine;        /* programs are made to be looked at */
-    bool unfused;          /* programs of a kernel an operation */
-    bool profiled;         /* programs can be run kernel by kernel */
-    struct device *device; /* where the states have a copy; NULL: nowhere */
+    bool no_engine;                 /* programs are made to be looked at */
+    bool unfused;                   /* programs of a kernel an operation */
+    bool profiled;                  /* programs can be run kernel by kernel */
+    struct device *device;          /* where the states have a copy; NULL: nowhere */
+    struct tuned *tuned;            /* schedules that were found; NULL: nobody has looked yet */
+    const struct pass_tuned *trial; /* while they are searched: these, and no others */
+    int trial_count;
 };
 
 struct state *tp_state_find(const tp_graph *g, const char *name);
@@ -430,9 +433,14 @@ struct profile { /* of a kernel */
     const char *name, *comment;
     double flops, bytes; /* as planned; bytes it touches at least once */
     bool shared;
+    uint64_t kind; /* of kernels like this; 0: of its own */
+    struct loop_choice choice, rule;
+    enum loop_mark mark; /* a loop of kernels is run by its first mark */
 };
 int tp_program_kernels(const tp_program *p, const struct profile **profile); /* of a profiled one */
 void tp_run_kernel(tp_program *p, int kernel); /* all of them in their order are a run */
+int tp_engine_kernels(const struct engine *e, const struct profile **profile); /* of native.c */
+void tp_engine_run_kernel(struct engine *e, const int64_t *symbols, int kernel);
 typedef void tp_entry(char *const *base, const long *dims, int threads);
 /* What its base behind the others is: the users' functions, to be freed; NULL: it has none. */
 bool tp_call_table(const struct loop_program *loops, char **table, struct ir_error *error);
@@ -450,6 +458,7 @@ struct explained { /* a kernel */
     const char *name, *maths, *loops;
     double flops, bytes;
     int64_t alive;              /* bytes of the arena while it runs */
+    const char *tuned;          /* "rows=8 copy=1": what was found instead of the rules'; or "" */
     bool shared, barrier, mark; /* mark: where a loop of kernels begins or ends */
     int operations, boundaries;
     struct explained_boundary *boundary;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "codegen/codegen.h"
-#include "frontend/frontend.h"
+#include "frontend/tuned.h"
 
 enum { SLACK = 8 << 10 }; /* bytes behind a mapping that over-running loads may touch */
 
@@ -114,6 +114,7 @@ struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *s
                                     .memory = making.memory };
 
     add_known(g, &options, arena);
+    tp_tuned_options(g, &options, arena);
     return pass_pipeline(simple, &options, arena, &g->error);
 }
 
@@ -198,29 +199,45 @@ static void list_kernels(struct native *n, struct ir_arena *arena, const struct 
         *(void **)&n->entry[n->kernels] = run_code_symbol(n->code, name);
         n->profile[n->kernels] =
             (struct profile){ ir_format(arena, "%s", k->name),
-                              ir_format(arena, "%s", k->comment ? k->comment : ""), k->flops,
-                              k->bytes, k->shared };
+                              ir_format(arena, "%s", k->comment ? k->comment : ""),
+                              k->flops,
+                              k->bytes,
+                              k->shared,
+                              k->kind,
+                              k->choice,
+                              k->rule,
+                              k->mark };
     }
 }
 
-int tp_program_kernels(const tp_program *p, const struct profile **profile)
+int tp_engine_kernels(const struct engine *e, const struct profile **profile)
 {
-    const struct native *n = (const struct native *)p->engine;
+    const struct native *n = (const struct native *)e;
 
-    if (p->engine->run != run)
+    if (!e || e->run != run)
         return 0;
     *profile = n->profile;
     return n->kernels;
 }
 
-void tp_run_kernel(tp_program *p, int kernel)
+int tp_program_kernels(const tp_program *p, const struct profile **profile)
 {
-    const struct native *n = (const struct native *)p->engine;
+    return tp_engine_kernels(p->engine, profile);
+}
+
+void tp_engine_run_kernel(struct engine *e, const int64_t *symbols, int kernel)
+{
+    const struct native *n = (const struct native *)e;
     long dims[IR_SYMBOLS];
 
     for (int i = 0; i < n->symbols; i++)
-        dims[i] = (long)p->symbol[i];
+        dims[i] = (long)symbols[i];
     n->entry[kernel](n->base, dims, n->threads);
+}
+
+void tp_run_kernel(tp_program *p, int kernel)
+{
+    tp_engine_run_kernel(p->engine, p->symbol, kernel);
 }
 
 struct call { /* as the text of programs has it (codegen/call.c) */

@@ -1630,6 +1630,30 @@ TP_API const char *tp_program_engine(const tp_program *p); /* "interpreter", .. 
  * text, valid as long as the program. kernel: that one alone; NULL: all. NULL where there is none.
  */
 TP_API const char *tp_explain(const tp_program *p, const char *kernel);
+/*
+ * Searches schedules of the program's kernels by measuring, with its inputs as they are and its
+ * states as they are before and after: tile heights and widths, what is copied first, which loop
+ * goes in lanes and which is divided among threads, what is written out. All of them give the same
+ * bits. What is quicker is kept for later compiles of the same kernels on this machine with as many
+ * threads: in the cache's folder, or in the text `save`, which tp_schedules() reads. A program that
+ * is there already stays as it is. seconds: when no new try begins; 0: 60.
+ *
+ *     tp_tune(step, .seconds = 20);
+ *
+ * False with an error, status 3, for a program that is not machine code of this processor.
+ */
+typedef struct tp_tune_args {
+    double seconds;
+    const char *save;
+} tp_tune_args;
+#define tp_tune(p, ...) tp_tune_with((p), (tp_tune_args){ __VA_ARGS__ })
+TP_API bool tp_tune_with(tp_program *p, tp_tune_args args);
+/*
+ * What is compiled from here on takes the schedules of this file, not of the cache's folder; NULL:
+ * none, the rules alone decide. False with an error for a file that is not there or is no such
+ * text.
+ */
+TP_API bool tp_schedules(tp_graph *g, const char *path);
 TP_API bool tp_emit_ir(const tp_program *p, const char *path);
 TP_API bool tp_emit_dot(const tp_program *p, const char *path);
 

@@ -850,6 +850,10 @@ class program /* compiled: one function over one arena; keeps its graph alive */
         const char *said = tp_explain(p.get(), kernel.get());
         return said ? said : "";
     }
+    void tune(double seconds = 0, text save = {}, place at = place::current())
+    {
+        detail::check(owner, tp_tune_with(p.get(), tp_tune_args{ seconds, save.get() }), at);
+    }
     void emit_ir(text path, place at = place::current()) const
     {
         detail::check(owner, tp_emit_ir(p.get(), path.get()), at);
@@ -1169,6 +1173,10 @@ class graph /* all that is recorded, the parameters; copies are the same graph *
     taper::scope scope(text name)
     {
         return taper::scope(owner, name);
+    }
+    void schedules(text path, place at = place::current()) /* of tune(); no text: the rules' own */
+    {
+        detail::check(owner, tp_schedules(owner->g, path.get()), at);
     }
     void on_warning(std::function<void(const char *text)> tell) /* empty: nobody is told */
     {

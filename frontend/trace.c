@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frontend/frontend.h"
+#include "frontend/tuned.h"
 
 #define DTYPE(NAME, ...) \
     _Static_assert((int)TP_##NAME == (int)IR_##NAME + 1, "taper.h lists the types of dtype.def");
@@ -36,6 +36,7 @@ void tp_graph_free(tp_graph *g)
     tp_eager_free(g);
     tp_device_free(g);
     tp_store_free(g);
+    tp_tuned_free(g->tuned);
     ir_graph_free(g->ir);
     free(g);
 }

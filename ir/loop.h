@@ -167,9 +167,24 @@ struct loop_call {
     const struct ir_custom *custom;       /* NULL: nobody has the function */
     int at;                               /* filled by plan: its place in the table */
 };
+/*
+ * What a schedule decides by rule of a kernel, and what was found to be quicker on some machine:
+ * none of it changes a bit of the results. 0: the rules decide; of a rule: it was not asked.
+ */
+enum loop_knob {
+#define KNOB(NAME, name, most, help) LOOP_##NAME,
+#include "knobs.def"
+#undef KNOB
+    LOOP_KNOBS
+};
+struct loop_choice {
+    uint8_t of[LOOP_KNOBS];
+};
 struct loop_kernel {
     const char *name;
     const char *comment; /* maths and shapes, one line */
+    uint64_t kind;       /* of plain nests like this one; filled by outline, 0: none */
+    struct loop_choice choice, rule;
     const struct ir_graph *graph;
     struct ir_arena *arena;
     struct loop_atom *atom;

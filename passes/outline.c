@@ -182,6 +182,7 @@ struct loop_kernel *pass_outline_find(struct pass_outline *o, struct loop_kernel
     o->kind[o->kinds++] = (struct kind){ hash, kept, w->count, plain };
     o->slot[at] = o->kinds;
     plain->users = 1;
+    plain->kind = hash ? hash : 1;
     return NULL;
 }
 

@@ -71,6 +71,13 @@ struct pass_options {
         *known; /* states whose storage is settled already (an earlier program of the same store) */
     int known_count;
     int64_t state_bytes; /* of the store in use already */
+    const struct pass_tuned
+        *tuned; /* instead of the schedules' rules; NULL where tuned_count is 0 */
+    int tuned_count;
+};
+struct pass_tuned { /* what was found of a kind of kernels; ascending kinds, each once */
+    uint64_t kind;
+    struct loop_choice choice;
 };
 struct pass_known_state {
     const char *name;
@@ -150,6 +157,7 @@ struct ir_program *pass_order(const struct pass_compiled *, struct ir_arena *);
 struct loop_kernel *pass_lower(struct pass_compiled *, int kernel, struct ir_error *);
 /* schedule*.c: tiles, vectors, threads */
 bool pass_schedule(struct loop_kernel *, const struct pass_options *, struct ir_error *);
+void pass_choose_schedule(struct loop_kernel *, const struct pass_options *); /* as was found */
 int64_t pass_sliver(
     int64_t extent); /* columns of a sliver: the widest of 4, 3, 2, 1 vectors that wastes least */
 /* plan.c: places in the arena, barriers */

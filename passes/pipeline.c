@@ -92,6 +92,8 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
             ir_arena_free(own);
         else
             ir_arena_adopt(all, own);
+        if (kernel && !like)
+            pass_choose_schedule(kernel, options);
         if (!kernel || (!like && !pass_schedule(kernel, options, error)))
             return false;
         c->loops->kernel[c->loops->kernels++] = like ? like : kernel;

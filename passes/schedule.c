@@ -9,11 +9,35 @@
  */
 #include "steps.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* measured: below this a second thread costs more than it brings */
 #define SHARE_FLOPS 100e3
 #define SHARE_BYTES 256e3
+
+int64_t pass_rule(struct loop_kernel *k, enum loop_knob knob, int64_t by_rule)
+{
+    k->rule.of[knob] = (uint8_t)(by_rule < 255 ? by_rule : 255);
+    return k->choice.of[knob] ? k->choice.of[knob] : by_rule;
+}
+
+static int by_kind(const void *key, const void *one)
+{
+    const uint64_t a = *(const uint64_t *)key, b = ((const struct pass_tuned *)one)->kind;
+
+    return a < b ? -1 : a > b;
+}
+
+void pass_choose_schedule(struct loop_kernel *k, const struct pass_options *options)
+{
+    const struct pass_tuned *t = NULL;
+
+    if (options->tuned_count && k->kind && !k->pieces)
+        t = bsearch(&k->kind, options->tuned, (size_t)options->tuned_count, sizeof *t, by_kind);
+    if (t)
+        k->choice = t->choice;
+}
 
 static double weigh(struct loop_kernel *k, const struct loop_block *b, double times)
 {
@@ -49,9 +73,15 @@ static bool is_heavy(const struct loop_kernel *k)
 static void decide_sharing(struct loop_kernel *k, struct loop_statement *loop)
 {
     pass_weigh(k);
-    k->shared = loop && k->axis[loop->axis].hi > 1 && is_heavy(k);
+    k->shared =
+        loop && k->axis[loop->axis].hi > 1 && pass_rule(k, LOOP_SHARED, is_heavy(k) ? 2 : 1) == 2;
     if (k->shared)
         k->axis[loop->axis].role = LOOP_PARALLEL;
+}
+
+static bool divides(const struct loop_kernel *k, const struct nest *n, int i)
+{
+    return k->axis[n->loop[i]->axis].role == LOOP_SERIAL && k->axis[n->loop[i]->axis].hi > 1;
 }
 
 /* the loop that threads divide: the outermost that has work for two, or that they divide already */
@@ -59,12 +89,26 @@ static struct loop_statement *outer_loop(struct loop_kernel *k)
 {
     struct nest n = pass_nest(k);
 
-    for (int i = 0; i < n.count; i++) {
-        const enum loop_role role = k->axis[n.loop[i]->axis].role;
-        if (role == LOOP_PARALLEL || (role == LOOP_SERIAL && k->axis[n.loop[i]->axis].hi > 1))
+    for (int i = 0; i < n.count; i++)
+        if (k->axis[n.loop[i]->axis].role == LOOP_PARALLEL)
             return n.loop[i];
-    }
+    for (int i = 0; i < n.count; i++)
+        if (divides(k, &n, i))
+            return pass_divided(k, n.loop[i]);
     return NULL;
+}
+
+struct loop_statement *pass_divided(struct loop_kernel *k, struct loop_statement *by_rule)
+{
+    struct nest n = pass_nest(k);
+    int rule = 0, chosen;
+
+    while (rule < n.count && n.loop[rule] != by_rule)
+        rule++;
+    if (rule == n.count)
+        return by_rule;
+    chosen = (int)pass_rule(k, LOOP_DIVIDED, rule + 1) - 1;
+    return chosen < n.count && divides(k, &n, chosen) ? n.loop[chosen] : by_rule;
 }
 
 void pass_share(struct loop_kernel *k, struct loop_statement *loop)
@@ -99,6 +143,7 @@ static struct loop_statement *lane_loop(struct loop_kernel *k, const struct nest
 {
     struct loop_statement *best = NULL;
     double least = 0;
+    int rule = 0, chosen;
 
     for (int i = 0; i < n->count; i++) {
         struct side side = { .k = k, .axis = n->loop[i]->axis };
@@ -111,10 +156,14 @@ static struct loop_statement *lane_loop(struct loop_kernel *k, const struct nest
                       (1 + side.broken + 2 * (side.stores - side.beside));
         if (!best || cost <= least) {
             best = n->loop[i];
+            rule = i + 1;
             least = cost;
         }
     }
-    return best;
+    chosen = best ? (int)pass_rule(k, LOOP_LANED, rule) - 1 : -1;
+    return chosen >= 0 && chosen < n->count && k->axis[n->loop[chosen]->axis].hi > 1
+               ? n->loop[chosen]
+               : best;
 }
 
 static bool reduces(const struct loop_block *b)
@@ -238,7 +287,11 @@ static int64_t lanes_at_once(struct loop_kernel *k, const struct loop_statement 
     if (!reduces(inner) || k->axis[lanes->axis].hi < 64)
         return LOOP_LANES;
     pass_each(inner, look_apart, &a);
-    return LOOP_LANES * (a.good || blocks % 4 == 0 ? 4 : blocks % 2 == 0 ? 2 : 1);
+    const int64_t most = a.good || blocks % 4 == 0 ? 4
+                         : blocks % 2 == 0         ? 2
+                                                   : 1,
+                  vectors = pass_rule(k, LOOP_SUMS, most);
+    return LOOP_LANES * (vectors < most && vectors != 3 ? vectors : most);
 }
 
 static void elementwise(struct loop_kernel *k)
@@ -263,7 +316,7 @@ static void elementwise(struct loop_kernel *k)
         pass_inward(k, lanes);
         n = pass_nest(k);
         lanes = n.loop[n.count - 1];
-        pass_unroll_short(k, n.inner, 16);
+        pass_unroll_short(k, n.inner, pass_rule(k, LOOP_BODIES, 16));
         int64_t by = lanes_at_once(k, lanes, n.inner);
         if (by > LOOP_LANES) {
             axis = pass_split(k, lanes, by);
@@ -359,6 +412,7 @@ static bool choose_all(struct loop_kernel *k, const struct pass_options *options
             loop_add(k, &done, *k->body.at[j]);
     }
     k->body = done;
+    k->rule = (struct loop_choice){ { 0 } }; /* of which nest? */
     pass_weigh(k);
     k->shared = shared && is_heavy(k);
     for (int i = 0; i < pieces; i++)

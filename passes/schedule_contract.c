@@ -176,8 +176,11 @@ static void want_copy(struct contraction *c, const struct nest *n)
         (loop_coefficient(k, load->ix, piece, &whole) != pitch * k->axis[along].hi || !whole ||
          !(full || loop_axes_of(k, k->axis[along].to) >> piece & 1)))
         return;
-    if (!linear || rows_that_read(c, n, c->wide) < 48 ||
-        (pitch % LOOP_LANES == 0 && pitch % 256 != 0) || k->axis[c->lanes].hi < LOOP_LANES)
+    if (!linear || k->axis[c->lanes].hi < LOOP_LANES)
+        return;
+    const bool pays =
+        rows_that_read(c, n, c->wide) >= 48 && (pitch % LOOP_LANES != 0 || pitch % 256 == 0);
+    if (pass_rule(k, LOOP_COPIED, pays ? 2 : 1) == 1)
         return;
     c->pack = c->copies = true;
     c->along = along;
@@ -187,18 +190,23 @@ static void want_copy(struct contraction *c, const struct nest *n)
 static bool choose_lanes(struct contraction *c, const struct nest *n)
 {
     double best = 0;
+    int rule = 0, chosen;
+    uint32_t narrow, wide;
+    bool pack;
 
     for (int i = 0; i < n->count; i++) {
-        uint32_t narrow, wide;
-        bool pack;
         double score = rate(c, n, n->loop[i]->axis, &narrow, &wide, &pack);
         if (score <= best)
             continue;
         best = score;
-        c->lanes = n->loop[i]->axis;
+        rule = i;
     }
     if (best == 0)
         return false;
+    chosen = (int)pass_rule(c->k, LOOP_LANED, rule + 1) - 1;
+    if (chosen >= n->count || rate(c, n, n->loop[chosen]->axis, &narrow, &wide, &pack) == 0)
+        chosen = rule;
+    c->lanes = n->loop[chosen]->axis;
     rate(c, n, c->lanes, &c->narrow, &c->wide, &c->pack);
     if (c->pack) { /* all that its address moves with must be outside the sliver, or be what is
                       packed along */

@@ -75,8 +75,8 @@ static int tile_rows(struct loop_kernel *k, struct loop_block *b, int at, int64_
         return 1;
     if (high < tiles) {
         pass_peel(k, b, at, high * height);
-        if (height > 2)
-            k->axis[pass_split(k, b->at[at + 1], height - 1)].role = LOOP_UNROLL;
+        /* by one, too: it begins at 0 then, as what threads divide must */
+        k->axis[pass_split(k, b->at[at + 1], height - 1)].role = LOOP_UNROLL;
     }
     k->axis[pass_split(k, b->at[at], height)].role = LOOP_UNROLL;
     return high < tiles ? 2 : 1;
@@ -160,6 +160,8 @@ static void share_tiles(struct contraction *c, struct loop_block *rows, int at, 
         of_rows = balance_rows(k, rows, at, row_loops, threads);
     if (rows && of_rows > most + 0.05)
         best = rows->at[at];
+    if (best)
+        best = pass_divided(k, best);
     pass_share(k, best);
     if (rows && k->shared && best == rows->at[at])
         for (int i = 1; i < row_loops; i++)
@@ -270,9 +272,14 @@ void pass_tile(struct contraction *c)
             columns--;
         rows = row < 0 ? 1 : sums / columns < 4 ? sums / columns : 4;
     } else {
+        const int64_t most = (k->axis[c->lanes].hi + LOOP_LANES - 1) / LOOP_LANES,
+                      vectors = pass_rule(k, LOOP_VECTORS, width / LOOP_LANES);
+        width = LOOP_LANES * (vectors < most ? vectors : most);
         rows = sums / (width / LOOP_LANES);
-        rows = rows > 14 ? 14 : rows;
+        rows = rows > 14 ? 14 : rows < 1 ? 1 : rows;
     }
+    if (row >= 0)
+        rows = pass_rule(k, LOOP_ROWS, rows);
     /* order: what both see, slivers, what else the wide one sees, rows, columns, and inside the
      * tile */
     if (row >= 0)
@@ -308,10 +315,12 @@ void pass_tile(struct contraction *c)
         row_loops = tile_rows(k, row_block, at, rows);
     if (column >= 0)
         peel_border(k, &k->body, column);
-    pass_unroll_short(k, &k->body, 7);
+    pass_unroll_short(k, &k->body, pass_rule(k, LOOP_BODIES, 7));
     share_tiles(c, row_block, at, row_loops);
-    look_ahead(c, &k->body, -1, -1);
-    fetch_tiles(c, &k->body);
+    if (pass_rule(k, LOOP_AHEAD, 2) == 2) {
+        look_ahead(c, &k->body, -1, -1);
+        fetch_tiles(c, &k->body);
+    }
     if (c->pack)
         pass_write_packed(c, &packed, sliver);
     loop_depends(k);
@@ -347,7 +356,7 @@ void pass_tile_images(struct contraction *c, struct loop_statement *images)
         k->axis[second].role = LOOP_UNROLL;
     }
     struct loop_block *b = first >= 0 ? block_of(k, first, &at) : NULL;
-    int loops = b ? tile_rows(k, b, at, rows) : 0;
+    int loops = b ? tile_rows(k, b, at, pass_rule(k, LOOP_ROWS, rows)) : 0;
     share_tiles(c, b, b ? at : 0, loops);
     loop_depends(k);
 }

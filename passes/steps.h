@@ -40,10 +40,15 @@ void pass_each(struct loop_block *, void (*)(struct loop_statement *, void *),
                void *); /* every statement, loops included */
 
 /* schedule.c */
+int64_t pass_rule(struct loop_kernel *, enum loop_knob,
+                  int64_t by_rule);    /* what a rule decides, where nothing else was chosen */
 void pass_weigh(struct loop_kernel *); /* its flops and bytes */
 void pass_share(
     struct loop_kernel *,
     struct loop_statement *loop); /* on all threads, along this loop, if it is worth it */
+struct loop_statement *
+pass_divided(struct loop_kernel *,
+             struct loop_statement *by_rule); /* the loop of the nest that threads divide */
 int64_t pass_unroll_short(struct loop_kernel *, struct loop_block *,
                           int64_t most); /* short loops along a reduction are written out */
 

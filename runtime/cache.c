@@ -93,7 +93,7 @@ static bool make_directories(char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-void run_cache_open(struct run_cache *cache, const char *directory)
+static void open_directory(struct run_cache *cache, const char *directory, bool make)
 {
     struct stat status;
     memset(cache, 0, sizeof *cache);
@@ -101,7 +101,7 @@ void run_cache_open(struct run_cache *cache, const char *directory)
     if (!place(cache, directory) || !bound_of(cache))
         return;
     int fd = open(cache->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT && make_directories(cache->path))
+    if (fd < 0 && errno == ENOENT && make && make_directories(cache->path))
         fd = open(cache->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status) != 0) {
         say(cache, "no cache: %.250s: %s", cache->path, strerror(errno));
@@ -117,6 +117,16 @@ void run_cache_open(struct run_cache *cache, const char *directory)
     }
     if (fd >= 0)
         close(fd);
+}
+
+void run_cache_open(struct run_cache *cache, const char *directory)
+{
+    open_directory(cache, directory, true);
+}
+
+void run_cache_look(struct run_cache *cache, const char *directory)
+{
+    open_directory(cache, directory, false);
 }
 
 void run_cache_close(struct run_cache *cache)

@@ -98,7 +98,7 @@ struct run_cache {
 };
 
 struct run_cache_entry {
-    char name[80]; /* KEY.so, KEY.cubin, KEY.compiler */
+    char name[80]; /* KEY.so, KEY.cubin, KEY.compiler, KEY.tuned */
     uint64_t bytes;
     struct timespec used;
     char note[200]; /* the note's first line: engine, flags */
@@ -106,6 +106,7 @@ struct run_cache_entry {
 
 /* Never fails: a cache that cannot be trusted or reached is not used. */
 void run_cache_open(struct run_cache *cache, const char *directory);
+void run_cache_look(struct run_cache *cache, const char *directory); /* .. or made */
 void run_cache_close(struct run_cache *cache);
 /* False for an absent, torn or foreign entry; cache->why says which. note may be NULL. */
 bool run_cache_get(struct run_cache *cache, const char *key, const char *suffix,

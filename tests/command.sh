@@ -30,7 +30,7 @@ prints() {
 # --- help ----------------------------------------------------------------------------------------
 prints 'taper train' help
 prints 'lenet' train
-for command in train sample run show check explain verify bench ops cache; do
+for command in train sample run show check explain tune verify bench ops cache; do
     prints "Example: taper $command" "$command" --help
 done
 
@@ -174,6 +174,18 @@ assert all(a["from"] and a["why"] for r in rows for a in r["apart"])
 assert sum(len(r["apart"]) for r in rows) > 5
 END
 fi
+
+# --- schedules that are searched ------------------------------------------------------------------
+prints 'the whole step' tune moons --seconds 0.2 --save "$work/moons.tuned"
+echo 'taper tuned 1' >"$work/none.tuned"
+prints '100 steps' train moons --schedules "$work/none.tuned"
+prints '100 steps' train moons --schedules none
+refuses 2 'there is no such file; taper tune MODEL --save makes one' train moons --schedules "$work/nowhere.tuned"
+echo hello >"$work/no.tuned"
+refuses 2 'tuned: "hello"; expected "taper tuned 1"' train moons --schedules "$work/no.tuned"
+refuses 2 'tune takes one model' tune
+refuses 2 '--seconds: expected more than 0' tune moons --seconds 0
+TAPER_ENGINE=interpreter refuses 3 'the engine interpreter; expected machine code' tune moons
 
 # --- training --------------------------------------------------------------------------------------
 prints '100 steps' train moons

@@ -17,7 +17,7 @@
 typedef int command_function(int argc, char **argv, struct ir_error *error);
 command_function command_train, command_show, command_ops, command_cache, command_verify,
     command_bench, command_golden, command_build, command_explain, command_check, command_sample,
-    command_run, command_grad, command_play, command_export;
+    command_run, command_grad, command_play, command_export, command_tune;
 
 /* options.c: options by name, in any order among the other words; each says what it is for. */
 struct option {
@@ -57,6 +57,7 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
     bool unfused, profiled; /* as in tp_graph */
     bool check, probe;      /* as in tp_compile_train */
     const char *device;     /* .. and this */
+    const char *schedules;  /* a file of taper tune --save, or none; NULL: the cache's */
 };
 extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */
@@ -96,7 +97,8 @@ extern const struct settings command_unset;
         { "--loss", 's', &(set).loss, "NAME", "of an ONNX model: cross_entropy mse l1 .." },      \
         { "--head", 'i', &(set).head, "N", "of an ONNX model: a new last layer of N scores" },    \
         { "--seed", 'i', &(set).seed, "N", "of initial values, order and chance" },               \
-        { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" }
+        { "--threads", 'i', &(set).threads, "N", "0: as many as the machine has" },               \
+        { "--schedules", 's', &(set).schedules, "FILE", "of taper tune --save; none: the rules'" }
 
 struct onnx_model;
 struct session {
@@ -122,7 +124,8 @@ struct model_sizes;
 struct model_sizes command_sizes(const struct session *s);
 void command_fill_in(struct settings *s, const struct model *recipe); /* what was not asked for */
 bool command_open_data(struct session *s);
-bool command_target(struct session *s); /* of its settings, for its graph */
+bool command_target(struct session *s);    /* of its settings, for its graph */
+bool command_schedules(struct session *s); /* .. too */
 /* choose.c */
 double command_usual_rate(const char *optimiser);
 bool command_choose(struct session *s, tp_opt *opt, tp_group groups[2], tp_schedule *rate);

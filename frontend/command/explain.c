@@ -94,6 +94,7 @@ static void put_kernel_json(struct ir_text *out, const struct explain *e, int k)
            x->operations, least / e->middle[k], by_bytes ? "bytes" : "flops");
     put_json_text(out, "maths", x->maths);
     put_json_text(out, "loops", x->loops);
+    put_json_text(out, "tuned", x->tuned);
     ir_put(out, ",\"apart\":[");
     for (int i = 0; i < x->boundaries; i++)
         ir_put(out, "%s{\"from\":\"%s\",\"why\":\"%s\"}", i ? "," : "", x->boundary[i].kernel,

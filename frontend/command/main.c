@@ -19,6 +19,7 @@ static const struct command {
       command_check },
     { "explain", "say of each kernel what it does, why it ends there, how fast it is",
       command_explain },
+    { "tune", "search schedules by measuring, and keep what is quicker", command_tune },
     { "run", "run a program of a .tp file, or an ONNX model, once, on what is given", command_run },
     { "grad", "the gradients of an ONNX model by its inputs", command_grad },
     { "export", "write what a model computes as an ONNX file", command_export },

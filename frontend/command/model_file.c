@@ -443,7 +443,7 @@ bool command_from_file(struct session *s, bool run)
     if (!s->graph)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     s->graph->no_engine = !run;
-    if (!command_target(s))
+    if (!command_target(s) || !command_schedules(s))
         return false;
     s->graph->unfused = s->settings.unfused;
     s->graph->profiled = s->settings.profiled;

@@ -238,7 +238,7 @@ static bool trace(struct session *s, const struct model *m, bool run)
     if (!s->graph || !s->values)
         return ir_error(&s->error, IR_FAILED, "not enough memory");
     s->graph->no_engine = !run;
-    if (!command_target(s))
+    if (!command_target(s) || !command_schedules(s))
         return false;
     s->graph->unfused = s->settings.unfused;
     s->graph->profiled = s->settings.profiled;
@@ -386,4 +386,12 @@ void command_session_free(struct session *s)
     ir_module_free(s->module);
     tp_onnx_free(s->onnx);
     free(s->values);
+}
+
+bool command_schedules(struct session *s)
+{
+    const char *path = s->settings.schedules;
+
+    return !path || tp_schedules(s->graph, strcmp(path, "none") == 0 ? NULL : path) ||
+           ir_error(&s->error, tp_status(s->graph), "%s", tp_error(s->graph));
 }

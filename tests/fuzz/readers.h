@@ -18,6 +18,7 @@
 #include "frontend/frontend.h"
 #include "frontend/onnx/onnx.h"
 #include "frontend/parts.h"
+#include "frontend/tuned.h"
 #include "ir/loop.h"
 #include "runtime/parts/aside.h"
 
@@ -290,6 +291,29 @@ static void fuzz_loop(const unsigned char *bytes, size_t size)
     ir_arena_free(arena);
 }
 
+/* What is read is printed, and that is read again to the same text. */
+static void fuzz_tuned(const unsigned char *bytes, size_t size)
+{
+    struct tuned *t = tp_tuned_new(), *again = tp_tuned_new();
+    struct ir_text once = { 0 }, twice = { 0 };
+    struct ir_error error = { 0 };
+    const bool read = tp_tuned_parse(t, "some.tuned", (const char *)bytes, size, &error);
+
+    fuzz_told(read, &error);
+    if (read) {
+        tp_tuned_print(&once, t);
+        if (!tp_tuned_parse(again, "again.tuned", once.data, once.size, &error))
+            abort();
+        tp_tuned_print(&twice, again);
+        if (strcmp(once.data, twice.data) != 0)
+            abort();
+    }
+    ir_text_free(&once);
+    ir_text_free(&twice);
+    tp_tuned_free(t);
+    tp_tuned_free(again);
+}
+
 static const struct fuzz_reader {
     const char *name; /* and of its folder in tests/fuzz/corpus */
     void (*read)(const unsigned char *bytes, size_t size);
@@ -301,7 +325,7 @@ static const struct fuzz_reader {
     { "words", fuzz_words }, { "safetensors", fuzz_safetensors },
     { "notes", fuzz_notes }, { "checkpoint", fuzz_checkpoint },
     { "onnx", fuzz_onnx },   { "tp", fuzz_tp },
-    { "loop", fuzz_loop },
+    { "loop", fuzz_loop },   { "tuned", fuzz_tuned },
 };
 enum { FUZZ_READERS = sizeof fuzz_readers / sizeof *fuzz_readers };
 
