@@ -179,6 +179,8 @@ void gen_instances(struct gen *, const struct loop_statement *,
 /* memory.c, fold.c */
 void gen_load(struct gen *, const struct loop_statement *);
 void gen_store(struct gen *, const struct loop_statement *);
+void gen_copy(struct gen *, const struct loop_statement *);
+bool gen_copies(const struct loop_block *);                 /* does it copy what comes later? */
 const char *gen_address(struct gen *, int buffer, loop_ix); /* buffer + index */
 void gen_forget_loads(struct gen *, int buffer);            /* it has been stored to */
 void gen_fold(struct gen *, const struct loop_statement *);

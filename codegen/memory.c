@@ -274,6 +274,32 @@ void gen_store(struct gen *e, const struct loop_statement *s)
         e->depth--;
 }
 
+bool gen_copies(const struct loop_block *b)
+{
+    for (int i = 0; i < b->count; i++)
+        if ((b->at[i]->kind == LOOP_COPY && !b->at[i]->args[0]) || gen_copies(&b->at[i]->body))
+            return true;
+    return false;
+}
+
+/* into a tile */
+void gen_copy(struct gen *e, const struct loop_statement *s)
+{
+    const char *condition = gen_condition(e, s->guard, s->guards), *said = gen_comment(e, s);
+
+    if (s->args[0]) {
+        const char *value = gen_name(e, s->args[0]), *zero = gen_literal(e, s->dtype, 0, 0);
+        if (condition)
+            value = ir_format(e->arena, "%s ? %s : %s", condition, value, zero);
+        gen_line(e, "%s = %s;%s", element(e, s->buffer2, s->ix2), value, said);
+    } else {
+        gen_line(e, "copy_%d(%s, %s, %s);%s", (int)(s->pitch * ir_dtypes[s->dtype].bytes),
+                 gen_address(e, s->buffer2, s->ix2), gen_address(e, s->buffer, s->ix),
+                 condition ? condition : "1", said);
+    }
+    gen_forget_loads(e, s->buffer2);
+}
+
 void gen_forget_loads(struct gen *e, int buffer)
 {
     int kept = 0;

@@ -27,6 +27,21 @@ static const char *limit(struct gen *e, const char *to)
     return strpbrk(to, "<>?") ? to : gen_bare(e, to);
 }
 
+/* On a GPU: a short loop through a tile, of which the compiler shall see what lies side by side. */
+static bool unrolls(const struct gen *e, const struct loop_statement *s)
+{
+    const struct loop_axis *a = &e->k->axis[s->axis];
+    bool tile = false;
+
+    for (int i = 0; i < s->body.count; i++) {
+        const struct loop_statement *inner = s->body.at[i];
+        tile |= inner->kind == LOOP_COPY ||
+                (inner->kind == LOOP_LOAD && e->k->buffer[inner->buffer].scratch);
+    }
+    return e->target->language == GEN_CUDA && tile && a->hi <= 16 &&
+           loop_is_const(e->k, a->to, NULL);
+}
+
 /* A thread's part of a loop is where it begins and how far it steps; where that is one turn at
  * most, no loop is needed. False: no brace either. */
 static bool put_steps(struct gen *e, const struct loop_axis *a, const char *i, const char *from,
@@ -108,6 +123,8 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
         else if (brace)
             gen_line(e, "{");
     } else {
+        if (unrolls(e, s))
+            gen_line(e, "#pragma unroll");
         gen_line(e, "for (long %s = %s; %s < %s; %s++) {", i, from, i, limit(e, to), i);
     }
     e->depth += brace;

@@ -210,6 +210,44 @@ static inline i32 any_i32(const i32 mask)
     return mask;
 }
 
+/// CUDA
+
+/* 16 bytes set out for shared memory; zeros, where they are not there */
+static inline void copy_16(void *to, const void *from, const i32 there)
+{
+#ifdef EMULATED
+    emulated.copy(emulated.user, to, from, 16, there);
+#else
+    asm volatile(
+        "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32)__cvta_generic_to_shared(to)),
+        "l"(from), "r"(there ? 16 : 0)
+        : "memory");
+#endif
+}
+
+/* .. 4 bytes */
+static inline void copy_4(void *to, const void *from, const i32 there)
+{
+#ifdef EMULATED
+    emulated.copy(emulated.user, to, from, 4, there);
+#else
+    asm volatile(
+        "cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"((u32)__cvta_generic_to_shared(to)),
+        "l"(from), "r"(there ? 4 : 0)
+        : "memory");
+#endif
+}
+
+/* what this thread has copied is there; what others have is, when all have met then */
+static inline void copies_arrive(void)
+{
+#ifdef EMULATED
+    emulated.arrive(emulated.user);
+#else
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
 /// C, CUDA
 
 /* rounds down, where C rounds towards zero */

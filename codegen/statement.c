@@ -177,6 +177,14 @@ static void put_instance(struct gen *e, const struct loop_statement *s)
         gen_forget_loads(e, s->buffer2);
         break;
     }
+    case LOOP_COPY:
+        gen_copy(e, s);
+        break;
+    case LOOP_MEET:
+        if (gen_copies(&e->k->body))
+            gen_line(e, "copies_arrive();");
+        gen_line(e, "%s;", e->target->barrier);
+        break;
     case LOOP_FOR:
         break;
     }
@@ -187,7 +195,8 @@ void gen_instances(struct gen *e, const struct loop_statement *s, int from)
 {
     uint64_t needed = s->value ? e->k->value[s->value].depends : 0;
 
-    if (s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE || s->kind == LOOP_PREFETCH) {
+    if (s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE || s->kind == LOOP_PREFETCH ||
+        s->kind == LOOP_COPY) {
         needed = loop_axes_of(e->k, s->ix) | loop_axes_of(e->k, s->ix2) |
                  e->k->value[s->args[0]].depends;
         for (int i = 0; i < s->guards; i++)

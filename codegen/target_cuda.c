@@ -45,9 +45,11 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
     gen_launch(e->k, &blocks, &threads);
     ir_put(e->out, "extern \"C\" __global__ void __launch_bounds__(%" PRId64 ") %s%s(", threads,
            e->prefix, gen_function(e->arena, e->k));
-    for (int i = 0; i < e->k->buffers; i++, n++) {
+    for (int i = 0; i < e->k->buffers; i++) {
         const struct loop_buffer *b = &e->k->buffer[i];
-        put_next(e->out, &line, n,
+        if (b->scratch)
+            continue;
+        put_next(e->out, &line, n++,
                  ir_format(e->arena, "%s%s *%s", b->written ? "" : "const ",
                            b->dtype == IR_BOOL ? "u8" : gen_type(e, b->dtype, false),
                            e->buffer[i]));
@@ -59,6 +61,11 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
     for (int i = 0; i < e->k->buffers; i++)
         if (e->k->buffer[i].order)
             ir_put(e->out, "    // %s is %s\n", e->buffer[i], e->k->buffer[i].order);
+    for (int i = 0; i < e->k->buffers; i++)
+        if (e->k->buffer[i].scratch)
+            ir_put(e->out, "    __shared__ __align__(16) %s %s[%" PRId64 "];\n",
+                   gen_type(e, e->k->buffer[i].dtype, false), e->buffer[i],
+                   e->k->buffer[i].elements);
     if (blocks > 1)
         ir_put(e->out, "    const long block = blockIdx.x;\n");
     if (threads > 1)
@@ -86,7 +93,9 @@ static void put_launches(struct ir_text *out, const struct gen_unit *u)
         ir_put(out, " \\\n    LAUNCH(%s%s, %" PRId64 ", %" PRId64 ", %d", u->prefix,
                gen_function(p->arena, k->first ? k->first : k), blocks, threads, k->barrier);
         for (int b = 0; b < k->buffers; b++)
-            ir_put(out, ", %s + %" PRId64, base(p->arena, k->buffer[b].base), k->buffer[b].offset);
+            if (!k->buffer[b].scratch)
+                ir_put(out, ", %s + %" PRId64, base(p->arena, k->buffer[b].base),
+                       k->buffer[b].offset);
         for (int s = 0; s < p->graph->symbols; s++)
             ir_put(out, ", %s", gen_symbol(p->arena, p->graph, s));
         ir_put(out, ")");

@@ -119,17 +119,20 @@ static void fill_launch(struct run_launch *l, const struct loop_program *p, int 
     const struct loop_kernel *k = p->kernel[i], *first = k->first ? k->first : k;
     struct run_range *range = ir_alloc(p->arena, ((size_t)k->buffers + 1) * sizeof *range);
     int64_t blocks, threads;
+    int ranges = 0;
 
     gen_launch(first, &blocks, &threads);
     for (int b = 0; b < k->buffers; b++)
-        range[b] = (struct run_range){ k->buffer[b].base, k->buffer[b].offset,
-                                       k->buffer[b].elements * ir_dtypes[k->buffer[b].dtype].bytes,
-                                       k->buffer[b].written };
+        if (!k->buffer[b].scratch) /* a tile is the block's own */
+            range[ranges++] =
+                (struct run_range){ k->buffer[b].base, k->buffer[b].offset,
+                                    k->buffer[b].elements * ir_dtypes[k->buffer[b].dtype].bytes,
+                                    k->buffer[b].written };
     *l = (struct run_launch){ .kernel = gen_function(p->arena, first),
                               .text = text_of[i],
                               .blocks = (unsigned)blocks,
                               .threads = (unsigned)threads,
-                              .ranges = k->buffers,
+                              .ranges = ranges,
                               .range = range,
                               .loop = (int)k->mark,
                               .reverse = k->reverse,

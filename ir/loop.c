@@ -130,7 +130,7 @@ static bool depends_in(struct loop_kernel *k, const struct loop_block *block, ui
         changed |=
             depends_in(k, &s->body, s->kind == LOOP_FOR ? around | UINT64_C(1) << s->axis : around);
         if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE ||
-            s->kind == LOOP_SET)
+            s->kind == LOOP_SET || s->kind == LOOP_COPY || s->kind == LOOP_MEET)
             continue;
         if (s->kind == LOOP_LOAD || s->kind == LOOP_LET)
             set |= loop_axes_of(k, s->ix);

@@ -81,13 +81,14 @@ struct loop_axis {
 struct loop_buffer {
     const char *name;
     enum ir_dtype dtype;
-    ir_val value;                /* of the graph; poison for scratch */
-    int64_t elements;            /* padding included */
-    const char *order;           /* for people, where it is not row-major: its axes in memory */
-    bool written, read, scratch; /* scratch: one piece a thread */
-    bool padded;                 /* stores may over-run into the padding */
-    int base;                    /* filled by plan: pointer number .. */
-    int64_t offset;              /* .. and bytes from it */
+    ir_val value;      /* of the graph; poison for scratch */
+    int64_t elements;  /* padding included */
+    const char *order; /* for people, where it is not row-major: its axes in memory */
+    bool written, read,
+        scratch;    /* scratch: one piece a thread; on a GPU a tile, one piece a block */
+    bool padded;    /* stores may over-run into the padding */
+    int base;       /* filled by plan: pointer number .. */
+    int64_t offset; /* .. and bytes from it */
 };
 
 enum loop_kind {
@@ -103,7 +104,10 @@ enum loop_kind {
                    threads of a block, in `over`, by the tree of ir_order LANES */
     LOOP_TRANSPOSE, /* 16 rows of 16: buffer2[ix2 + i * pitch2 + j] = buffer[ix + j * pitch + i];
                        f32 */
-    LOOP_PREFETCH   /* buffer at ix; for writing when number != 0 */
+    LOOP_PREFETCH,  /* buffer at ix; for writing when number != 0 */
+    LOOP_COPY, /* into a tile: buffer2[ix2 + i] = buffer[ix + i] for i < pitch, on its way until the
+                  thread meets the others; or args[0], at once. Where the guard is false, zeros */
+    LOOP_MEET  /* the threads of a block do, and all that they have copied has arrived */
 };
 struct loop_guard { /* 0 <= ix and ix < limit */
     loop_ix ix, limit;

@@ -11,6 +11,7 @@
  *   what       `const` X   `index` ix   OP %N, ..   `bits` %N, %N stream=N `at` ix
  *              `load` NAME[ix]   `store` NAME[ix] = %N [`stream`]   `prefetch` NAME[ix] [`write`]
  *              `transpose` NAME[ix] `pitch` N = NAME[ix] `pitch` N
+ *              `copy` NAME[ix] = NAME[ix] [`by` N]   `copy` NAME[ix] = %N   `meet`
  *              `var` %N   `set` %N = [OP] %N, ..   `fold` OP %N `over` axis, ..
  *   guards     `if` 0 <= ix < ix `and` 0 <= ix < ix ..
  *   ix         a sum of N, axis, extent, %N, N*axis, (ix)/N, (ix)%N, N*(ix); an extent that is no

@@ -196,6 +196,21 @@ static bool read_transpose(struct loop_reader *p, struct loop_statement *st)
            ir_scan_integer(s, -LOOP_FAR, LOOP_FAR, &st->pitch);
 }
 
+static bool read_copy(struct loop_reader *p, struct loop_statement *st)
+{
+    struct ir_scan *s = &p->r.s;
+
+    st->kind = LOOP_COPY;
+    st->pitch = 1;
+    if (!read_element(p, &st->buffer2, &st->ix2) || !ir_scan_expect(s, "="))
+        return false;
+    st->dtype = p->k->buffer[st->buffer2].dtype;
+    if (ir_scan_peek(s) == '%' ? !loop_read_value(p, &st->args[0])
+                               : !read_element(p, &st->buffer, &st->ix))
+        return false;
+    return !ir_scan_take(s, "by") || ir_scan_integer(s, 1, LOOP_LANES, &st->pitch);
+}
+
 /* behind %N = : the type stands at the end of the line, so a number is kept as it is written */
 static bool read_definition(struct loop_reader *p, struct loop_statement *st, const char **number,
                             size_t *digits)
@@ -278,6 +293,11 @@ bool loop_read_statement(struct loop_reader *p, struct loop_block *block)
         st.kind = LOOP_PREFETCH;
         fine = read_element(p, &st.buffer, &st.ix);
         st.number = fine && ir_scan_take(s, "write");
+    } else if (ir_scan_take(s, "copy")) {
+        fine = read_copy(p, &st);
+    } else if (ir_scan_take(s, "meet")) {
+        st.kind = LOOP_MEET;
+        fine = true;
     } else {
         return ir_scan_wanted(s, "for, %N =, store, set or }");
     }

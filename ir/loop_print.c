@@ -217,6 +217,20 @@ static void put_plain(struct loop_printer *p, const struct loop_statement *s)
         put_element(p, s->buffer, s->ix);
         ir_put(p->t, s->number != 0 ? " write" : "");
         break;
+    case LOOP_COPY:
+        ir_put(p->t, "copy ");
+        put_element(p, s->buffer2, s->ix2);
+        ir_put(p->t, " = ");
+        if (s->args[0])
+            ir_put(p->t, "%%%" PRIu32, s->args[0]);
+        else
+            put_element(p, s->buffer, s->ix);
+        if (s->pitch != 1)
+            ir_put(p->t, " by %" PRId64, s->pitch);
+        break;
+    case LOOP_MEET:
+        ir_put(p->t, "meet");
+        break;
     case LOOP_FOR:
         break;
     }

@@ -120,8 +120,8 @@ static bool names_hold(struct loop_check *c, const struct loop_block *block, uin
     for (int i = 0; i < block->count; i++) {
         const struct loop_statement *s = c->at = block->at[i];
         bool memory = s->kind == LOOP_LOAD || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE ||
-                      s->kind == LOOP_PREFETCH;
-        if ((unsigned)s->kind > LOOP_PREFETCH || (unsigned)s->op >= IR_OPS ||
+                      s->kind == LOOP_PREFETCH || s->kind == LOOP_COPY;
+        if ((unsigned)s->kind > LOOP_MEET || (unsigned)s->op >= IR_OPS ||
             (unsigned)s->dtype >= IR_DTYPES)
             return loop_wrong(c, "no statement");
         if (s->value >= k->values || s->args[0] >= k->values || s->args[1] >= k->values ||
@@ -271,6 +271,25 @@ static bool transpose_holds(struct loop_check *c, const struct loop_statement *s
            loop_reaches_only(c, s->buffer2, s->ix2, 15 * s->pitch2 + 15, true);
 }
 
+/* what lies before and behind a tile is another's */
+static bool copy_holds(struct loop_check *c, const struct loop_statement *s)
+{
+    const struct loop_buffer *to = &c->k->buffer[s->buffer2];
+
+    if (!to->scratch || !c->members)
+        return loop_wrong(c, "into what is no tile of a block");
+    if (s->pitch < 1 || s->pitch > LOOP_LANES || (s->args[0] && s->pitch != 1))
+        return loop_wrong(c, "of %" PRId64 " elements", s->pitch);
+    if (!loop_types_agree(
+            c, s->args[0] ? c->k->value[s->args[0]].dtype : c->k->buffer[s->buffer].dtype,
+            to->dtype))
+        return false;
+    if (!s->args[0] && !c->k->buffer[s->buffer].read)
+        return loop_wrong(c, "the buffer is not marked as read");
+    return (s->args[0] || loop_reaches_only(c, s->buffer, s->ix, s->pitch - 1, false)) &&
+           loop_reaches_only(c, s->buffer2, s->ix2, s->pitch - 1, true);
+}
+
 static bool statement_holds(struct loop_check *c, const struct loop_statement *s)
 {
     const struct loop_buffer *b = s->buffer < c->k->buffers ? &c->k->buffer[s->buffer] : NULL;
@@ -308,6 +327,11 @@ static bool statement_holds(struct loop_check *c, const struct loop_statement *s
         return loop_fold_holds(c, s);
     case LOOP_TRANSPOSE:
         return transpose_holds(c, s);
+    case LOOP_COPY:
+        return loop_arity_is(c, s, s->args[0] ? 1 : 0) && copy_holds(c, s);
+    case LOOP_MEET:
+        return (c->members && !s->guards) ||
+               loop_wrong(c, "without a block of threads, or on a condition");
     default:
         return true;
     }

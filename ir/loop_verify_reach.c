@@ -228,6 +228,22 @@ static int64_t width(struct loop_check *c, const struct facts *f, loop_ix ix)
     return upper(c, f, ix) + upper(c, f, loop_scale(c->shadow, ix, -1));
 }
 
+/* A thread's part of a loop is one number, and may be always a multiple of another. */
+static int64_t multiple(const struct loop_kernel *k, const struct loop_axis *a)
+{
+    const struct loop_sum *s = &k->sum[a->from];
+    int64_t all = llabs(s->constant);
+
+    if (a->step < a->hi - a->lo || s->count == 0)
+        return 1;
+    for (int i = 0; i < s->count; i++)
+        for (int64_t x = llabs(s->term[i].scale), rest; x; x = rest) {
+            rest = all % x;
+            all = x;
+        }
+    return all;
+}
+
 /*
  * No two iterations store in one element: each term of the index moves it further than all smaller
  * ones together can. Where an index is divided or read from memory, nothing is said.
@@ -236,6 +252,7 @@ bool loop_stores_apart(struct loop_check *c, const struct loop_statement *s)
 {
     struct loop_kernel *k = c->shadow;
     struct loop_term term[LOOP_TERMS];
+    int64_t step[LOOP_TERMS]; /* at least so far it moves */
     int count = 0;
     struct facts f = { .count = 0 };
     loop_ix smaller = 0;
@@ -249,23 +266,26 @@ bool loop_stores_apart(struct loop_check *c, const struct loop_statement *s)
             continue; /* it does not move */
         if (a->kind != LOOP_ATOM_AXIS || k->axis[a->a].ordered)
             return true;
-        while (at > 0 && llabs(term[at - 1].scale) > llabs(t->scale)) {
+        const int64_t moves = llabs(t->scale) * multiple(k, &k->axis[a->a]);
+        while (at > 0 && step[at - 1] > moves) {
             term[at] = term[at - 1];
+            step[at] = step[at - 1];
             at--;
         }
         term[at] = *t;
+        step[at] = moves;
         count++;
     }
     gather_facts(c, &f);
     for (int i = 0; i < count && !c->never; i++) {
         const char *name = k->axis[k->atom[term[i].atom].a].name;
         int64_t reach = width(c, &f, smaller);
-        if (llabs(term[i].scale) <= reach)
+        if (step[i] <= reach)
             return loop_wrong(c,
                               "a step along %.40s is %" PRId64
                               " elements, and the loops inside reach %" PRId64
                               " further: they overwrite each other",
-                              name ? name : "", term[i].scale, reach);
+                              name ? name : "", term[i].scale < 0 ? -step[i] : step[i], reach);
         smaller = loop_plus(k, smaller,
                             loop_scale(k, loop_atom_ix(k, k->atom[term[i].atom]), term[i].scale));
     }

@@ -48,7 +48,7 @@ static void walk(struct accesses *a, const struct loop_block *block)
             a->path.axis[a->path.depth++] = s->axis;
             walk(a, &s->body);
             a->path.depth--;
-        } else if (s->kind == LOOP_TRANSPOSE) {
+        } else if (s->kind == LOOP_TRANSPOSE || s->kind == LOOP_COPY) {
             a->strange |= s->buffer == a->buffer || s->buffer2 == a->buffer;
         } else if (s->kind == (a->stores ? LOOP_STORE : LOOP_LOAD) && s->buffer == a->buffer) {
             note(a, s);

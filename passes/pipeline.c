@@ -180,7 +180,8 @@ static struct pass_compiled *planned(const struct ir_program *program,
             g = flat;
         }
         g = kept(arena, g, pass_widen(g));
-        g = kept(arena, g, pass_relayout(g, options->external));
+        if (!options->target->processors) /* lanes of images are for vectors */
+            g = kept(arena, g, pass_relayout(g, options->external));
     }
     c = shape(program, g, options, arena);
     if (!finish(c, options, error))

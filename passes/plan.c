@@ -229,7 +229,7 @@ static void add_scratch(struct plan *p)
         int64_t scratch = 0;
         for (int b = 0; b < kernel->buffers; b++) {
             struct loop_buffer *buffer = &kernel->buffer[b];
-            if (!buffer->scratch)
+            if (!buffer->scratch || p->p->target->processors) /* a block's tile is no memory */
                 continue;
             buffer->offset = scratch;
             scratch += round_up(buffer->elements * ir_dtypes[buffer->dtype].bytes, LINE);

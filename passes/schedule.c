@@ -47,7 +47,8 @@ static double weigh(struct loop_kernel *k, const struct loop_block *b, double ti
         const struct loop_statement *s = b->at[i];
         const struct loop_axis *a = &k->axis[s->axis];
         if (s->kind == LOOP_FOR)
-            sum += weigh(k, &s->body, times * (double)(a->hi - a->lo));
+            sum += weigh(k, &s->body,
+                         times * (a->step >= a->hi - a->lo ? 1 : (double)(a->hi - a->lo)));
         else if (s->kind == LOOP_LET || s->kind == LOOP_SET || s->kind == LOOP_FOLD)
             sum += times * (s->op == IR_dot                                         ? 2
                             : s->op == IR_const                                     ? 0

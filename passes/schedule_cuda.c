@@ -258,6 +258,8 @@ static void map(struct loop_kernel *k, const struct pass_options *options)
     if (!n.count)
         return;
     pass_sink(k);
+    if (pass_stage_product(k, options))
+        return;
     n = pass_nest(k);
     pass_inward(k, thread_loop(k, &n));
     n = pass_nest(k);

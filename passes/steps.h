@@ -60,7 +60,9 @@ bool pass_walk_rows(struct loop_kernel *, struct loop_block *around, struct loop
                     bool threads); /* 64 sums in lanes, or in threads; these two are false where
                                       there are more walks than a kernel has loops */
 
-/* schedule_cuda.c */
+/* schedule_cuda.c, schedule_staged.c */
 bool pass_schedule_cuda(struct loop_kernel *, const struct pass_options *);
+bool pass_stage_product(struct loop_kernel *,
+                        const struct pass_options *); /* false: it is none, or too small */
 
 #endif

@@ -14,7 +14,9 @@ struct emulated_machine { /* as the text has it */
     void (*wait)(void *, int place);
     unsigned long long (*exchange)(void *, unsigned long long value, int from);
     unsigned (*ballot)(void *, int truth);
-    void (*touch)(void *, const void *address, int bytes, int store); /* NULL: nobody looks */
+    void (*touch)(void *, const void *address, int bytes, int store);       /* NULL: nobody looks */
+    void (*copy)(void *, void *to, const void *from, int bytes, int there); /* sets out .. */
+    void (*arrive)(void *);                                                 /* .. and is there */
     struct emulated_index thread, block, block_extent, grid_extent;
 };
 struct emulated_kernel {

@@ -151,10 +151,18 @@ void run_emulated_drop(struct emulated_launch *launch)
     *launch = (struct emulated_launch){ 0 };
 }
 
+struct copy { /* that has set out */
+    int thread, bytes;
+    void *to;
+    const void *from; /* NULL: zeros */
+};
 struct running {
     struct emulated_context *context;
     const struct emulated_launch *launch;
     struct emulated_machine *machine;
+    struct copy *copy;
+    int copies, copy_room;
+    const char *fault; /* of a copy */
 };
 
 static void run_thread(void *user)
@@ -251,6 +259,63 @@ static void touch(void *user, const void *address, int bytes, int store)
     run_watch_touch(r->context->watch, (int)r->machine->thread.x, at, bytes, store);
 }
 
+static void do_copy(const struct copy *c)
+{
+    if (c->from)
+        memcpy(c->to, c->from, (size_t)c->bytes);
+    else
+        memset(c->to, 0, (size_t)c->bytes);
+}
+
+/* What sets out may be there at once, or not before somebody waits for it: in two of the orders
+ * each. */
+static void copy(void *user, void *to, const void *from, int bytes, int there)
+{
+    struct running *r = user;
+    const struct copy c = { (int)r->machine->thread.x, bytes, to, there ? from : NULL };
+
+    if ((uintptr_t)to % (unsigned)bytes || (there && (uintptr_t)from % (unsigned)bytes))
+        r->fault = "a copy from or to an address that is no multiple of its size";
+    if (r->context->watch) {
+        touch(user, to, bytes, 1);
+        if (there)
+            touch(user, from, bytes, 0);
+        if (run_watch_found(r->context->watch)) /* it is not done */
+            return;
+    }
+    if (r->context->order % 2 == 0) {
+        do_copy(&c);
+        return;
+    }
+    if (r->copies == r->copy_room) {
+        const int room = r->copy_room ? 2 * r->copy_room : 1024;
+        struct copy *more = realloc(r->copy, (size_t)room * sizeof *more);
+        if (!more) {
+            r->fault = "no memory for its copies";
+            return;
+        }
+        r->copy = more;
+        r->copy_room = room;
+    }
+    r->copy[r->copies++] = c;
+}
+
+static void arrive(void *user)
+{
+    struct running *r = user;
+    int left = 0;
+
+    for (int i = 0; i < r->copies; i++)
+        if (r->copy[i].thread != (int)r->machine->thread.x) {
+            r->copy[left++] = r->copy[i];
+        } else {
+            if (r->context->watch)
+                touch(user, r->copy[i].to, r->copy[i].bytes, 1);
+            do_copy(&r->copy[i]);
+        }
+    r->copies = left;
+}
+
 static int run_blocks(struct emulated_context *c, const struct emulated_launch *l,
                       struct run_block_job *job)
 {
@@ -269,9 +334,14 @@ static int run_blocks(struct emulated_context *c, const struct emulated_launch *
         if (c->watch)
             run_watch_block(c->watch, (int)b, m->shared, shared);
         job->seed = c->seed++;
+        ((struct running *)job->user)->copies = 0;
         if (!run_block_run(c->block, job, &error))
             return run_emulated_fail(c, RUN_CUDA_LAUNCH_FAILED, "%.100s: %s",
                                      l->function->kernel->name, error.text);
+        if (((struct running *)job->user)->fault)
+            return run_emulated_fail(c, RUN_CUDA_LAUNCH_FAILED, "%.100s: %s",
+                                     l->function->kernel->name,
+                                     ((struct running *)job->user)->fault);
         if (c->watch && run_watch_found(c->watch))
             return run_emulated_fail(c, RUN_CUDA_BAD_ADDRESS, "%s", run_watch_found(c->watch));
         if (c->unknown)
@@ -310,7 +380,7 @@ static bool watch_launch(struct emulated_context *c, const struct emulated_launc
 int run_emulated_launch(struct emulated_context *c, const struct emulated_launch *l)
 {
     const struct emulated_module *m = l->function->module;
-    struct running r = { c, l, m->machine };
+    struct running r = { .context = c, .launch = l, .machine = m->machine };
     struct run_block_job job = { .threads = (int)l->block[0],
                                  .order = c->order,
                                  .run = run_thread,
@@ -328,6 +398,8 @@ int run_emulated_launch(struct emulated_context *c, const struct emulated_launch
         .exchange = exchange,
         .ballot = ballot,
         .touch = c->watch ? touch : NULL,
+        .copy = copy,
+        .arrive = arrive,
         .block_extent = { l->block[0], l->block[1], l->block[2] },
         .grid_extent = { l->grid[0], l->grid[1], l->grid[2] },
     };
@@ -335,6 +407,7 @@ int run_emulated_launch(struct emulated_context *c, const struct emulated_launch
         status = RUN_CUDA_NO_MEMORY;
     else
         status = run_blocks(c, l, &job);
+    free(r.copy);
     __atomic_store_n(m->lock, 0, __ATOMIC_RELEASE);
     return status;
 }

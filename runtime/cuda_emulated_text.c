@@ -11,6 +11,7 @@
 #include <string.h>
 
 static const char before[] =
+    "#define EMULATED 1\n"
     "typedef unsigned long long emulated_word;\n"
     "struct emulated_index { unsigned x, y, z; };\n"
     "struct emulated_machine {\n"
@@ -19,6 +20,8 @@ static const char before[] =
     "    emulated_word (*exchange)(void *, emulated_word, int);\n"
     "    unsigned (*ballot)(void *, int);\n"
     "    void (*touch)(void *, const void *, int, int);\n"
+    "    void (*copy)(void *, void *, const void *, int, int);\n"
+    "    void (*arrive)(void *);\n"
     "    struct emulated_index thread, block, block_extent, grid_extent;\n"
     "};\n"
     "static struct emulated_machine emulated;\n"

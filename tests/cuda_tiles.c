@@ -1,0 +1,340 @@
+/*
+ * Sums of products with their operands staged in tiles (passes/schedule_staged.c): the CPU, running
+ * the CUDA text as a GPU would, gets the bits of the C program, by each order of threads and of
+ * copies; and what is left out of such a text is found.
+ */
+#include "codegen/codegen.h"
+#include "random.h"
+#include "support.h"
+#include "support_compiled.h"
+#include "support_loops.h"
+#include "support_runtime.h"
+
+#include "runtime/cuda.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct given {
+    struct random_case c;
+    struct ir_module *module;
+    struct ir_text why;
+};
+
+static void open_given(struct given *given, const char *text, int64_t batch)
+{
+    *given = (struct given){ .c = { .seed = 5, .arena = ir_arena_new() } };
+    given->module = ir_parse("given.tp", text, strlen(text), &given->c.error);
+    cr_assert(given->module, "%s\n%s", given->c.error.text, text);
+    given->c.graph = given->module->program[0]->graph;
+    random_bind(&given->c, batch);
+}
+
+static void close_given(struct given *given)
+{
+    ir_text_free(&given->why);
+    ir_module_free(given->module);
+    ir_arena_free(given->c.arena);
+}
+
+/* its kernels hold as nests, are read back as they are, and one of them is staged */
+static bool is_staged(struct given *given, int processors)
+{
+    struct ir_program program = { .graph = given->c.graph };
+    struct ir_target target = *ir_target_by_name("cuda");
+    struct pass_options options = { .target = &target, .fuse = true, .threads = 1 };
+    bool staged = false;
+
+    target.processors = processors;
+    struct pass_compiled *p = pass_pipeline(&program, &options, given->c.arena, &given->c.error);
+    cr_assert(p, "%s", given->c.error.text);
+    for (int k = 0; k < p->loops->kernels; k++) {
+        const struct loop_kernel *kernel = p->loops->kernel[k];
+        for (int b = 0; b < kernel->buffers; b++)
+            staged |= kernel->buffer[b].scratch;
+        if (!kernel->mark && !support_sound(kernel, &given->why))
+            return false;
+    }
+    if (!staged)
+        ir_put(&given->why, "no kernel has tiles");
+    return staged;
+}
+
+/* the bits of C, and about the interpreter's values */
+static bool is_c(struct given *given, const struct compiled_how *gpu_how, double close)
+{
+    struct random_case *c = &given->c;
+    struct compiled_how cpu_how = { .fuse = true, .threads = 1 };
+    struct ir_array *want = random_values(c), *cpu = compiled_values(c, &cpu_how),
+                    *gpu = compiled_values(c, gpu_how);
+
+    if (!want || !cpu || !gpu) {
+        ir_put(&given->why, "%s", c->error.text);
+        return false;
+    }
+    for (int i = 0; i < random_value_count(c); i++)
+        if (!random_equal(&want[i], &gpu[i], close, close, &given->why) ||
+            !random_equal(&cpu[i], &gpu[i], 0, 0, &given->why))
+            return false;
+    return true;
+}
+
+static void expect_c(const char *text, int64_t batch, int processors, int order, const char *name)
+{
+    struct given given;
+    struct compiled_how how = { .fuse = true,
+                                .threads = 1,
+                                .target = "cuda",
+                                .processors = processors,
+                                .order = 4 + order % 4 };
+
+    open_given(&given, text, batch);
+    cr_expect(is_staged(&given, processors) && is_c(&given, &how, 1e-4), "%s, %d processors: %s",
+              name, processors, given.why.data);
+    close_given(&given);
+}
+
+/* ---- products ---- */
+
+/* rows, columns and the sum; 0 rows: a symbol's, 5 of 70; 0 of the sum: so too */
+static void put_product(struct ir_text *text, int form, int m, int n, int k)
+{
+    static const char *const rule[] = { "mk,kn->mn", "mk,nk->mn", "km,kn->mn", "km,nk->mn" };
+    char rows[20] = "batch", columns[20], deep[20] = "batch";
+
+    if (m)
+        snprintf(rows, sizeof rows, "%d", m);
+    if (k)
+        snprintf(deep, sizeof deep, "%d", k);
+    snprintf(columns, sizeof columns, "%d", n);
+    ir_put(text, "%sproduct(a: f32[%s %s], b: f32[%s %s], c: f32[%s], d: f32[%s %s]) {\n",
+           m && k ? ""
+           : m    ? "symbol batch in 1..1100\n"
+                  : "symbol batch in 1..70\n",
+           form < 2 ? rows : deep, form < 2 ? deep : rows, form % 2 ? columns : deep,
+           form % 2 ? deep : columns, columns, rows, columns);
+    ir_put(text, "  %%5 = dot a, b %s : f32[%s %s]\n", rule[form], rows, columns);
+    ir_put(text, "  %%6 = add %%5, c : f32[%s %s]\n  %%7 = relu %%6 : f32[%s %s]\n", rows, columns,
+           rows, columns);
+    ir_put(text, "  %%8 = add %%7, d : f32[%s %s]\n  return y=%%8\n}\n", rows, columns);
+}
+
+Test(cuda_tiles, products_have_the_bits_of_c)
+{
+    static const struct {
+        int m, n, k;
+    } size[] = { { 128, 128, 32 }, { 70, 100, 40 }, { 33, 132, 17 },
+                 { 0, 64, 48 },    { 64, 40, 0 },   { 130, 34, 64 } };
+
+    for (int form = 0; form < 4; form++)
+        for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+            for (int few = 0; few < 2; few++) {
+                struct ir_text text = { 0 };
+                if (!support_long() && (i + (size_t)form + (size_t)few) % 4)
+                    continue;
+                put_product(&text, form, size[i].m, size[i].n, size[i].k);
+                expect_c(text.data, size[i].k ? 61 : 1051, few ? 1 : 132, (int)i + form, text.data);
+                ir_text_free(&text);
+            }
+}
+
+Test(cuda_tiles, batches_and_prologues_have_the_bits_of_c)
+{
+    expect_c("symbol batch in 1..3\n"
+             "heads(a: f32[batch 2 40 36], b: f32[batch 2 44 36]) {\n"
+             "  %3 = dot a, b bhmk,bhnk->bhmn : f32[batch 2 40 44]\n"
+             "  return y=%3\n}\n",
+             2, 132, 0, "a batch of heads");
+    expect_c("symbol batch in 1..50\n"
+             "pixels(a: u8[batch 48], b: f32[64 48]) {\n"
+             "  %3 = cast a : f32[batch 48]\n"
+             "  %4 = dot %3, b mk,nk->mn : f32[batch 64]\n"
+             "  return y=%4\n}\n",
+             43, 132, 1, "bytes that become numbers");
+    expect_c("halves(a: bf16[48 48], b: bf16[48 64]) {\n"
+             "  %3 = cast a : f32[48 48]\n  %4 = cast b : f32[48 64]\n"
+             "  %5 = dot %3, %4 mk,kn->mn : f32[48 64]\n"
+             "  return y=%5\n}\n",
+             1, 132, 3, "halves");
+}
+
+/* ---- convolutions ---- */
+
+static const char forward[] = "symbol batch in 1..3\n"
+                              "conv(x: f32[batch 5 9 10], w: f32[36 5 3 3], b: f32[36 1 1]) {\n"
+                              "  %4 = conv x, w stride=[2 1] pad=[1 1 1 1] dilation=[1 1] "
+                              "groups=1 : f32[batch 36 5 10]\n"
+                              "  %5 = add %4, b : f32[batch 36 5 10]\n"
+                              "  %6 = relu %5 : f32[batch 36 5 10]\n"
+                              "  return y=%6\n}\n";
+
+static const char input[] = "symbol batch in 1..3\n"
+                            "conv(y: f32[batch 8 5 10], w: f32[8 36 3 3]) {\n"
+                            "  %3 = conv_input y, w stride=[2 1] pad=[1 1 1 1] dilation=[1 1] "
+                            "groups=1 size=[9 10] : f32[batch 36 9 10]\n"
+                            "  return x=%3\n}\n";
+
+static const char weight[] = "symbol batch in 1..3\n"
+                             "conv(x: f32[batch 5 9 10], y: f32[batch 36 5 10]) {\n"
+                             "  %3 = conv_weight x, y stride=[2 1] pad=[1 1 1 1] dilation=[1 1] "
+                             "groups=1 size=[3 3] : f32[36 5 3 3]\n"
+                             "  return w=%3\n}\n";
+
+Test(cuda_tiles, convolutions_have_the_bits_of_c)
+{
+    for (int order = 0; order < (support_long() ? 4 : 1); order++) {
+        expect_c(forward, 2, order % 2 ? 132 : 1, order, "forward");
+        expect_c(input, 2, order % 2 ? 1 : 132, order + 1, "with respect to the input");
+        expect_c(weight, 3, 132, order + 2, "with respect to the weights");
+    }
+}
+
+/* ---- what these tests find ---- */
+
+static void replace(struct run_planned *planned, const char *what, const char *by,
+                    struct ir_arena *arena)
+{
+    const char *text = planned->text[0], *at = strstr(text, what);
+
+    cr_assert(at, "the text has no %s\n%s", what, text);
+    ((const char **)planned->text)[0] =
+        ir_format(arena, "%.*s%s%s", (int)(at - text), text, by, at + strlen(what));
+}
+
+static void without_barrier(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "copies_arrive();\n        __syncthreads();", "copies_arrive();", arena);
+}
+
+static void without_arrival(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "copies_arrive();\n        __syncthreads();", "__syncthreads();", arena);
+}
+
+static void into_the_wrong_half(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "* (next % 2)", "* (k % 2)", arena);
+}
+
+static void from_the_wrong_half(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "* (k % 2)", "* ((k + 1) % 2)", arena);
+}
+
+static void behind_the_rows(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "if (32 * rows + top < 70", "if (32 * rows + top < 96", arena);
+}
+
+static void behind_the_sum(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "16 * next < 40", "16 * next < 48", arena); /* of one, it would be times 0 */
+    replace(planned, "16 * next + 8 * copy < 40", "16 * next + 8 * copy < 48", arena);
+}
+
+static void not_aligned(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "= 4 * (thread % 8)", "= 4 * (thread % 8) + 1", arena);
+}
+
+static void behind_the_columns(struct run_planned *planned, struct ir_arena *arena)
+{
+    replace(planned, "if (32 * rows + top + 1 < 70 && 32 * columns + left < 100)",
+            "if (32 * rows + top + 1 < 70)", arena);
+}
+
+/* What each says; NULL: the numbers are wrong. By each of the orders that can see it. */
+Test(cuda_tiles, planted_faults_are_found)
+{
+    const struct {
+        void (*spoil)(struct run_planned *, struct ir_arena *);
+        const char *words;
+        bool late; /* seen where copies come late */
+    } fault[] = { { without_barrier, "shared memory", false },
+                  { without_arrival, NULL, true },
+                  { into_the_wrong_half, "shared memory", false },
+                  { from_the_wrong_half, NULL, false },
+                  { behind_the_rows, "byte", false },
+                  { behind_the_sum, NULL, false },
+                  { not_aligned, "multiple of its size", false },
+                  { behind_the_columns, NULL, false } };
+
+    for (size_t i = 0; i < sizeof fault / sizeof *fault; i++)
+        for (int order = 4; order < 8; order++) {
+            struct given given;
+            struct ir_text text = { 0 };
+            struct compiled_how how = { .fuse = true,
+                                        .threads = 1,
+                                        .target = "cuda",
+                                        .spoil = fault[i].spoil,
+                                        .order = order };
+            if (fault[i].late ? order % 2 == 0 : !support_long() && order != 4 + (int)i % 4)
+                continue;
+            put_product(&text, 0, 70, 100, 40);
+            open_given(&given, text.data, 1);
+            cr_expect(!is_c(&given, &how, 1e-4), "fault %zu is not seen by cuda-emu:%d", i, order);
+            if (fault[i].words)
+                cr_expect(given.why.data && strstr(given.why.data, fault[i].words), "fault %zu: %s",
+                          i, given.why.data);
+            close_given(&given);
+            ir_text_free(&text);
+        }
+}
+
+/* ---- NVRTC ---- */
+
+/* no spills, and registers left; false where there is no NVRTC */
+static bool fits_registers(const char *text, const char *arch)
+{
+    struct given given;
+    struct ir_text cuda = { 0 };
+    struct run_cubin cubin;
+    int stores, loads, registers = 255;
+    struct pass_options options = { .target = ir_target_by_name("cuda"),
+                                    .fuse = true,
+                                    .threads = 1 };
+
+    open_given(&given, text, 1);
+    struct ir_program program = { .graph = given.c.graph };
+    struct pass_compiled *p = pass_pipeline(&program, &options, given.c.arena, &given.c.error);
+    cr_assert(p && gen_program(&cuda, p->loops, &gen_target_cuda, &given.c.error), "%s",
+              given.c.error.text);
+    const bool here = run_cubin_load(cuda.data, arch, &(struct run_options){ .no_cache = true },
+                                     &cubin, &given.c.error);
+    if (here) {
+        const char *spills = strstr(cubin.log, "bytes stack frame, "),
+                   *used = strstr(cubin.log, "Used ");
+        cr_expect(spills && used &&
+                      sscanf(spills, "bytes stack frame, %d bytes spill stores, %d", &stores,
+                             &loads) == 2 &&
+                      !stores && !loads && sscanf(used, "Used %d registers", &registers) == 1 &&
+                      registers <= 200,
+                  "%s: %s\n%s", arch, cubin.log, text);
+        cr_expect(strstr(cuda.data, "tile_rows["), "%s", cuda.data);
+        run_cubin_free(&cubin);
+    } else {
+        cr_expect(given.c.error.status == IR_UNSUPPORTED, "%s", given.c.error.text);
+    }
+    ir_text_free(&cuda);
+    close_given(&given);
+    return here;
+}
+
+Test(cuda_tiles, large_tiles_stay_in_registers)
+{
+    static const char *const archs[] = { "sm_80", "sm_90a" };
+
+    for (int form = 0; form < 4; form++)
+        for (size_t a = 0; a < sizeof archs / sizeof *archs; a++) {
+            struct ir_text text = { 0 };
+            if (!support_long() && (size_t)form % 2 != a)
+                continue;
+            put_product(&text, form, 2048, 2048, 2048 + form);
+            const bool here = fits_registers(text.data, archs[a]);
+            ir_text_free(&text);
+            if (!here)
+                cr_skip("no libnvrtc here");
+        }
+}
