@@ -28,6 +28,15 @@ int support_cases(int quick, int many)
 #endif
 }
 
+int support_fewer(int n)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return n / 2;
+#else
+    return n;
+#endif
+}
+
 bool support_long(void)
 {
     const char *tier = getenv("TAPER_LONG");

@@ -16,6 +16,8 @@ bool support_long(void);
 
 /* How many programs to compile: `many` in the long tier, but not with sanitizers. */
 int support_cases(int quick, int many);
+/* Half of n with sanitizers: the same cases run in full without them. */
+int support_fewer(int n);
 
 /* `char path[N]; SHARED_OR_SKIP("mnist/train-images-idx3-ubyte", path);` inside a test. */
 #define SHARED_OR_SKIP(name, path)                    \
