@@ -22,8 +22,7 @@ static const struct knob {
 } knobs[] = {
     { "set", "Data set", "how the points lie", 's', AT(set), ROOM(set), 0, 0, 0, 0,
       "spiral xor circle split diag simple moons", "Data" },
-    { "points", "Points", "how many there are", 'i', AT(points), 0, 10, 2000, 10, 200, NULL,
-      "Data" },
+    { "points", "Points", "how many there are", 'i', AT(points), 0, 1, 2000, 1, 200, NULL, "Data" },
     { "noise", "Noise", "deviation by which each point is moved", 'f', AT(noise), 0, 0, 0.5, 0.01,
       0, NULL, "Data" },
     { "validation", "Validation", "share of the points that is not learnt from", 'f',

@@ -122,6 +122,10 @@ if asked.long:
     theme = js("return document.documentElement.dataset.theme")
     press("#theme")
     check(js("return document.documentElement.dataset.theme") != theme, "light and dark")
+    # one point alone
+    load("#train&points=1&set=simple")
+    press("#run-0 .start")
+    until(lambda: epoch() > 30, "training with one point")
     # a spiral of 500 points: pictures a second, and trained within a minute from the start page
     load("#train&points=500&validation=0")
     press("#run-0 .start")

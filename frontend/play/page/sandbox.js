@@ -207,6 +207,31 @@ let views = [], storage = [], index = [], ready = false;
 const view = () => views[Number($("#tensor-view").value)] ?? views[views.length - 1];
 const flat = v => index.reduce((at, i, axis) => at * v.shape[axis] + i, 0);
 
+// what the page computes with, and shows
+function strides(shape) { // of elements that lie one after the other
+  const list = [];
+  let pitch = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    list.unshift(pitch);
+    pitch *= shape[axis];
+  }
+  return list;
+}
+function index_to_position(index, strides, offset) {
+  let position = offset;
+  for (let axis = 0; axis < index.length; axis++)
+    position += index[axis] * strides[axis];
+  return position;
+}
+function to_index(ordinal, shape) { // the last axis runs fastest
+  const index = [];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    index.unshift(ordinal % shape[axis]);
+    ordinal = Math.floor(ordinal / shape[axis]);
+  }
+  return index;
+}
+
 function numbers(count) {
   const given = $("#tensor-storage").value.trim();
   if (given) {
@@ -257,15 +282,15 @@ function draw() {
     return make("label", {}, "axis " + axis + " ", input);
   }));
   const offset = v.positions[0] ?? 0, even = v.strides.every((s, axis) => s !== null || v.shape[axis] === 1);
+  const beside = even && strides(v.shape).every((s, axis) => v.shape[axis] === 1 || s === v.strides[axis]);
   const terms = v.strides.map((s, axis) => `${index[axis]}·${s ?? 0}`).join(" + ");
-  $("#tensor-told").textContent = `shape [${v.shape.join(" ")}], ${v.positions.length} elements; strides (${v.strides.map((s, axis) => s ?? (v.shape[axis] === 1 ? "any" : "uneven")).join(", ")})\n` +
-    (place === undefined ? "there is no element" : even ? `index [${index.join(", ")}] → ${offset}${terms ? " + " + terms : ""} = position ${place}, where ${storage[place]} is` :
+  $("#tensor-told").textContent = `shape [${v.shape.join(" ")}], ${v.positions.length} elements; strides (${v.strides.map((s, axis) => s ?? (v.shape[axis] === 1 ? "any" : "uneven")).join(", ")})${beside ? ", one after the other" : ""}\n` +
+    (place === undefined ? "there is no element" : even ? `index [${index.join(", ")}] → ${offset}${terms ? " + " + terms : ""} = position ${index_to_position(index, v.strides.map(s => s ?? 0), offset)}, where ${storage[place]} is` :
       `index [${index.join(", ")}] → position ${place}, where ${storage[place]} is: no strides say it, so it would be a copy`);
 }
 function choose(i) {
   const v = view();
-  index = [];
-  for (let axis = v.shape.length - 1; axis >= 0; axis--) { index.unshift(i % v.shape[axis]); i = Math.floor(i / v.shape[axis]); }
+  index = to_index(i, v.shape);
   draw();
 }
 async function show() {
@@ -285,6 +310,7 @@ play.pages.tensors = async () => {
   if (ready) return;
   ready = true;
   const { values } = play.address();
+  $("#tensor-source").textContent = [strides, index_to_position, to_index].join("\n\n");
   if (values.has("shape")) $("#tensor-shape").value = values.get("shape");
   if (values.has("moves")) $("#tensor-moves").value = values.get("moves").split("; ").join("\n");
   $("#tensor-form").onsubmit = e => { e.preventDefault(); show(); };
