@@ -221,6 +221,10 @@ def main():
         with open(o.again) as f:
             print(table_of(json.load(f)), end="")
         return 0
+    try:
+        os.makedirs(o.results, exist_ok=True)
+    except OSError as e:
+        sys.exit(f"peers_table.py: --results {o.results}: {e.strerror}")
     runs = Runs(o)
     folder = environment_folder(o.build)
     if not os.path.exists(os.path.join(runs.bench, "taper-peer")):
