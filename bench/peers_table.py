@@ -122,14 +122,20 @@ def share(rows, operations, peaks):
     return (statistics.median(each), operations / best(rows) / 1e6 / max(peaks)) if each else None
 
 
+def floor(rows, operations, peaks):
+    """ms that the step's multiply-adds take at the FMA peak: at the middle one beside its runs, and at the best of all."""
+    each = [sum(r["calib"]) / len(r["calib"]) for r in rows if all(r["calib"])]
+    return (operations / statistics.median(each) / 1e6, operations / max(peaks) / 1e6) if each else None
+
+
 def two(pair, form="{:.2f}"):
     return f"{form.format(pair[0])} ({form.format(pair[1])})" if pair else "–"
 
 
 def put_steps(found, workloads, names, operations, peaks):
     shown = [n for n in names if n != ONE]
-    print("\n| ms a training step, median of rounds (best 5 ms) | " + " | ".join(shown) + " | fastest other : taper | of the FMA peak | 1 to 2 threads |")
-    print("|---" * (len(shown) + 4) + "|")
+    print("\n| ms a training step, median of rounds (best 5 ms) | " + " | ".join(shown) + " | fastest other : taper | floor at the FMA peak | share of the FMA peak | 1 to 2 threads |")
+    print("|---" * (len(shown) + 5) + "|")
     for w in workloads:
         other = fastest(found, w)
         cells = [w]
@@ -138,6 +144,7 @@ def put_steps(found, workloads, names, operations, peaks):
             cell = f"{milliseconds(middle(rows))} ({milliseconds(best(rows))})" if rows else "–"
             cells.append(f"**{cell}**" if other and name == (other[1] if other[0][0] < 1 else "taper") else cell)
         cells.append(f"{two(other[0])} {other[1]}" if other else "–")
+        cells.append(two(floor(found[w, "taper"], operations[w], peaks), "{:.3g}"))
         cells.append(two(share(found[w, "taper"], operations[w], peaks), "{:.0%}"))
         cells.append(two(ratios(found[w, ONE], found[w, "taper"])) if (w, ONE) in found else "–")
         print("| " + " | ".join(cells) + " |")
