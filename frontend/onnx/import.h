@@ -10,7 +10,7 @@
 
 enum { ONNX_OUTPUTS = 64 };
 
-struct onnx_import; /* import.c */
+struct onnx_import; /* known.h */
 struct onnx_call {  /* of a function of the file, whose nodes are being built */
     const struct onnx_call *outer;
     const Onnx__NodeProto *proto;
@@ -41,7 +41,8 @@ const struct onnx_row *tp_onnx_row(const char *name, bool preview); /* table.c; 
 /* Has the operator meant the same from version 1 on? Others are read from ONNX_OLDEST on. */
 bool tp_onnx_unchanged(const char *name);
 
-/* Inputs: has it the i-th? The tensor; its numbers, where they are known before anything runs. */
+/* known.c: inputs: has it the i-th? The tensor; its numbers, where they are known before anything
+ * runs. */
 bool onnx_has(const struct onnx_node *n, int i);
 tp_tensor onnx_in(struct onnx_node *n, int i);
 bool onnx_known(struct onnx_node *n, int i, struct ir_array *array); /* else an error of status 3 */
