@@ -59,19 +59,13 @@ static bool read_variable(struct variable *v, const json_t *body, char name, str
 
 static json_t *draw(struct play_request *r, struct ir_graph *g)
 {
-    static const char *const argv[] = { "dot", "-Grankdir=LR", "-Tsvg", NULL };
-    struct ir_text dot = { 0 }, svg = { 0 }, err = { 0 };
-    json_t *drawn = NULL;
+    struct ir_text dot = { 0 };
+    json_t *drawn;
 
     ir_print_dot(&dot, &(struct ir_program){ .graph = g });
-    pthread_mutex_lock(play_children(r->play));
-    if (play_child(argv, "/", dot.data, dot.size, &svg, &err) == 0)
-        drawn = json_stringn(svg.data, svg.size);
-    pthread_mutex_unlock(play_children(r->play));
+    drawn = play_drawing(r->play, &dot);
     ir_text_free(&dot);
-    ir_text_free(&svg);
-    ir_text_free(&err);
-    return drawn ? drawn : json_null();
+    return drawn;
 }
 
 /* A line of its text for each node, and its value. */

@@ -122,3 +122,18 @@ int play_child(const char *const argv[], const char *folder, const char *input, 
         close(at);
     return status;
 }
+
+json_t *play_drawing(struct play *p, const struct ir_text *dot)
+{
+    static const char *const argv[] = { "dot", "-Grankdir=LR", "-Tsvg", NULL };
+    struct ir_text svg = { 0 }, err = { 0 };
+    json_t *drawn = NULL;
+
+    pthread_mutex_lock(play_children(p));
+    if (play_child(argv, "/", dot->data, dot->size, &svg, &err) == 0)
+        drawn = json_stringn(svg.data, svg.size);
+    pthread_mutex_unlock(play_children(p));
+    ir_text_free(&svg);
+    ir_text_free(&err);
+    return drawn ? drawn : json_null();
+}

@@ -297,11 +297,10 @@ static json_t *parameters_of(tp_graph *g)
 /* Names are of LETTERS alone, so nothing of them can mean anything to dot. */
 static json_t *drawing_of(struct play_request *r, const struct tree *t)
 {
-    static const char *const argv[] = { "dot", "-Tsvg", NULL };
-    struct ir_text dot = { 0 }, svg = { 0 }, err = { 0 };
-    json_t *drawn = NULL;
+    struct ir_text dot = { 0 };
+    json_t *drawn;
 
-    ir_put(&dot, "digraph {\n  rankdir=LR nodesep=0.08 ranksep=0.35 ordering=out\n"
+    ir_put(&dot, "digraph {\n  nodesep=0.08 ranksep=0.35 ordering=out\n"
                  "  node [shape=box style=rounded fontname=\"sans-serif\" fontsize=10 height=0.26 "
                  "margin=\"0.09,0.03\"]\n  edge [arrowsize=0.5]\n  v0 [label=\"network\"]\n");
     for (int i = 0; i < t->count; i++) {
@@ -311,14 +310,9 @@ static json_t *drawing_of(struct play_request *r, const struct tree *t)
                told ? "" : m->kind, m->parent + 1, i + 1);
     }
     ir_put(&dot, "}\n");
-    pthread_mutex_lock(play_children(r->play));
-    if (play_child(argv, "/", dot.data, dot.size, &svg, &err) == 0)
-        drawn = json_stringn(svg.data, svg.size);
-    pthread_mutex_unlock(play_children(r->play));
+    drawn = play_drawing(r->play, &dot);
     ir_text_free(&dot);
-    ir_text_free(&svg);
-    ir_text_free(&err);
-    return drawn ? drawn : json_null();
+    return drawn;
 }
 
 /* The network as a .tp text, whose loss is what it gives, squared. */

@@ -82,6 +82,7 @@ pthread_mutex_t *play_children(struct play *p); /* one at a time */
 enum { PLAY_BEYOND = 1000 };
 int play_child(const char *const argv[], const char *folder, const char *input, size_t size,
                struct ir_text *out, struct ir_text *err);
+json_t *play_drawing(struct play *p, const struct ir_text *dot); /* as SVG; null where it fails */
 void play_fold(const char *dot, struct ir_text *out);
 
 /* expression.c: operations of a text over x, y, z; an error where it is none. Of `apart` elements
