@@ -138,6 +138,7 @@ bool run_block_run(struct run_block *block, const struct run_block_job *job,
 void run_block_wait(struct run_block *block, int place);
 uint64_t run_block_exchange(struct run_block *block, uint64_t value, int from);
 uint32_t run_block_ballot(struct run_block *block, bool truth);
+void run_block_leave(struct run_block *block); /* ends the block, as if all had ended */
 /* Is the address on a thread's stack? */
 bool run_block_owns(const struct run_block *block, const void *address);
 
@@ -150,7 +151,8 @@ bool run_watch_launch(struct run_watch *watch, const char *kernel, const struct 
                       char *const *address, int ranges);
 void run_watch_block(struct run_watch *watch, int block, void *shared, size_t bytes);
 void run_watch_barrier(struct run_watch *watch);
-void run_watch_touch(struct run_watch *watch, int thread, const char *address, int bytes,
+/* False: it is outside of what the launch was given. */
+bool run_watch_touch(struct run_watch *watch, int thread, const char *address, int bytes,
                      bool store);
 const char *run_watch_found(const struct run_watch *watch); /* NULL: nothing is wrong */
 

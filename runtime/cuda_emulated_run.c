@@ -256,7 +256,8 @@ static void touch(void *user, const void *address, int bytes, int store)
         (at >= m->image && at < m->image_end && !(at >= m->shared && at < m->shared_end)))
         return;
     touch_known(r, at, bytes, store);
-    run_watch_touch(r->context->watch, (int)r->machine->thread.x, at, bytes, store);
+    if (!run_watch_touch(r->context->watch, (int)r->machine->thread.x, at, bytes, store))
+        run_block_leave(r->context->block);
 }
 
 static void do_copy(const struct copy *c)
@@ -280,8 +281,6 @@ static void copy(void *user, void *to, const void *from, int bytes, int there)
         touch(user, to, bytes, 1);
         if (there)
             touch(user, from, bytes, 0);
-        if (run_watch_found(r->context->watch)) /* it is not done */
-            return;
     }
     if (r->context->order % 2 == 0) {
         do_copy(&c);

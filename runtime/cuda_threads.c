@@ -39,6 +39,7 @@ struct run_block {
     struct fiber *fiber, scheduler;
     uint64_t (*handed)[2]; /* by thread: of even and of odd exchanges */
     int now;
+    bool left;
     const struct run_block_job *job;
 };
 
@@ -156,6 +157,12 @@ uint32_t run_block_ballot(struct run_block *b, bool truth)
     return all;
 }
 
+void run_block_leave(struct run_block *b)
+{
+    b->left = true;
+    go(&b->fiber[b->now], &b->scheduler);
+}
+
 bool run_block_owns(const struct run_block *b, const void *address)
 {
     return (const char *)address >= b->stacks &&
@@ -241,6 +248,7 @@ bool run_block_run(struct run_block *b, const struct run_block_job *job, struct 
         return ir_error(error, IR_FAILED, "a block of %d threads; expected 1 to %d", job->threads,
                         b->most);
     b->job = job;
+    b->left = false;
     for (int t = 0; t < job->threads; t++)
         b->fiber[t].state = FRESH;
     for (uint64_t round = 0; done < job->threads; round++) {
@@ -255,6 +263,8 @@ bool run_block_run(struct run_block *b, const struct run_block_job *job, struct 
             b->now = b->order[i];
             job->enter(job->user, b->now);
             go(&b->scheduler, f);
+            if (b->left)
+                return true;
             ran = true;
             done += f->state == DONE;
             if (round == 0 && f->state != DONE) /* it keeps its stack */

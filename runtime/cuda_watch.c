@@ -186,16 +186,15 @@ static void stamp(struct run_watch *w, struct shadow *s, int thread, const char 
     }
 }
 
-void run_watch_touch(struct run_watch *w, int thread, const char *address, int bytes, bool store)
+bool run_watch_touch(struct run_watch *w, int thread, const char *address, int bytes, bool store)
 {
     int lo = 0, hi = w->arrays;
 
     if (address >= w->shared.from && address < w->shared.from + w->shared.bytes) {
         if (address + bytes > w->shared.from + w->shared.bytes)
-            say(w, "passes", address, &w->shared, thread, 0);
-        else
-            stamp(w, &w->shared, thread, address, bytes, store);
-        return;
+            return say(w, "passes", address, &w->shared, thread, 0), false;
+        stamp(w, &w->shared, thread, address, bytes, store);
+        return true;
     }
     while (lo < hi) { /* the last array that begins at or before it */
         const int middle = (lo + hi) / 2;
@@ -210,7 +209,8 @@ void run_watch_touch(struct run_watch *w, int thread, const char *address, int b
         if (address + bytes > s->from + s->bytes || (store && !s->written))
             continue;
         stamp(w, s, thread, address, bytes, store);
-        return;
+        return true;
     }
     say(w, store ? "writes" : "reads", address, lo > 0 ? &w->array[lo - 1] : NULL, thread, 0);
+    return false;
 }

@@ -306,57 +306,49 @@ Test(cuda, a_training_step_has_the_bits_of_c)
 
 /* ---- what these tests find ---- */
 
-static void replace(struct run_planned *planned, const char *what, const char *by,
-                    struct ir_arena *arena)
-{
-    const char *text = planned->text[0], *at = strstr(text, what);
-
-    cr_assert(at, "the text has no %s", what);
-    ((const char **)planned->text)[0] =
-        ir_format(arena, "%.*s%s%s", (int)(at - text), text, by, at + strlen(what));
-}
-
 static void wrong_column(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, " + 96] = relu", " + 128] = relu", arena);
+    compiled_replace(planned, " + 96] = relu", " + 128] = relu", arena);
 }
 
 static void without_barrier(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "= pair;\n    __syncthreads();", "= pair;", arena);
+    compiled_replace(planned, "= pair;\n    __syncthreads();", "= pair;", arena);
 }
 
 static void barrier_for_some(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "= pair;\n    __syncthreads();",
-            "= pair;\n    if (thread < 40) __syncthreads();", arena);
+    compiled_replace(planned, "= pair;\n    __syncthreads();",
+                     "= pair;\n    if (thread < 40) __syncthreads();", arena);
 }
 
 static void different_barriers(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "= pair;\n    __syncthreads();",
-            "= pair;\n    if (thread < 32)\n __syncthreads();\n else\n __syncthreads();", arena);
+    compiled_replace(planned, "= pair;\n    __syncthreads();",
+                     "= pair;\n    if (thread < 32)\n __syncthreads();\n else\n __syncthreads();",
+                     arena);
 }
 
 static void shuffle_for_some(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "for (int apart = 8;", "for (int apart = thread < 40 ? 8 : 4;", arena);
+    compiled_replace(planned, "for (int apart = 8;", "for (int apart = thread < 40 ? 8 : 4;",
+                     arena);
 }
 
 static void wrong_lane(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "__shfl_down_sync(0xffffffffu, x, 16)", "__shfl_down_sync(0xffffffffu, x, 15)",
-            arena);
+    compiled_replace(planned, "__shfl_down_sync(0xffffffffu, x, 16)",
+                     "__shfl_down_sync(0xffffffffu, x, 15)", arena);
 }
 
 static void wrong_place(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "part[thread / 32 * 16 + lane] = pair", "part[lane] = pair", arena);
+    compiled_replace(planned, "part[thread / 32 * 16 + lane] = pair", "part[lane] = pair", arena);
 }
 
 static void behind_the_row(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "= x[100 * i + c]", "= x[100 * i + c + 200]", arena);
+    compiled_replace(planned, "= x[100 * i + c]", "= x[100 * i + c + 200]", arena);
 }
 
 static void one_thread_less(struct run_planned *planned, struct ir_arena *arena)

@@ -193,56 +193,49 @@ Test(cuda_tiles, convolutions_have_the_bits_of_c)
 
 /* ---- what these tests find ---- */
 
-static void replace(struct run_planned *planned, const char *what, const char *by,
-                    struct ir_arena *arena)
-{
-    const char *text = planned->text[0], *at = strstr(text, what);
-
-    cr_assert(at, "the text has no %s\n%s", what, text);
-    ((const char **)planned->text)[0] =
-        ir_format(arena, "%.*s%s%s", (int)(at - text), text, by, at + strlen(what));
-}
-
 static void without_barrier(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "copies_arrive();\n        __syncthreads();", "copies_arrive();", arena);
+    compiled_replace(planned, "copies_arrive();\n        __syncthreads();", "copies_arrive();",
+                     arena);
 }
 
 static void without_arrival(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "copies_arrive();\n        __syncthreads();", "__syncthreads();", arena);
+    compiled_replace(planned, "copies_arrive();\n        __syncthreads();", "__syncthreads();",
+                     arena);
 }
 
 static void into_the_wrong_half(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "* (next % 2)", "* (k % 2)", arena);
+    compiled_replace(planned, "* (next % 2)", "* (k % 2)", arena);
 }
 
 static void from_the_wrong_half(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "* (k % 2)", "* ((k + 1) % 2)", arena);
+    compiled_replace(planned, "* (k % 2)", "* ((k + 1) % 2)", arena);
 }
 
 static void behind_the_rows(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "if (32 * rows + top < 70", "if (32 * rows + top < 96", arena);
+    compiled_replace(planned, "if (32 * rows + top < 70", "if (32 * rows + top < 96", arena);
 }
 
 static void behind_the_sum(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "16 * next < 40", "16 * next < 48", arena); /* of one, it would be times 0 */
-    replace(planned, "16 * next + 8 * copy < 40", "16 * next + 8 * copy < 48", arena);
+    compiled_replace(planned, "16 * next < 40", "16 * next < 48",
+                     arena); /* of one, it would be times 0 */
+    compiled_replace(planned, "16 * next + 8 * copy < 40", "16 * next + 8 * copy < 48", arena);
 }
 
 static void not_aligned(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "= 4 * (thread % 8)", "= 4 * (thread % 8) + 1", arena);
+    compiled_replace(planned, "= 4 * (thread % 8)", "= 4 * (thread % 8) + 1", arena);
 }
 
 static void behind_the_columns(struct run_planned *planned, struct ir_arena *arena)
 {
-    replace(planned, "if (32 * rows + top + 1 < 70 && 32 * columns + left < 100)",
-            "if (32 * rows + top + 1 < 70)", arena);
+    compiled_replace(planned, "if (32 * rows + top + 1 < 70 && 32 * columns + left < 100)",
+                     "if (32 * rows + top + 1 < 70)", arena);
 }
 
 /* What each says; NULL: the numbers are wrong. By each of the orders that can see it. */

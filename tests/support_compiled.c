@@ -7,6 +7,7 @@
 #include "frontend/device.h"
 #include "runtime/runtime.h"
 
+#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,4 +205,14 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
     free(base[1]);
     run_code_free(code);
     return fine ? result : NULL;
+}
+
+void compiled_replace(struct run_planned *planned, const char *what, const char *by,
+                      struct ir_arena *arena)
+{
+    const char *text = planned->text[0], *at = strstr(text, what);
+
+    cr_assert(at, "the text has no %s\n%s", what, text);
+    ((const char **)planned->text)[0] =
+        ir_format(arena, "%.*s%s%s", (int)(at - text), text, by, at + strlen(what));
 }

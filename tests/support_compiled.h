@@ -24,5 +24,7 @@ struct compiled_how {
 /* The values of all outputs, then of all effects (the states after the run), row-major; NULL with
  * c->error. */
 struct ir_array *compiled_values(struct random_case *c, const struct compiled_how *how);
+/* For spoil: the first such place of the program's text; a test fails where there is none. */
+void compiled_replace(struct run_planned *, const char *what, const char *by, struct ir_arena *);
 
 #endif
