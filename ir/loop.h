@@ -282,6 +282,7 @@ int64_t loop_coefficient(const struct loop_kernel *, loop_ix, int axis,
                          bool *linear); /* d ix / d axis; linear false: inside a division */
 uint64_t loop_axes_of(const struct loop_kernel *,
                       loop_ix); /* set of axes it depends on, through values too */
+bool loop_reads_values(const struct loop_kernel *, loop_ix);
 int loop_guard_state(const struct loop_kernel *,
                      const struct loop_guard *); /* 1 always true, 0 always false, -1 depends */
 struct loop_kernel *

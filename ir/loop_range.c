@@ -376,6 +376,16 @@ uint64_t loop_axes_of(const struct loop_kernel *k, loop_ix ix)
     return set;
 }
 
+bool loop_reads_values(const struct loop_kernel *k, loop_ix ix)
+{
+    for (int i = 0; i < k->sum[ix].count; i++) {
+        const struct loop_atom *a = &k->atom[k->sum[ix].term[i].atom];
+        if (a->kind == LOOP_ATOM_VALUE || (a->kind == LOOP_ATOM_DIV && loop_reads_values(k, a->a)))
+            return true;
+    }
+    return false;
+}
+
 int loop_guard_state(const struct loop_kernel *k, const struct loop_guard *g)
 {
     struct loop_build gap;

@@ -32,6 +32,15 @@ static int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
+/* Elements from one row to the next: whole vectors, and rows of a whole KiB one more, or they fall
+ * on the same lines of the cache. */
+static int64_t row_room(const struct ir_node *n, int64_t extent)
+{
+    const int64_t room = round_up(extent, VECTOR);
+
+    return room * ir_dtypes[n->dtype].bytes % 1024 == 0 ? room + VECTOR : room;
+}
+
 /* features that somebody reads as one long row: nothing may lie between them, so the padding stands
  * behind all of them */
 static struct pass_storage long_rows(const struct ir_graph *g, const struct ir_node *n)
@@ -40,9 +49,7 @@ static struct pass_storage long_rows(const struct ir_graph *g, const struct ir_n
 
     for (int i = n->shape.rank; i-- > 0;) {
         if (i == 0)
-            s.elements = round_up(s.elements, VECTOR);
-        if (i == 0 && s.elements * ir_dtypes[n->dtype].bytes % 1024 == 0)
-            s.elements += VECTOR;
+            s.elements = row_room(n, s.elements);
         s.part[i] = (struct pass_part){ i, 1, 0, s.elements };
         s.elements *= ir_dim_max(g, n->shape.dim[i]);
     }
@@ -58,13 +65,9 @@ static struct pass_storage rows(const struct ir_graph *g, const struct ir_node *
         int64_t extent = ir_dim_max(g, n->shape.dim[i]);
         s.part[i] = (struct pass_part){ i, 1, 0, s.elements };
         if (i == n->shape.rank - 1 && !dense) {
-            bool wide = extent >= FEW || n->shape.rank == 1;
-            if (wide)
-                extent = round_up(extent, VECTOR);
-            else
-                s.padded = false;
-            if (wide && n->shape.rank > 1 && extent * ir_dtypes[n->dtype].bytes % 1024 == 0)
-                extent += VECTOR;
+            s.padded = extent >= FEW || n->shape.rank == 1;
+            if (s.padded)
+                extent = n->shape.rank == 1 ? round_up(extent, VECTOR) : row_room(n, extent);
         }
         s.elements *= extent;
     }
@@ -330,15 +333,11 @@ static struct pass_storage channels_last(const struct ir_graph *g, const struct 
 {
     const int rank = n->shape.rank;
     struct pass_storage s = { .parts = rank, .padded = true };
-    int64_t channels = ir_dim_max(g, n->shape.dim[1]);
+    const int64_t channels = ir_dim_max(g, n->shape.dim[1]);
 
     s.part[1] = (struct pass_part){ 1, 1, 0, 1 };
     s.padded = channels >= FEW;
-    if (s.padded)
-        channels = round_up(channels, VECTOR);
-    if (s.padded && channels * ir_dtypes[n->dtype].bytes % 1024 == 0)
-        channels += VECTOR;
-    s.elements = channels;
+    s.elements = s.padded ? row_room(n, channels) : channels;
     for (int i = rank; i-- > 0;) {
         if (i == 1)
             continue;

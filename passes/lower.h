@@ -112,7 +112,6 @@ int pass_lower_axis(struct lower *, const char *name,
 loop_ix
 pass_lower_picked(struct lower *, ir_val v, const loop_ix *index,
                   int64_t limit); /* an integer read from memory, kept inside 0 .. limit - 1 */
-void pass_lower_note_cuts(struct lower *, const struct loop_guard *); /* that may hold or not */
 
 /* lower_nest.c: the loops along what is reduced */
 struct lower_nest {

@@ -43,7 +43,7 @@ static void note_cut(struct lower_cuts *cuts, int64_t at)
 
 /* 0 <= axis + constant < limit: it begins to hold at one place along the axis, and ends at another
  */
-void pass_lower_note_cuts(struct lower *l, const struct loop_guard *g)
+static void note_cuts(struct lower *l, const struct loop_guard *g)
 {
     const struct loop_sum *sum = &l->k->sum[g->ix];
     int64_t limit;
@@ -80,7 +80,7 @@ static uint32_t by_case(struct lower *l, enum ir_dtype dtype, ir_val a, const lo
         if (state == 0)
             return otherwise;
         if (state != 1) {
-            pass_lower_note_cuts(l, &guard[i]);
+            note_cuts(l, &guard[i]);
             open[opens++] = guard[i];
         }
     }

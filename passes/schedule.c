@@ -39,6 +39,11 @@ void pass_choose_schedule(struct loop_kernel *k, const struct pass_options *opti
         k->choice = t->choice;
 }
 
+bool pass_is_call(enum ir_op op)
+{
+    return ir_ops[op].text && strchr(ir_ops[op].text, '(');
+}
+
 static double weigh(struct loop_kernel *k, const struct loop_block *b, double times)
 {
     double sum = 0;
@@ -50,10 +55,10 @@ static double weigh(struct loop_kernel *k, const struct loop_block *b, double ti
             sum += weigh(k, &s->body,
                          times * (a->step >= a->hi - a->lo ? 1 : (double)(a->hi - a->lo)));
         else if (s->kind == LOOP_LET || s->kind == LOOP_SET || s->kind == LOOP_FOLD)
-            sum += times * (s->op == IR_dot                                         ? 2
-                            : s->op == IR_const                                     ? 0
-                            : ir_ops[s->op].text && strchr(ir_ops[s->op].text, '(') ? 12
-                                                                                    : 1);
+            sum += times * (s->op == IR_dot       ? 2
+                            : s->op == IR_const   ? 0
+                            : pass_is_call(s->op) ? 12
+                                                  : 1);
     }
     return sum;
 }

@@ -264,6 +264,7 @@ static void map(struct loop_kernel *k, const struct pass_options *options)
     pass_inward(k, thread_loop(k, &n));
     n = pass_nest(k);
     tile(k, n.loop[n.count - 1]->axis, options);
+    pass_raise_guards(k, &k->body);
     for (int i = pass_nest(k).count - 2; i >= 0; i--)
         pass_flatten(k, i, false);
     n = pass_nest(k);

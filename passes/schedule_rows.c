@@ -81,16 +81,6 @@ static bool along(const struct strips *s, uint32_t v)
 
 static uint32_t remade(struct strips *s, struct loop_block *body, uint32_t v);
 
-static bool reads_by_value(const struct loop_kernel *k, loop_ix ix)
-{
-    for (int i = 0; i < k->sum[ix].count; i++) {
-        const struct loop_atom *a = &k->atom[k->sum[ix].term[i].atom];
-        if (a->kind == LOOP_ATOM_VALUE || (a->kind == LOOP_ATOM_DIV && reads_by_value(k, a->a)))
-            return true;
-    }
-    return false;
-}
-
 /* an index that reads values of the row (a gather's) reads those of the walk at hand */
 static loop_ix remade_index(struct strips *s, struct loop_block *body, loop_ix ix)
 {
@@ -98,7 +88,7 @@ static loop_ix remade_index(struct strips *s, struct loop_block *body, loop_ix i
     const struct loop_sum sum = k->sum[ix];
     loop_ix out = loop_const(k, sum.constant);
 
-    if (!reads_by_value(k, ix))
+    if (!loop_reads_values(k, ix))
         return ix;
     for (int i = 0; i < sum.count; i++) {
         const struct loop_atom a = k->atom[sum.term[i].atom];
@@ -184,8 +174,8 @@ static uint32_t neutral(struct loop_kernel *k, struct loop_block *b, enum ir_op 
 
 static bool is_function(const struct loop_statement *s)
 {
-    return s->kind == LOOP_LET && ir_ops[s->op].text && strchr(ir_ops[s->op].text, '(') &&
-           s->op != IR_const && s->op != IR_max && s->op != IR_min && s->op != IR_abs;
+    return s->kind == LOOP_LET && pass_is_call(s->op) && s->op != IR_const && s->op != IR_max &&
+           s->op != IR_min && s->op != IR_abs;
 }
 
 /* values of the row that v is made of, as far as they are not to be had from scratch */
@@ -239,19 +229,20 @@ static void keep_functions(struct strips *s, struct loop_block *walk, struct loo
 static void ask_for_next(struct strips *s, struct loop_block *walk)
 {
     struct loop_kernel *k = s->k;
-
     bool busy = false;
 
+    if (s->threads || s->outer < 0 || ++s->walks < 2 || s->asked)
+        return;
     for (uint32_t v = 0; v < s->values; v++)
         busy |= s->now[v] && is_function(s->def[v]);
-    if (s->threads || s->outer < 0 || ++s->walks < 2 || s->asked || !busy)
+    if (!busy)
         return;
     s->asked = true;
     const loop_ix next = loop_plus(k, loop_axis_ix(k, s->outer), loop_const(k, 1));
     for (uint32_t v = 0; v < s->values; v++) {
         const struct loop_statement *l = s->def[v];
         bool plain, steady;
-        if (!l || l->kind != LOOP_LOAD || l->guards || reads_by_value(k, l->ix) ||
+        if (!l || l->kind != LOOP_LOAD || l->guards || loop_reads_values(k, l->ix) ||
             k->buffer[l->buffer].elements * ir_dtypes[l->dtype].bytes < FAR ||
             loop_coefficient(k, l->ix, s->axis, &plain) != 1 || !plain ||
             loop_coefficient(k, l->ix, s->outer, &steady) == 0 || !steady)

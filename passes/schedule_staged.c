@@ -68,20 +68,10 @@ struct staged {
 
 /* ---- does it fit? ---- */
 
-static bool by_value(const struct loop_kernel *k, loop_ix ix)
-{
-    for (int i = 0; i < k->sum[ix].count; i++) {
-        const struct loop_atom *a = &k->atom[k->sum[ix].term[i].atom];
-        if (a->kind == LOOP_ATOM_VALUE || (a->kind == LOOP_ATOM_DIV && by_value(k, a->a)))
-            return true;
-    }
-    return false;
-}
-
 static bool plain_axis(const struct loop_kernel *k, const struct loop_axis *a, uint64_t known)
 {
     return a->role == LOOP_SERIAL && a->step == 1 && !a->lo && loop_is_const(k, a->from, NULL) &&
-           !(loop_axes_of(k, a->to) & ~known) && !by_value(k, a->to);
+           !(loop_axes_of(k, a->to) & ~known) && !loop_reads_values(k, a->to);
 }
 
 /* Down to the products: the loops between that and the last block which does more than loop are the
@@ -127,7 +117,7 @@ static bool find_chain(struct staged *t)
         if (s->kind == LOOP_SET ? t->set || s->op != IR_dot
                                 : s->kind != LOOP_LET && s->kind != LOOP_LOAD)
             return false;
-        if (by_value(t->k, s->ix))
+        if (loop_reads_values(t->k, s->ix))
             return false;
         t->set = s->kind == LOOP_SET ? s : t->set;
     }
@@ -248,7 +238,7 @@ static bool find_sides(struct staged *t, const struct nest *n)
             const uint64_t asked = axes_of(t, &s->guard[g]) & bounds;
             struct side *side = &t->side[(asked & ~of[0]) != 0];
             if (asked & ~of[side == &t->side[1]] || side->guards == 8 ||
-                by_value(k, s->guard[g].ix) || by_value(k, s->guard[g].limit))
+                loop_reads_values(k, s->guard[g].ix) || loop_reads_values(k, s->guard[g].limit))
                 return false;
             side->guard[side->guards++] = s->guard[g];
         }
@@ -673,6 +663,11 @@ bool pass_stage_product(struct loop_kernel *k, const struct pass_options *option
     if (!n.count || k->axes + 20 > LOOP_AXES || !find_chain(&t) || !find_sides(&t, &n) ||
         !choose(&t, options))
         return false;
+    while (t.inner->at[at]->kind != LOOP_FOR)
+        at++;
+    at = pass_defer(k, t.inner, at); /* or registers hold it meanwhile */
+    if (t.holder == t.inner)
+        t.at = at;
     for (int s = 0; s < SIDES; s++)
         plan_copies(&t, &t.side[s]);
     make_axes(&t);
@@ -702,7 +697,7 @@ bool pass_stage_product(struct loop_kernel *k, const struct pass_options *option
         enclose(k, &nest, t.batch[i]);
     enclose(k, &nest, t.thread);
     enclose(k, &nest, t.block);
-    while (k->body.at[at]->kind != LOOP_FOR)
+    for (at = 0; k->body.at[at]->kind != LOOP_FOR;)
         at++;
     k->body.at[at] = nest.at[0];
     return true;

@@ -350,3 +350,96 @@ bool pass_flatten(struct loop_kernel *k, int outer, bool overrun)
         return true;
     return flatten_with(k, o, extent);
 }
+
+static int guard_at(const struct loop_statement *s, const struct loop_guard *g)
+{
+    for (int i = 0; i < s->guards; i++)
+        if (s->guard[i].ix == g->ix && s->guard[i].limit == g->limit)
+            return i;
+    return -1;
+}
+
+/* without its guard at `gone` */
+static void drop_guard(struct loop_kernel *k, struct loop_statement *s, int gone)
+{
+    const struct loop_statement all = *s;
+
+    s->guards = 0;
+    s->guard = NULL;
+    for (int i = 0; i < all.guards; i++)
+        if (i != gone)
+            loop_add_guard(k, s, all.guard[i]);
+}
+
+void pass_raise_guards(struct loop_kernel *k, struct loop_block *block)
+{
+    for (int i = 0; i < block->count; i++) {
+        struct loop_statement *loop = block->at[i], *act[64]; /* what does more than compute */
+        int acts = 0;
+        bool fits = true;
+        if (loop->kind != LOOP_FOR)
+            continue;
+        pass_raise_guards(k, &loop->body);
+        for (int j = 0; j < loop->body.count; j++) {
+            struct loop_statement *s = loop->body.at[j];
+            const bool acting = s->kind == LOOP_FOR || s->kind == LOOP_SET || s->kind == LOOP_STORE;
+            fits &= (acting && acts < 64) || s->kind == LOOP_LET || s->kind == LOOP_LOAD ||
+                    s->kind == LOOP_VAR;
+            if (acting && acts < 64)
+                act[acts++] = s;
+        }
+        for (int g = fits && acts > 0 ? act[0]->guards : 0; g-- > 0;) {
+            const struct loop_guard guard = act[0]->guard[g];
+            bool all =
+                !((loop_axes_of(k, guard.ix) | loop_axes_of(k, guard.limit)) >> loop->axis & 1) &&
+                !loop_reads_values(k, guard.ix) && !loop_reads_values(k, guard.limit);
+            for (int j = 1; j < acts; j++)
+                all &= guard_at(act[j], &guard) >= 0;
+            if (!all)
+                continue;
+            for (int j = 0; j < acts; j++)
+                drop_guard(k, act[j], guard_at(act[j], &guard));
+            if (guard_at(loop, &guard) < 0)
+                loop_add_guard(k, loop, guard);
+        }
+    }
+}
+
+/* which value an index reads does not matter here */
+static bool needs(const struct loop_kernel *k, const struct loop_statement *s, uint32_t value)
+{
+    bool found = loop_reads_values(k, s->ix);
+
+    if (s->kind == LOOP_FOR)
+        found |= loop_reads_values(k, k->axis[s->axis].from) ||
+                 loop_reads_values(k, k->axis[s->axis].to);
+    for (int i = 0; i < s->guards; i++)
+        found |= loop_reads_values(k, s->guard[i].ix) || loop_reads_values(k, s->guard[i].limit);
+    for (int i = 0; i < 3; i++)
+        found |= s->args[i] == value;
+    for (int i = 0; i < s->body.count && !found; i++)
+        found = needs(k, s->body.at[i], value);
+    return found;
+}
+
+int pass_defer(struct loop_kernel *k, struct loop_block *b, int at)
+{
+    struct loop_statement **early = ir_alloc(k->arena, ((size_t)at + 1) * sizeof *early),
+                          **late = ir_alloc(k->arena, ((size_t)at + 1) * sizeof *late);
+    int first = at, lates = 0;
+
+    for (int i = at; i >= 0; i--) { /* both from their ends */
+        struct loop_statement *s = b->at[i];
+        bool needed = i == at || (s->kind != LOOP_LET && s->kind != LOOP_LOAD);
+        for (int j = first + 1; j <= at && !needed; j++)
+            needed = needs(k, early[j], s->value);
+        if (needed)
+            early[first--] = s;
+        else
+            late[at - lates++] = s;
+    }
+    const int earlies = at - first;
+    memcpy(b->at, early + first + 1, (size_t)earlies * sizeof *b->at);
+    memcpy(b->at + earlies, late + at + 1 - lates, (size_t)lates * sizeof *b->at);
+    return earlies - 1;
+}

@@ -33,6 +33,11 @@ void pass_peel(struct loop_kernel *, struct loop_block *, int at,
 bool pass_flatten(struct loop_kernel *, int outer,
                   bool overrun); /* loops outer and outer + 1 of the nest as one, if every index
                                     allows it; overrun: through the padding between rows too */
+void pass_raise_guards(struct loop_kernel *,
+                       struct loop_block *); /* what a whole body asks is asked before its loop */
+int pass_defer(
+    struct loop_kernel *, struct loop_block *,
+    int at); /* what the loop there does not need is computed after it: where it is now */
 int64_t
 pass_lane_step(struct loop_kernel *, loop_ix, int axis,
                bool *linear); /* how far an index moves from lane to lane of 16 along axis */
@@ -42,6 +47,7 @@ void pass_each(struct loop_block *, void (*)(struct loop_statement *, void *),
 /* schedule.c */
 int64_t pass_rule(struct loop_kernel *, enum loop_knob,
                   int64_t by_rule);    /* what a rule decides, where nothing else was chosen */
+bool pass_is_call(enum ir_op);         /* is it a function in C, or an operator? */
 void pass_weigh(struct loop_kernel *); /* its flops and bytes */
 void pass_share(
     struct loop_kernel *,
