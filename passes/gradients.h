@@ -56,6 +56,9 @@ void pass_grad_of_region_cross_entropy(struct pass_step *);
 void pass_grad_of_region_sigmoid(struct pass_step *);
 void pass_grad_of_region_standardise(struct pass_step *);
 void pass_grad_of_region_rms(struct pass_step *);
+void pass_grad_of_region_gelu(struct pass_step *);
+void pass_grad_of_region_gelu_tanh(struct pass_step *);
+void pass_grad_of_region_silu(struct pass_step *);
 void pass_grad_of_region_tiled_attention(struct pass_step *);
 
 /* gradients_scan.c, forward: a scan that carries tangents too, and which of its results is the

@@ -74,6 +74,35 @@ void pass_grad_of_region_sigmoid(struct pass_step *s)
     s->to[0] = ir_formula(s->g, "g * (y * (1 - y))", letter, s->node->loc);
 }
 
+/* An activation's slope hangs on forward values alone, so the forward kernel computes it on its
+ * way, and keeps one array for backward, not each factor of the chain rule. `u` is a part of both.
+ */
+static void times_slope(struct pass_step *s, const char *part, const char *slope)
+{
+    ir_val letter[26] = { ['a' - 'a'] = s->region->args[0] };
+
+    letter['u' - 'a'] = ir_formula(s->g, part, letter, s->node->loc);
+    s->to[0] = binary(s, IR_mul, s->grad, ir_formula(s->g, slope, letter, s->node->loc));
+}
+
+void pass_grad_of_region_gelu(struct pass_step *s)
+{
+    times_slope(s, "a * 0.70710678118654752440",
+                "0.5 * (1 + erf(u)) + a * (0.39894228040143267794 * exp(-(u * u)))");
+}
+
+void pass_grad_of_region_gelu_tanh(struct pass_step *s)
+{
+    times_slope(s, "tanh(0.79788456080286535588 * (a + 0.044715 * a * a * a))",
+                "0.5 * (1 + u) + 0.5 * a * ((1 - u * u) * (0.79788456080286535588 + "
+                "0.10703222440890038 * a * a))");
+}
+
+void pass_grad_of_region_silu(struct pass_step *s)
+{
+    times_slope(s, "1 / (1 + exp(-a))", "u * (1 + a * (1 - u))");
+}
+
 /* The mean over the region's axes, which stay with extent 1. */
 static ir_val kept_mean(struct pass_step *s, ir_val a)
 {

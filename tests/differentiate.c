@@ -652,12 +652,34 @@ static ir_val build_cross_entropy(struct program *p)
                            ir_op2(p->g, IR_div, sum, ir_size(p->g, 3, IR_F64, here), here));
 }
 
-static ir_val build_sigmoid(struct program *p)
+static ir_val build_activation(struct program *p, const char *region, const char *formula)
 {
     ir_val a = real(p, S(3, 4), -2, 2), name[26] = { a };
-    uint32_t r = ir_region_open(p->g, "sigmoid", NULL, 1, &a, (struct ir_list){ 0 }, here);
+    uint32_t r = ir_region_open(p->g, region, NULL, 1, &a, (struct ir_list){ 0 }, here);
 
-    return ir_region_close(p->g, r, ir_formula(p->g, "1 / (1 + exp(-a))", name, here));
+    return ir_region_close(p->g, r, ir_formula(p->g, formula, name, here));
+}
+
+static ir_val build_sigmoid(struct program *p)
+{
+    return build_activation(p, "sigmoid", "1 / (1 + exp(-a))");
+}
+
+static ir_val build_silu(struct program *p)
+{
+    return build_activation(p, "silu", "a / (1 + exp(-a))");
+}
+
+static ir_val build_gelu(struct program *p)
+{
+    return build_activation(p, "gelu", "0.5 * a * (1 + erf(a * 0.70710678118654752440))");
+}
+
+static ir_val build_gelu_tanh(struct program *p)
+{
+    return build_activation(
+        p, "gelu_tanh",
+        "0.5 * a * (1 + tanh(0.79788456080286535588 * (a + 0.044715 * a * a * a)))");
 }
 
 static ir_val row_mean(struct program *p, ir_val a)
@@ -719,6 +741,9 @@ static const struct {
     { "standardise", build_standardise },
     { "rms", build_rms },
     { "tiled_attention", build_tiled_attention },
+    { "gelu", build_gelu },
+    { "gelu_tanh", build_gelu_tanh },
+    { "silu", build_silu },
 };
 
 Test(regions, gradients_are_finite_differences)
