@@ -17,6 +17,7 @@ struct bench_cpu {
     double busy, own; /* core-seconds since the start: of the whole machine, of this process */
 };
 struct bench_cpu bench_cpu(void);
+double bench_cpu_seconds(void); /* of this process, its threads and its children that ended */
 
 /* All threads of this process, or as much of it as the user may. 0 is usual, -20 goes first. */
 void bench_priority(int nice);

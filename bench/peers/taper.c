@@ -10,7 +10,8 @@
  *                                    copied, as with a loader
  *
  * $PEER_NUMBERS is the folder that write_numbers.py wrote, $PEER_SPAWN the moment of the start in
- * seconds since 1970, $PEER_BUDGET the seconds to measure (5), $THREADS how many threads.
+ * seconds since 1970, $PEER_BUDGET the seconds to measure (5; after --first 2), $THREADS how many
+ * threads.
  */
 #define _GNU_SOURCE
 #include "bench/common/measure.h"
@@ -32,6 +33,7 @@ struct timing {
     size_t blocks, synceds;
     long per_block, steps;
     double own, others, loss_last;
+    double cpu_s; /* of processors, until the step was compiled */
 };
 
 /* --- the clock on the wall
@@ -227,13 +229,14 @@ static bool report_start(struct session *s, struct timing *t, double spawn)
     t->first[0] = bench_now() - start;
     t->first_at_s = wall() - spawn;
     t->steps = 1;
-    while (t->steps <= 200 && bench_now() - start < 2) /* memory in use as in a run */
+    while (t->steps <= 200 && bench_now() - start < number_of("PEER_BUDGET", 2))
+        /* memory in use as in a run */
         if (!steps(s, t, 1))
             return false;
     printf("{\"workload\": \"%s\", \"first_at_s\": %.6f, \"start_s\": %.6f, \"setup_s\": %.6f, "
-           "\"first_step_s\": %.6f, \"engine\": \"%s\", \"llvm\": %s, \"rss_mb\": %.2f, "
-           "\"arena_bytes\": %zu}\n",
-           s->w->name, t->first_at_s, t->start_s, t->setup_s, t->first[0],
+           "\"first_step_s\": %.6f, \"cpu_s\": %.6f, \"engine\": \"%s\", \"llvm\": %s, "
+           "\"rss_mb\": %.2f, \"arena_bytes\": %zu}\n",
+           s->w->name, t->first_at_s, t->start_s, t->setup_s, t->first[0], t->cpu_s,
            tp_program_engine(s->step),
            mapped("libLLVM") || mapped("libclang") || mapped("libtaper-jit") ? "true" : "false",
            resident_mb(), tp_program_bytes(s->step));
@@ -260,6 +263,7 @@ static int run(struct session *s, bool first, struct timing *t, double spawn)
     if (!session_setup(s))
         return 1;
     t->setup_s = bench_now() - at;
+    t->cpu_s = bench_cpu_seconds();
     if (first)
         return report_start(s, t, spawn) ? 0 : 1;
     if (!first_steps(s, t, spawn) || !steady_state(s, t, number_of("PEER_BUDGET", 5)))
