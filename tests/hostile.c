@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "frontend/data.h"
 #include "frontend/onnx/onnx.h"
@@ -480,6 +482,148 @@ Test(hostile, shapes_that_cost_much)
         end(&g);
         model_ends(i == 0 ? "a product" : i == 1 ? "a convolution" : "windows", 3);
     }
+}
+
+/* --- numbers in files beside a model ------------------------------------------------------------
+ */
+
+/* an initialiser of so many numbers; NULL: not told */
+static void beside(struct bytes *graph, const char *name, int64_t count, const char *location,
+                   const char *offset, const char *length)
+{
+    const char *const pair[][2] = { { "location", location },
+                                    { "offset", offset },
+                                    { "length", length } };
+    struct bytes t = { 0 };
+
+    number(&t, 1, count);
+    number(&t, 2, F32);
+    text(&t, 8, name);
+    for (int i = 0; i < 3; i++)
+        if (pair[i][1]) {
+            struct bytes e = { 0 };
+            text(&e, 1, pair[i][0]);
+            text(&e, 2, pair[i][1]);
+            message(&t, 13, &e);
+        }
+    number(&t, 14, 1); /* EXTERNAL */
+    message(graph, GRAPH_INITIALISER, &t);
+}
+
+static void put_sum(const char *location, const char *offset, const char *length)
+{
+    struct bytes g = begin();
+
+    beside(&g, "w", 2, location, offset, length);
+    add(&g, node("Add", "x w -> y"));
+    end(&g);
+}
+
+static void put_files_beside(void)
+{
+    float numbers[16];
+
+    for (int i = 0; i < 16; i++)
+        numbers[i] = (float)i;
+    support_put("numbers", numbers, sizeof numbers);
+    cr_assert(mkdir("in", 0700) == 0 && mkfifo("fifo", 0600) == 0);
+    support_put("in/numbers", numbers, sizeof numbers);
+    cr_assert(symlink("numbers", "link") == 0 && symlink("in", "linked") == 0);
+}
+
+Test(hostile, numbers_beside_a_model)
+{
+    static const struct {
+        const char *location, *offset, *length;
+        float first; /* of w, where they are taken */
+    } sound[] = { { "numbers", NULL, NULL, 0 },
+                  { "numbers", "8", "8", 2 },
+                  { "./in//numbers", "56", "8", 14 } };
+    struct ir_arena *arena = ir_arena_new();
+
+    if (absent())
+        cr_skip_test("no ONNX");
+    put_x();
+    put_files_beside();
+    for (size_t i = 0; i < sizeof sound / sizeof *sound; i++) {
+        struct ir_error error = { 0 };
+        struct ir_array y;
+
+        put_sum(sound[i].location, sound[i].offset, sound[i].length);
+        model_ends(sound[i].location, 0);
+        cr_assert(tp_npy_read("d/output_0.npy", arena, &y, &error), "%s", error.text);
+        cr_expect_eq(((const float *)y.data)[0], 1 + sound[i].first);
+        cr_expect_eq(((const float *)y.data)[1], 3 + sound[i].first);
+    }
+    ir_arena_free(arena);
+    cr_assert(rename("m.onnx", "in/m.onnx") == 0 && rename("numbers", "elsewhere") == 0 &&
+              mkdir("in/in", 0700) == 0 && rename("in/numbers", "in/in/numbers") == 0);
+    cr_expect_eq(
+        bounded("from another folder", (const char *[]){ "taper", "verify", "in/m.onnx", NULL }),
+        0);
+}
+
+Test(hostile, numbers_that_are_not_beside_it)
+{
+    static const struct {
+        const char *location, *offset, *length, *told;
+    } lies[] = {
+        { "numbers", "60", NULL, "needs 8 bytes from 60 on in \"numbers\", which has 64" },
+        { "numbers", "64", "8", "which has 64" },
+        { "numbers", "999999999999999999", "8", "which has 64" },
+        { "numbers", "9223372036854775807", "8", "no number" },
+        { "numbers", "-8", "8", "no number" },
+        { "numbers", "", "8", "no number" },
+        { "numbers", "0", "8 ", "no number" },
+        { "numbers", "0", "12", "expected 8, as its shape says" },
+        { "numbers", "0", "0", "expected 8, as its shape says" },
+        { NULL, "0", "8", "no location" },
+        { "", "0", "8", "no location" },
+        { "absent", NULL, NULL, "No such file" },
+        { "../numbers", NULL, NULL, "may lead elsewhere" },
+        { "in/../numbers", NULL, NULL, "may lead elsewhere" },
+        { "in/..", NULL, NULL, "may lead elsewhere" },
+        { "/etc/passwd", NULL, NULL, "may lead elsewhere" },
+        { "link", NULL, NULL, "which is a link" },
+        { "linked/numbers", NULL, NULL, "its numbers are in" },
+        { "numbers/x", NULL, NULL, "Not a directory" },
+        { "fifo", NULL, NULL, "no plain file" },
+        { "in", NULL, NULL, "no plain file" },
+        { ".", NULL, NULL, "no plain file" },
+        { "\x1b[31m\n", NULL, NULL, "No such file" },
+    };
+
+    if (absent())
+        cr_skip_test("no ONNX");
+    put_files_beside();
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        struct ir_error error = { 0 };
+
+        put_sum(lies[i].location, lies[i].offset, lies[i].length);
+        cr_expect_not(tp_onnx_read("m.onnx", &error), "%s", lies[i].told);
+        cr_expect(error.status == IR_REFUSED && support_one_line(&error) &&
+                      strstr(error.text, lies[i].told),
+                  "%s: %s", lies[i].told, error.text);
+    }
+}
+
+Test(hostile, the_same_numbers_again_and_again)
+{
+    char *zeros = calloc(1, 1 << 20), name[20];
+    struct bytes g = begin();
+
+    if (absent())
+        cr_skip_test("no ONNX");
+    put_x();
+    support_put("numbers", zeros, 1 << 20);
+    free(zeros);
+    for (int i = 0; i < 1000; i++) { /* a GiB */
+        snprintf(name, sizeof name, "w%d", i);
+        beside(&g, name, 1 << 18, "numbers", NULL, NULL);
+    }
+    add(&g, node("Identity", "x -> y"));
+    end(&g);
+    model_ends("a thousand times a MiB", 2);
 }
 
 /* --- archives ------------------------------------------------------------------------------------

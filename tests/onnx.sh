@@ -42,7 +42,7 @@ rm -rf "${kept:?}"/*
     cd "$kept" || exit 1
     taper=$build/taper
     python3 - <<'END' || exit 1
-import numpy as np, onnx
+import os, numpy as np, onnx
 from onnx import helper as h, numpy_helper as n
 draw = np.random.default_rng(1)
 given = lambda name, *dims: n.from_array(draw.normal(size=dims).astype("f"), name)
@@ -51,11 +51,19 @@ nodes = [h.make_node("Constant", [], ["scale"], value=given("", 4)),
          h.make_node("Tanh", ["c"], ["d"]), h.make_node("Gemm", ["d", "v"], ["y"])]
 port = lambda name, last: h.make_tensor_value_info(name, 1, ["batch", last])
 graph = h.make_graph(nodes, "g", [port("x", 4)], [port("y", 3)], [given("w", 4, 8), given("b", 8), given("v", 8, 3)])
-onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 20)], ir_version=10), "m.onnx")
+model = h.make_model(graph, opset_imports=[h.make_opsetid("", 20)], ir_version=10)
+onnx.save(model, "m.onnx")
+os.mkdir("e")
+onnx.save(model, "e/m.onnx", save_as_external_data=True, location="m.data", size_threshold=0, convert_attribute=True)
 x = draw.normal(size=(60, 4)).astype("f")
 np.savez("d.npz", x=x, y=(np.arange(60) % 3).astype("i4"), x_test=x, y_test=(np.arange(60) % 3).astype("i4"))
 np.save("x.npy", x)
 END
+    [ -s e/m.data ] || exit 1
+    for folder in . e; do
+        "$taper" run $folder/m.onnx --input x.npy --output-dir $folder/out || exit 1
+    done
+    cmp out/output_0.npy e/out/output_0.npy || exit 1
     losses() { "$@" --json --log-every 1 | grep -o '"loss":[^,]*'; }
     "$taper" train m.onnx --data d.npz --epochs 2 --lr 0.1 --save w.safetensors --save-model m.safetensors >/dev/null || exit 1
     losses "$taper" train m.onnx --data d.npz --epochs 2 --lr 0.1 --load w.safetensors >want

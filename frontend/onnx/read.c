@@ -449,7 +449,8 @@ struct onnx_model *tp_onnx_read(const char *path, struct ir_error *error)
     m->graph = proto->graph;
     if (!m->graph)
         ir_error(error, IR_REFUSED, "%.200s: has no graph; expected an ONNX model", path);
-    if (!m->graph || !check_versions(m, error) || !check_names(m, error)) {
+    if (!m->graph || !check_versions(m, error) || !tp_onnx_fetch(m, error) ||
+        !check_names(m, error)) {
         tp_onnx_free(m);
         return NULL;
     }

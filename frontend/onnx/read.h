@@ -26,9 +26,15 @@ struct onnx_model {
 void *tp_onnx_unpack(const char *path, const ProtobufCMessageDescriptor *type,
                      struct ir_error *error);
 
+/* external.c: numbers that stand in files beside the model come into the message. */
+bool tp_onnx_fetch(const struct onnx_model *m, struct ir_error *error);
+
 /* value.c */
 bool tp_onnx_dtype(int type, enum ir_dtype *dtype); /* false: a type that is not supported */
-/* Sound, of a type that is supported, and as many numbers as its shape says; `where` names the file
+/* A type that is supported, and a shape: bytes that its numbers take. */
+bool tp_onnx_check_shape(const Onnx__TensorProto *t, const char *where, uint64_t *bytes,
+                         struct ir_error *error);
+/* The same, sound, and as many numbers as its shape says; `where` names the file
  * in errors. */
 bool tp_onnx_check_value(const Onnx__TensorProto *t, const char *where, struct ir_error *error);
 /* Of one that has been checked. */

@@ -69,11 +69,11 @@ static size_t listed(const Onnx__TensorProto *t, char list)
     }
 }
 
-bool tp_onnx_check_value(const Onnx__TensorProto *t, const char *where, struct ir_error *error)
+bool tp_onnx_check_shape(const Onnx__TensorProto *t, const char *where, uint64_t *bytes,
+                         struct ir_error *error)
 {
     const struct type *type = type_of(t->data_type);
     int64_t elements = 1;
-    size_t has, wants;
 
     if (t->data_type == 0)
         return ir_error(error, IR_REFUSED, "%.220s: has no type of elements", where);
@@ -81,10 +81,6 @@ bool tp_onnx_check_value(const Onnx__TensorProto *t, const char *where, struct i
         return ir_error(error, IR_UNSUPPORTED,
                         "%.220s: elements of type %d are not supported; expected numbers or bool",
                         where, (int)t->data_type);
-    if (t->n_external_data || t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL)
-        return ir_error(error, IR_UNSUPPORTED,
-                        "%.220s: numbers in another file are not supported; expected them inside",
-                        where);
     if (t->segment)
         return ir_error(error, IR_UNSUPPORTED, "%.220s: segments are not supported", where);
     if (t->n_dims > IR_RANK)
@@ -95,11 +91,28 @@ bool tp_onnx_check_value(const Onnx__TensorProto *t, const char *where, struct i
             __builtin_mul_overflow(elements, t->dims[i], &elements) || elements > (int64_t)1 << 40)
             return ir_error(error, IR_REFUSED, "%.220s: its axis %zu has extent %lld", where, i,
                             (long long)t->dims[i]);
-    wants = (size_t)elements * (t->has_raw_data ? (size_t)ir_dtypes[type->dtype].bytes : 1);
+    *bytes = (uint64_t)elements * (uint64_t)ir_dtypes[type->dtype].bytes;
+    return true;
+}
+
+bool tp_onnx_check_value(const Onnx__TensorProto *t, const char *where, struct ir_error *error)
+{
+    const struct type *type = type_of(t->data_type);
+    uint64_t has, wants;
+
+    if (!tp_onnx_check_shape(t, where, &wants, error))
+        return false;
+    if (t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) /* not of a model's file */
+        return ir_error(error, IR_UNSUPPORTED,
+                        "%.220s: numbers in another file are not supported; expected them inside",
+                        where);
+    if (!t->has_raw_data)
+        wants /= (uint64_t)ir_dtypes[type->dtype].bytes;
     has = t->has_raw_data ? t->raw_data.len : listed(t, type->list);
     if (has != wants)
-        return ir_error(error, IR_REFUSED, "%.220s: has %zu %s; expected %zu, as its shape says",
-                        where, has, t->has_raw_data ? "bytes" : "numbers", wants);
+        return ir_error(error, IR_REFUSED, "%.220s: has %llu %s; expected %llu, as its shape says",
+                        where, (unsigned long long)has, t->has_raw_data ? "bytes" : "numbers",
+                        (unsigned long long)wants);
     return true;
 }
 

@@ -221,8 +221,10 @@ static void fuzz_onnx(const unsigned char *bytes, size_t size)
     struct ir_error error = { 0 };
     struct ir_array array;
     struct onnx_model *m;
+    static const unsigned char beside[64] = { 0, 0, 128, 63 };
 
     fuzz_put("some.onnx", bytes, size);
+    fuzz_put("numbers", beside, sizeof beside);
     m = tp_onnx_read("some.onnx", &error);
     fuzz_told(m != NULL, &error);
     if (m)
