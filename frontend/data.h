@@ -119,6 +119,7 @@ bool tp_data_made(const char *name); /* a set of points, or digits */
 bool tp_npy_read(const char *path, struct ir_arena *arena, struct ir_array *array,
                  struct ir_error *error);
 bool tp_npy_write(const char *path, const struct ir_array *array, struct ir_error *error);
+const char *tp_npy_type(enum ir_dtype dtype, char text[4]); /* "<f4", as its header says it */
 
 /* file_aside.c: a file that appears whole or not at all. */
 struct file_aside;

@@ -32,22 +32,29 @@ bool tp_npy_read(const char *path, struct ir_arena *arena, struct ir_array *arra
     return ok || ir_error(error, wrong.status, "%s", wrong.text);
 }
 
-/* NumPy has no bf16: two bytes as they are, which ml_dtypes reads as its bfloat16. */
-bool tp_npy_write(const char *path, const struct ir_array *array, struct ir_error *error)
+/* NumPy has no bf16: two bytes as they are, which is what ml_dtypes writes for its bfloat16. */
+const char *tp_npy_type(enum ir_dtype dtype, char text[4])
 {
     static const char kinds[] = { ['b'] = 'b', ['i'] = 'i', ['u'] = 'u', ['f'] = 'f' };
-    const struct ir_dtype_info *type = &ir_dtypes[array->dtype];
+    const struct ir_dtype_info *type = &ir_dtypes[dtype];
+
+    snprintf(text, 4, "%c%c%d", type->bytes == 1 ? '|' : '<',
+             dtype == IR_BF16 ? 'V' : kinds[(int)type->kind], type->bytes);
+    return text;
+}
+
+bool tp_npy_write(const char *path, const struct ir_array *array, struct ir_error *error)
+{
     struct file_aside *file = tp_aside_open(path, error);
     struct ir_text head = { 0 };
-    char magic[10] = "\x93NUMPY\x01";
-    size_t bytes = (size_t)type->bytes;
+    char magic[10] = "\x93NUMPY\x01", type[4];
+    size_t bytes = (size_t)ir_dtypes[array->dtype].bytes;
     bool ok;
 
     if (!file)
         return false;
-    ir_put(&head, "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (",
-           type->bytes == 1 ? '|' : '<', array->dtype == IR_BF16 ? 'V' : kinds[(int)type->kind],
-           type->bytes);
+    ir_put(&head, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+           tp_npy_type(array->dtype, type));
     for (int i = 0; i < array->shape.rank; i++) {
         bytes *= (size_t)array->shape.dim[i];
         ir_put(&head, "%lld,%s", (long long)array->shape.dim[i],

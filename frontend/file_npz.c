@@ -110,24 +110,12 @@ static void little(unsigned char **at, uint64_t number, int bytes)
         *(*at)++ = (unsigned char)(number >> 8 * i);
 }
 
-/* '<f4', '|b1'; NULL where NumPy has no such type. */
-static const char *numpy_type(enum ir_dtype dtype, char text[4])
-{
-    const char kind = dtype == IR_BOOL ? 'b' : ir_dtypes[dtype].name[0];
-
-    if (dtype == IR_BF16)
-        return NULL;
-    snprintf(text, 4, "%c%c%d", ir_dtypes[dtype].bytes == 1 ? '|' : '<', kind,
-             ir_dtypes[dtype].bytes);
-    return text;
-}
-
 /* Version 1.0 of the format: as long as a multiple of 64, and it ends a line. */
 static bool head_of(struct member *m, const struct file_tensor *t)
 {
     char type[4], text[HEADER];
     int size = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                        numpy_type(t->dtype, type));
+                        tp_npy_type(t->dtype, type));
 
     for (int axis = 0; axis < t->rank && size < HEADER; axis++)
         size += snprintf(text + size, (size_t)(HEADER - size), "%lld%s", (long long)t->dim[axis],
@@ -212,17 +200,10 @@ static bool put_directory(struct aside *file, int64_t count, const struct member
 static bool settle(const char *path, int64_t count, const struct file_tensor tensor[],
                    struct member *m, uint64_t *end, struct part_error *error)
 {
-    char type[4];
-
     *end = 0;
     for (int64_t i = 0; i < count; i++) {
         const struct file_tensor *t = &tensor[i];
 
-        if (!numpy_type(t->dtype, type))
-            return part_fail(error, PART_UNSUPPORTED,
-                             "%.120s: npz: NumPy has no %s, which \"%.80s\" is; a .safetensors "
-                             "holds it",
-                             path, ir_dtypes[t->dtype].name, t->name);
         if (strlen(t->name) + 4 >= NPZ_NAME || !head_of(&m[i], t))
             return part_fail(error, PART_UNSUPPORTED,
                              "%.120s: npz: the name \"%.80s\" is too long; a .safetensors takes it",

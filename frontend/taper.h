@@ -1762,7 +1762,7 @@ typedef struct tp_load_args {
 } tp_load_args;
 #define tp_load(g, ...) tp_load_with((g), (tp_load_args){ .path = __VA_ARGS__ })
 /* Parameters and running statistics by name: safetensors (huggingface.co/docs/safetensors), or,
- * where the path ends in .npz, NumPy's arrays (at most 1024, names below 124 bytes, no bf16). A
+ * where the path ends in .npz, NumPy's arrays (at most 1024, names below 124 bytes; bf16 is V2). A
  * file is looked at as a whole before anything changes, and written aside and renamed. */
 TP_API bool tp_load_with(tp_graph *g, tp_load_args args);
 TP_API bool tp_save(tp_graph *g, const char *path);

@@ -195,15 +195,16 @@ Test(readers, npy_gives_each_type_as_training_takes_it)
           IR_I32,
           { 3, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } },
         { NPY("<f2", "(2,)"), 4, IR_F32, { 0, 0x42, 1, 0x80 } },
+        { NPY("<V2", "(2,)"), 4, IR_F32, { 0x40, 0x40, 0x20, 0xc0 } }, /* bf16 of ml_dtypes */
+        { NPY("|V2", "(2,)"), 4, IR_F32, { 0x40, 0x40, 0x20, 0xc0 } },
         { NPY("<f4", "(2,)"), 8, IR_F32, { 0, 0, 0x40, 0x40, 0, 0, 0x80, 0xbf } },
         { NPY("<f8", "(2,)"),
           16,
           IR_F32,
           { 0, 0, 0, 0, 0, 0, 8, 0x40, 0, 0, 0, 0, 0, 0, 0xf0, 0xbf } },
     };
-    static const double second[] = {
-        0, 255, -1, 65535, -1, 4, -1, -5.9604644775390625e-08, -1, -1
-    };
+    static const double second[] = { 0,    255,  -1, 65535, -1, 4, -1, -5.9604644775390625e-08,
+                                     -2.5, -2.5, -1, -1 };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct data_set *set;
@@ -249,6 +250,8 @@ Test(readers, npy_refuses_headers_that_lie)
         { NPY("|f4", "(1,)"), "type |f4 is not read" },
         { NPY("<c8", "(1,)"), "type <c8 is not read" },
         { NPY("|O", "(1,)"), "type |O is not read" },
+        { NPY("|V3", "(1,)"), "type |V3 is not read" },
+        { NPY(">V2", "(2,)"), "type >V2 is not read" },
         { "{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", "Fortran" },
         { "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", "NumPy writes" },
         { "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", "NumPy" },

@@ -16,7 +16,7 @@ TestSuite(weights, .init = support_enter, .fini = support_leave);
 static const float f32[6] = { 1, -2, 3.5f, 0, INFINITY, 1e-40f };
 static const double f64[1] = { 0.1 };
 static const int64_t i64[2] = { INT64_MIN, 7 };
-static const uint16_t f16[2] = { 0x3c00, 0xc100 };
+static const uint16_t f16[2] = { 0x3c00, 0xc100 }, bf16[2] = { 0x3f80, 0xc020 };
 static const unsigned char u8[3] = { 0, 128, 255 }, truth[2] = { 1, 0 };
 static const struct file_tensor given[] = {
     { .name = "fc1.weight", .dtype = IR_F32, .rank = 2, .dim = { 2, 3 }, .bytes = 24, .data = f32 },
@@ -26,6 +26,7 @@ static const struct file_tensor given[] = {
     { .name = "mask", .dtype = IR_BOOL, .rank = 1, .dim = { 2 }, .bytes = 2, .data = truth },
     { .name = "none", .dtype = IR_F32, .rank = 2, .dim = { 0, 4 }, .data = f32 },
     { .name = "half", .dtype = IR_F16, .rank = 3, .dim = { 1, 2, 1 }, .bytes = 4, .data = f16 },
+    { .name = "brain", .dtype = IR_BF16, .rank = 1, .dim = { 2 }, .bytes = 4, .data = bf16 },
 };
 enum { GIVEN = sizeof given / sizeof *given };
 
@@ -53,6 +54,8 @@ Test(weights, npz_gives_back_what_it_was_given)
         cr_expect(memcmp(read, given[i].data, t->bytes) == 0, "%s", t->name);
     }
     cr_assert(tp_safetensors_read(file, tp_safetensors_find(file, "half"), IR_F32, wide, &error));
+    cr_expect(wide[0] == 1 && wide[1] == -2.5f);
+    cr_assert(tp_safetensors_read(file, tp_safetensors_find(file, "brain"), IR_F32, wide, &error));
     cr_expect(wide[0] == 1 && wide[1] == -2.5f);
     tp_safetensors_close(file);
 }
@@ -131,20 +134,14 @@ Test(weights, npz_survives_damage)
     support_flips("s.npz", read_all);
 }
 
-Test(weights, npz_refuses_what_numpy_has_not)
+Test(weights, npz_refuses_a_name_that_is_too_long)
 {
-    static const uint16_t brain[1] = { 0x3f80 };
-    const struct file_tensor bf16 = { "b", IR_BF16, 1, { 1 }, 2, brain, 0 };
     char name[200];
     const struct file_tensor named = { name, IR_F64, 0, { 0 }, 8, f64, 0 };
     struct ir_error error = { 0 };
 
-    cr_expect_not(tp_safetensors_write("b.npz", 1, &bf16, 0, NULL, &error));
-    cr_expect(support_one_line(&error) && strstr(error.text, "NumPy has no bf16"), "%s",
-              error.text);
     memset(name, 'n', sizeof name);
     name[sizeof name - 1] = 0;
-    error = (struct ir_error){ 0 };
     cr_expect_not(tp_safetensors_write("n.npz", 1, &named, 0, NULL, &error));
     cr_expect(support_one_line(&error) && strstr(error.text, "is too long"), "%s", error.text);
     cr_expect_eq(support_files(), 0);

@@ -29,12 +29,13 @@ PART bool npy_type(const char *code, size_t size, enum part_type *type)
         enum part_type type;
     } known[] = { { "b1", PART_BOOL }, { "u1", PART_U8 },  { "i1", PART_I8 },  { "u2", PART_U16 },
                   { "i2", PART_I16 },  { "u4", PART_U32 }, { "i4", PART_I32 }, { "u8", PART_U64 },
-                  { "i8", PART_I64 },  { "f2", PART_F16 }, { "f4", PART_F32 }, { "f8", PART_F64 } };
+                  { "i8", PART_I64 },  { "f2", PART_F16 }, { "f4", PART_F32 }, { "f8", PART_F64 },
+                  { "V2", PART_BF16 } }; /* two bytes of no kind: so ml_dtypes writes bfloat16 */
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (size == 3 && strncmp(code + 1, known[i].code, 2) == 0 &&
             (*code == '<' || *code == '=' ||
-             (*code == '|' && part_types[known[i].type].bytes == 1))) {
+             (*code == '|' && (known[i].code[0] == 'V' || part_types[known[i].type].bytes == 1)))) {
             *type = known[i].type;
             return true;
         }
@@ -81,7 +82,7 @@ PART bool npy_dictionary(const char *path, const char *text, struct npy *npy,
             if (code && (!end || !npy_type(code, (size_t)(end - code), &npy->type)))
                 return part_fail(error, PART_UNSUPPORTED,
                                  "%.250s: npy: its type %.*s is not read; want b1 u1 to u8, i1 to "
-                                 "i8, f2 f4 f8, little-endian",
+                                 "i8, f2 f4 f8, V2 (bfloat16), little-endian",
                                  path, end && end - code < 20 ? (int)(end - code) : 0, code);
             next = end ? end + 1 : NULL;
         } else if ((next = npy_skip(at, "'fortran_order':")) && !seen[1]) {

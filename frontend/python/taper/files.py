@@ -63,9 +63,8 @@ def _save_npz(state: Dict[str, Any], path: str) -> None:
     arrays: Dict[str, Any] = {}
     for name, value in state.items():
         t = as_tensor(value)
-        if t.dtype == dt.bfloat16:
-            raise Error(f"{path}: NumPy has no bfloat16, which {name} is; a .safetensors holds it")
-        arrays[name] = np.ascontiguousarray(t._array())
+        array = np.asarray(t._array(), order="C")
+        arrays[name] = array.view("V2") if t.dtype == dt.bfloat16 else array  # as ml_dtypes does
     aside = f"{path}.{os.getpid()}"
     with open(aside, "wb") as file:
         np.savez(file, **arrays)
@@ -74,10 +73,18 @@ def _save_npz(state: Dict[str, Any], path: str) -> None:
     os.replace(aside, path)
 
 
+def _of_numpy(array: Any) -> Tensor:
+    if array.dtype != np.dtype("V2"):
+        return Tensor(np.asarray(array, order="C"))
+    t = Tensor(np.asarray(array, order="C").view("u2"))
+    t._dt = dt.bfloat16
+    return t
+
+
 def _load_npz(path: str) -> Dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: Tensor(np.ascontiguousarray(file[name])) for name in file.files}
+            return {name: _of_numpy(file[name]) for name in file.files}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as fault:
         raise Error(f"{path}: it is no npz file ({fault})") from None
 
