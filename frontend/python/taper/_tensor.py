@@ -356,13 +356,17 @@ def to_numpy(data: Any, dtype: Any = None) -> np.ndarray:
 
 
 def to_bfloat(array: np.ndarray) -> np.ndarray:
-    """Bits, rounded to nearest even."""
-    bits = np.ascontiguousarray(array, np.float32).view(np.uint32).astype(np.uint64)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).reshape(np.shape(array))
+    """Bits, rounded to nearest even; no NaN becomes a number."""
+    whole = np.ascontiguousarray(array, np.float32)
+    bits = whole.view(np.uint32).astype(np.uint64)
+    near = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    near = np.where(np.isnan(whole), bits >> 16 | 0x40, near)
+    return near.astype(np.uint16).reshape(np.shape(array))
 
 
 def from_bfloat(array: np.ndarray) -> np.ndarray:
-    return (array.astype(np.uint32) << 16).view(np.float32)
+    bits = np.ascontiguousarray(array).astype(np.uint32) << 16
+    return bits.view(np.float32).reshape(np.shape(array))
 
 
 def as_tensor(data: Any, dtype: Any = None, like: Optional[Tensor] = None) -> Tensor:

@@ -188,6 +188,9 @@ def test_halves_in_npz(tmp_path):
     assert back["b"].dtype == tp.bfloat16 and back["b"].float().tolist() == [1, -2.5]
     assert back["h"].dtype == tp.float16 and back["h"].tolist() == [0.5, 65504]
     assert back["s"].shape == () and back["s"].item() == 3
+    nan = np.array([0x7fffffff, 0xffffffff, 0x7f800001], "u4").view("f4")
+    assert np.isnan(tp.tensor(nan).bfloat16().numpy()).all()
+    assert np.isnan(tp.tensor(nan, dtype=tp.bfloat16).numpy()).all()
 
 
 @pytest.mark.parametrize("given, words", [
