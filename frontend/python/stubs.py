@@ -94,7 +94,7 @@ def call_of(function, name, owner=None):
     result = words(signature.return_annotation)
     if signature.return_annotation is inspect.Signature.empty:
         result = RESULTS.get(name, "None" if name == "__init__" else owner or "Tensor")
-    if OPERATORS.match(name):
+    if OPERATORS.match(name) and result != "bool":
         result = owner
     head = "@staticmethod\n" if static else ""
     odd = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""

@@ -24,7 +24,13 @@ ROOT = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class Error(RuntimeError):
-    """What the library refuses: one line that names the place, what was found and expected."""
+    """What is refused: one line that names the place, what was found and expected."""
+
+    def __init__(self, words: str, placed: bool = False) -> None:
+        if not placed:
+            at = here()
+            words = f"{at.file.decode()}:{at.line}: {words}"
+        super().__init__(words)
 
 
 class Graph:
@@ -44,7 +50,7 @@ class Graph:
         status = lib.tp_status(self.c)
         lib.tp_clear_error(self.c)
         words = text.decode("utf-8", "replace")
-        raise NotImplementedError(words) if status == 3 else Error(words)
+        raise NotImplementedError(words) if status == 3 else Error(words, True)
 
     def __del__(self) -> None:
         if lib is not None and self.c:

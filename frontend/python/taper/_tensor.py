@@ -25,6 +25,7 @@ class Tensor:
                  "_version", "_keeps", "_hooks", "_name", "_owner", "_leafy", "grad",
                  "__weakref__", "__dict__")
     __array_priority__ = 1000
+    _results: Any
 
     def __init__(self, data: Any = (), dtype: Any = None, requires_grad: bool = False) -> None:
         array = to_numpy(data, dtype)
@@ -280,6 +281,8 @@ class Tensor:
         return (_again, (type(self), self._array(), self.dtype.name, bool(self._rg)))
 
     def __dlpack__(self, stream: Any = None, **_: Any) -> Any:
+        if self.dtype.name == "bfloat16":  # NumPy would call its bits integers
+            raise BufferError("a bfloat16 tensor is not handed out by DLPack; expected float()")
         return self._array().copy().__dlpack__()
 
     def __dlpack_device__(self) -> Tuple[int, int]:
@@ -301,6 +304,8 @@ class Size(tuple):
     def __repr__(self) -> str:
         return f"taper.Size({list(self)})"
 
+
+Tensor._results = Tensor  # the class of what is computed from it: an adapter's, or this one
 
 LEAVES: List["ref[Tensor]"] = []
 
@@ -392,7 +397,8 @@ def wrap(c: Any, a: Tensor, b: Optional[Tensor] = None, diff: bool = True,
     """The result of an operation on a, b and more as a tensor."""
     if not c.id:
         fail()
-    t = blank()
+    made = a._results if b is None or a._results is not Tensor else b._results
+    t: Tensor = made.__new__(made)
     t._c = c
     t._np = t._dt = t._sh = t._home = t._homes = t.grad = t._name = t._owner = t._hooks = None
     t._version = 0

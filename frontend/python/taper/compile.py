@@ -319,11 +319,13 @@ class Compiled:
 
 
 def compile(function: Any = None, *, precision: Any = None, threads: int = 0,  # noqa: A001
-            memory: int = 0, device: Any = None, **_: Any) -> Any:
+            memory: int = 0, device: Any = None, fullgraph: bool = True,
+            dynamic: Any = None, mode: Any = None) -> Any:
     """`@taper.compile`, or `step = taper.compile(step, precision=taper.bfloat16)`.
 
     device: "cuda", "cuda:1", or "cuda-emu", the CPU as a GPU; tensors stay the host's, and what
-    the function reads and gives is copied.
+    the function reads and gives is copied. fullgraph, dynamic and mode are torch.compile's, and
+    change nothing: a function is always one program, for each form of its arguments.
     """
     options: Dict[str, Any] = {"threads": threads, "memory": memory}
     if device is not None:

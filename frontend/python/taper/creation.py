@@ -172,8 +172,9 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None,
     return _made(_chance.integers(low, high, tuple(size)).astype(_kind(dtype, dt.int64).numpy))
 
 
-def randperm(n: int, **_: Any) -> Tensor:
-    return _made(_chance.permutation(n))
+def randperm(n: int, *, dtype: Any = None, device: Any = None, generator: Any = None) -> Tensor:
+    on_cpu(device)
+    return _made(_chance.permutation(n).astype(_kind(dtype, dt.int64).numpy))
 
 
 def normal(mean: float = 0.0, std: float = 1.0, size: Any = ()) -> Tensor:

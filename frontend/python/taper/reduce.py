@@ -45,13 +45,18 @@ def reduced(op: str, x: Tensor, axes: Axes = None, keepdim: bool = False, diff: 
     return wrap(lib.tp_reduce_at(op.encode(), x._handle(), args, here()), x, None, diff)
 
 
-def _dim(dim: Axes, names: Any) -> Axes:
-    return names.pop("axis", dim) if names else dim
+def _by(dim: Any, keepdim: bool, names: Any) -> Tuple[Any, bool]:
+    """NumPy's words are good, too: axis and keepdims."""
+    if names:
+        dim, keepdim = names.pop("axis", dim), names.pop("keepdims", keepdim)
+        for name in names:
+            raise TypeError(f"no argument {name!r}; expected dim (or axis) and keepdim (or keepdims)")
+    return dim, keepdim
 
 
 def sum(x: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None,  # noqa: A001
         **names: Any) -> Tensor:
-    x, dim = as_tensor(x), _dim(dim, names)
+    x, (dim, keepdim) = as_tensor(x), _by(dim, keepdim, names)
     if dtype is not None:
         x = x.to(dtype)
     elif x.dtype.kind != "f":
@@ -61,7 +66,7 @@ def sum(x: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None,  
 
 def mean(x: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None,
          **names: Any) -> Tensor:
-    x, dim = as_tensor(x), _dim(dim, names)
+    x, (dim, keepdim) = as_tensor(x), _by(dim, keepdim, names)
     if dtype is not None:
         x = x.to(dtype)
     if x.dtype.kind != "f":
@@ -71,28 +76,28 @@ def mean(x: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None,
 
 def prod(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:
     x = x if x.dtype.kind == "f" else cast(x, dt.int64)
-    return reduced("prod", x, _dim(dim, names), keepdim)
+    return reduced("prod", x, *_by(dim, keepdim, names))
 
 
 def amax(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:
-    return reduced("amax", x, _dim(dim, names), keepdim)
+    return reduced("amax", x, *_by(dim, keepdim, names))
 
 
 def amin(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:
-    return reduced("amin", x, _dim(dim, names), keepdim)
+    return reduced("amin", x, *_by(dim, keepdim, names))
 
 
 def argmax(x: Tensor, dim: Optional[int] = None, keepdim: bool = False, **names: Any) -> Tensor:
-    return reduced("argmax", x, _dim(dim, names), keepdim, False)
+    return reduced("argmax", x, *_by(dim, keepdim, names), False)
 
 
 def argmin(x: Tensor, dim: Optional[int] = None, keepdim: bool = False, **names: Any) -> Tensor:
-    return reduced("argmin", x, _dim(dim, names), keepdim, False)
+    return reduced("argmin", x, *_by(dim, keepdim, names), False)
 
 
 def _extreme(name: str) -> Any:
     def function(x: Tensor, dim: Any = None, keepdim: bool = False, **names: Any) -> Any:
-        dim = _dim(dim, names)
+        dim, keepdim = _by(dim, keepdim, names)
         if isinstance(dim, Tensor):
             from . import ops
             return getattr(ops, name + "imum")(x, dim)
@@ -112,12 +117,14 @@ max = _extreme("max")  # noqa: A001
 min = _extreme("min")  # noqa: A001
 
 
-def all(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:  # noqa: A001
-    return reduced("all", x if x.dtype is dt.bool_ else x != 0, dim, keepdim, False)
+def all(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:  # noqa: A001
+    x = x if x.dtype is dt.bool_ else x != 0
+    return reduced("all", x, *_by(dim, keepdim, names), False)
 
 
-def any(x: Tensor, dim: Axes = None, keepdim: bool = False) -> Tensor:  # noqa: A001
-    return reduced("any", x if x.dtype is dt.bool_ else x != 0, dim, keepdim, False)
+def any(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:  # noqa: A001
+    x = x if x.dtype is dt.bool_ else x != 0
+    return reduced("any", x, *_by(dim, keepdim, names), False)
 
 
 def _spread(op: str, x: Tensor, dim: Axes, keepdim: bool, unbiased: Any, correction: Any) -> Tensor:
@@ -129,26 +136,28 @@ def _spread(op: str, x: Tensor, dim: Axes, keepdim: bool, unbiased: Any, correct
 
 def var(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *,
         correction: Optional[float] = None, **names: Any) -> Tensor:
-    return _spread("var", x, _dim(dim, names), keepdim, unbiased, correction)
+    return _spread("var", x, *_by(dim, keepdim, names), unbiased, correction)
 
 
 def std(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False, *,
         correction: Optional[float] = None, **names: Any) -> Tensor:
-    return _spread("std", x, _dim(dim, names), keepdim, unbiased, correction)
+    return _spread("std", x, *_by(dim, keepdim, names), unbiased, correction)
 
 
 def var_mean(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False,
              **names: Any) -> Tuple[Tensor, Tensor]:
-    return var(x, dim, unbiased, keepdim, **names), mean(x, names.get("axis", dim), keepdim)
+    return var(x, dim, unbiased, keepdim, **names), mean(x, names.get("axis", dim),
+                                                      names.get("keepdims", keepdim))
 
 
 def std_mean(x: Tensor, dim: Axes = None, unbiased: bool = True, keepdim: bool = False,
              **names: Any) -> Tuple[Tensor, Tensor]:
-    return std(x, dim, unbiased, keepdim, **names), mean(x, names.get("axis", dim), keepdim)
+    return std(x, dim, unbiased, keepdim, **names), mean(x, names.get("axis", dim),
+                                                      names.get("keepdims", keepdim))
 
 
 def logsumexp(x: Tensor, dim: Axes = None, keepdim: bool = False, **names: Any) -> Tensor:
-    return reduced("logsumexp", x, _dim(dim, names), keepdim)
+    return reduced("logsumexp", x, *_by(dim, keepdim, names))
 
 
 def count_nonzero(x: Tensor, dim: Axes = None) -> Tensor:
@@ -163,12 +172,12 @@ def norm(x: Tensor, p: Any = 2, dim: Axes = None, keepdim: bool = False) -> Tens
 
 def softmax(x: Any, dim: int = -1, **names: Any) -> Tensor:
     x = real(x)
-    return wrap(lib.tp_softmax_at(b"softmax", x._handle(), _dim(dim, names), here()), x)
+    return wrap(lib.tp_softmax_at(b"softmax", x._handle(), _by(dim, False, names)[0], here()), x)
 
 
 def log_softmax(x: Any, dim: int = -1, **names: Any) -> Tensor:
     x = real(x)
-    return wrap(lib.tp_softmax_at(b"log_softmax", x._handle(), _dim(dim, names), here()), x)
+    return wrap(lib.tp_softmax_at(b"log_softmax", x._handle(), _by(dim, False, names)[0], here()), x)
 
 
 def _cumulated(name: str) -> Any:
@@ -186,7 +195,8 @@ def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     return wrap(lib.tp_logcumsumexp_at(x._handle(), dim, here()), x)
 
 
-def sort(x: Tensor, dim: int = -1, descending: bool = False, **_: Any) -> ValuesIndices:
+def sort(x: Tensor, dim: int = -1, descending: bool = False, *,
+         stable: bool = True) -> ValuesIndices:
     where = CTensor()
     args = lib.types.tp_sort_args(axis=dim, descending=descending, index=ctypes.pointer(where))
     y = lib.tp_sort_at(x._handle(), args, here())

@@ -11,16 +11,17 @@ Number = Union[int, float, "Value"]
 
 
 class Value:
-    """A scalar: + - * / ** on it and numbers, relu, tanh, exp, log, sigmoid; backward()."""
+    """A scalar: + - * / ** on it and numbers, relu, tanh, exp, log, sigmoid; backward(). What it
+    was made of, and by what, is in _prev and _op, for those who draw the graph."""
 
-    __slots__ = ("tensor", "label", "__weakref__")
+    __slots__ = ("tensor", "label", "_prev", "_op", "__weakref__")
 
     def __init__(self, data: Any, _children: Any = (), _op: str = "", label: str = "") -> None:
         if isinstance(data, Tensor):
             self.tensor = data
         else:
             self.tensor = Tensor(float(data), "float64", True)
-        self.label = label
+        self._prev, self._op, self.label = set(_children), _op, label
 
     @property
     def data(self) -> float:
@@ -56,28 +57,44 @@ def _of(x: Any) -> Any:
     return x.tensor if isinstance(x, Value) else float(x)
 
 
-def _result(t: Tensor) -> Value:
+def _result(t: Tensor, op: str, *of: Any) -> Any:
+    """A value of the first value's class."""
+    values = [x for x in of if isinstance(x, Value)]
     t.retain_grad()
-    return Value(t)
+    made = type(values[0])(t)
+    made._prev, made._op = set(values), op
+    return made
 
 
-def _operator(name: str, turned: bool) -> Any:
+def _operator(name: str, sign: str, turned: bool) -> Any:
     def method(self: Value, other: Any) -> Any:
         if not isinstance(other, (int, float, Value)) and not hasattr(other, "__float__"):
             return NotImplemented
         a, b = _of(self), _of(other)
         f = getattr(ops, name)
-        return _result(f(b, a) if turned else f(a, b))
+        return _result(f(b, a) if turned else f(a, b), sign, self, other)
     return method
 
 
-for _name, _f in (("add", "add"), ("sub", "sub"), ("mul", "mul"), ("truediv", "div"),
-                  ("pow", "pow")):
-    setattr(Value, f"__{_name}__", _operator(_f, False))
-    setattr(Value, f"__r{_name}__", _operator(_f, True))
+def _function(name: str) -> Any:
+    def method(self: Value) -> Value:
+        return _result(getattr(ops, name)(self.tensor), "ReLU" if name == "relu" else name, self)
+    method.__name__ = name
+    return method
+
+
+def _order(name: str) -> Any:
+    def method(self: Value, other: Any) -> bool:
+        return bool(getattr(self.data, name)(float(other)))
+    return method
+
+
+for _name, _f, _sign in (("add", "add", "+"), ("sub", "sub", "-"), ("mul", "mul", "*"),
+                         ("truediv", "div", "/"), ("pow", "pow", "**")):
+    setattr(Value, f"__{_name}__", _operator(_f, _sign, False))
+    setattr(Value, f"__r{_name}__", _operator(_f, _sign, True))
 for _name in ("relu", "tanh", "exp", "log", "sigmoid", "sin", "cos", "sqrt"):
-    setattr(Value, _name, lambda self, _f=_name: _result(getattr(ops, _f)(self.tensor)))
-Value.__neg__ = lambda self: _result(-self.tensor)  # type: ignore
+    setattr(Value, _name, _function(_name))
+Value.__neg__ = lambda self: _result(-self.tensor, "neg", self)  # type: ignore
 for _name in ("lt", "gt", "le", "ge"):
-    setattr(Value, f"__{_name}__",
-            lambda self, other, _f=f"__{_name}__": getattr(self.data, _f)(float(other)))
+    setattr(Value, f"__{_name}__", _order(f"__{_name}__"))

@@ -1,6 +1,7 @@
 """In the spirit of the test-suites that the adapters are for."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_micrograd_functions(name, f):
 
 
 def test_micrograd_network_learns():
-    tp.manual_seed(3)
+    random.seed(3)
     net = micrograd.MLP(2, [4, 1])
     assert len(net.parameters()) == 17 and "MLP of" in repr(net)
     xs, ys = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 2]

@@ -1,10 +1,13 @@
-"""micrograd's engine and nn: `from taper.compat.micrograd import Value, Neuron, Layer, MLP`."""
+"""micrograd's engine and nn: `from taper.compat.micrograd import Value, Neuron, Layer, MLP`.
+
+Initial weights are drawn by `random`, as there: random.seed decides them.
+"""
 
 from __future__ import annotations
 
+import random
 from typing import Any, List
 
-from ..creation import generator
 from ..scalar import Value
 
 
@@ -19,7 +22,7 @@ class Module:
 
 class Neuron(Module):
     def __init__(self, nin: int, nonlin: bool = True) -> None:
-        self.w = [Value(generator().uniform(-1, 1)) for _ in range(nin)]
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b, self.nonlin = Value(0.0), nonlin
 
     def __call__(self, x: Any) -> Value:

@@ -27,12 +27,13 @@ class Linear(Module):
     """y = x W' + b."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True,
-                 **_: Any) -> None:
+                 device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0
         self.weight = _within(bound, out_features, in_features)
         self.bias = _within(bound, out_features) if bias else None
+        self.to(device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)

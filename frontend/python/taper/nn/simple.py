@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import OrderedDict
 from typing import Any, Iterable, Iterator
 
@@ -13,10 +14,15 @@ from .module import Module, Parameter
 
 def _class(name: str, function: Any, *arguments: str, **fixed: Any) -> Any:
     """A module whose options, named in their order, go to a function."""
+    known = {*arguments, *fixed, *inspect.signature(function).parameters}
+
     def __init__(self: Any, *args: Any, **names: Any) -> None:
         Module.__init__(self)
         if len(args) > len(arguments):
             raise TypeError(f"{name} takes {len(arguments)} arguments, not {len(args)}")
+        for given in names:
+            if given not in known:
+                raise TypeError(f"{name} has no argument {given!r}")
         object.__setattr__(self, "options", {**fixed, **dict(zip(arguments, args)), **names})
 
     def forward(self: Any, *inputs: Any) -> Any:

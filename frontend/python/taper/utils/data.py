@@ -103,18 +103,30 @@ def default_collate(rows: Sequence[Any]) -> Any:
     return Tensor(list(rows))
 
 
+# What PyTorch's loader takes for processes and devices that there are not here.
+UNUSED = set("""pin_memory timeout worker_init_fn multiprocessing_context generator prefetch_factor
+             persistent_workers pin_memory_device in_order""".split())
+
+
 class DataLoader:
     """Batches of a data set: `for x, y in DataLoader(data, batch_size=64, shuffle=True)`."""
 
     def __init__(self, dataset: Any, batch_size: int = 1, shuffle: bool = False,
                  sampler: Optional[Iterable[int]] = None, num_workers: int = 0,
                  collate_fn: Optional[Callable[[Sequence[Any]], Any]] = None,
-                 drop_last: bool = False, **_: Any) -> None:
+                 drop_last: bool = False, batch_sampler: Optional[Iterable[Any]] = None,
+                 **names: Any) -> None:
+        for name in names:
+            if name not in UNUSED:
+                raise TypeError(f"DataLoader has no argument {name!r}")
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
         self.sampler, self.collate_fn, self.drop_last = sampler, collate_fn, drop_last
+        self.batch_sampler = batch_sampler
 
     def __len__(self) -> int:
-        n = len(self.dataset)
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        n = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def _order(self) -> Iterable[int]:
@@ -123,15 +135,21 @@ class DataLoader:
         n = len(self.dataset)
         return generator().permutation(n) if self.shuffle else np.arange(n)
 
-    def __iter__(self) -> Iterator[Any]:
-        if isinstance(self.dataset, IterableDataset):
-            yield from self._stream(iter(self.dataset))
+    def _batches(self) -> Iterator[Any]:
+        if self.batch_sampler is not None:
+            yield from (np.fromiter(rows, np.int64) for rows in self.batch_sampler)
             return
         order = np.fromiter(self._order(), np.int64)
         for start in range(0, len(order), self.batch_size):
             rows = order[start:start + self.batch_size]
-            if self.drop_last and len(rows) < self.batch_size:
-                return
+            if not self.drop_last or len(rows) == self.batch_size:
+                yield rows
+
+    def __iter__(self) -> Iterator[Any]:
+        if isinstance(self.dataset, IterableDataset):
+            yield from self._stream(iter(self.dataset))
+            return
+        for rows in self._batches():
             if type(self.dataset) is TensorDataset and self.collate_fn is None:
                 yield list(self.dataset[rows])
             else:
