@@ -103,9 +103,11 @@ size_t tp_array_room(size_t bytes);
 void *tp_array_new(size_t bytes);                    /* not zeroed; free() */
 bool tp_glob(const char *pattern, const char *text); /* * and ? */
 
-/* storage.c: between an order in memory and row-major; the shape is fixed. False: no memory. */
-bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *shape, size_t bytes,
-                     void *stored, void *plain, bool out);
+/* storage.c: between an order in memory and row-major, of the indices first .. first + count of the
+ * first axis; the shape is fixed. False: no memory. */
+bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *shape,
+                     int64_t first, int64_t count, size_t bytes, void *stored, void *plain,
+                     bool out);
 
 /* trace.c */
 #define POISON(graph) ((tp_tensor){ .g = (graph), .id = 0 })

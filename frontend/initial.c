@@ -29,7 +29,7 @@ static void chance(const struct filling *f, const char *of, enum ir_init kind, d
 
     memcpy(&attr[1], &a, sizeof a);
     memcpy(&attr[2], &b, sizeof b);
-    ir_init_fill(&node, f->seed, to, f->rows * f->columns);
+    ir_init_fill(&node, f->seed, 0, f->rows * f->columns, to);
 }
 
 static double dot(const double *a, const double *b, int64_t n, int64_t step)

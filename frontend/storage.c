@@ -24,7 +24,7 @@ static int64_t term(const struct pass_storage *s, int axis, int64_t i)
 
 struct walk {
     int rank;
-    const int64_t *extent, *term[IR_RANK]; /* of each axis, by its index */
+    int64_t extent[IR_RANK], *term[IR_RANK]; /* of each axis; by its index */
     size_t bytes;
     bool rows; /* the last axis is contiguous */
     bool out;
@@ -44,21 +44,23 @@ static void walk(struct walk *w, int axis, int64_t at)
     if (axis == w->rank)
         move(w, at, w->bytes);
     else if (axis == w->rank - 1 && w->rows)
-        move(w, at, (size_t)w->extent[axis] * w->bytes);
+        move(w, at + w->term[axis][0], (size_t)w->extent[axis] * w->bytes);
     else
         for (int64_t i = 0; i < w->extent[axis]; i++)
             walk(w, axis + 1, at + w->term[axis][i]);
 }
 
-bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *shape, size_t bytes,
-                     void *stored, void *plain, bool out)
+bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *shape,
+                     int64_t first, int64_t count, size_t bytes, void *stored, void *plain,
+                     bool out)
 {
-    struct walk w = { shape->rank, shape->dim, { NULL }, bytes, true, out, stored, plain };
+    struct walk w = { shape->rank, { 0 }, { NULL }, bytes, true, out, stored, plain };
     int64_t *table, total = 0, elements = 1;
 
     for (int axis = 0; axis < shape->rank; axis++) {
-        total += shape->dim[axis];
-        elements *= shape->dim[axis];
+        w.extent[axis] = axis == 0 ? count : shape->dim[axis];
+        total += w.extent[axis];
+        elements *= w.extent[axis];
     }
     if (elements == 0)
         return true;
@@ -67,10 +69,11 @@ bool tp_storage_copy(const struct pass_storage *storage, const struct ir_shape *
         return false;
     total = 0;
     for (int axis = 0; axis < shape->rank; axis++) {
+        const int64_t from = axis == 0 ? first : 0;
         w.term[axis] = table + total;
-        for (int64_t i = 0; i < shape->dim[axis]; i++) {
-            table[total++] = term(storage, axis, i);
-            w.rows &= axis < shape->rank - 1 || w.term[axis][i] == i;
+        for (int64_t i = 0; i < w.extent[axis]; i++) {
+            table[total++] = term(storage, axis, from + i);
+            w.rows &= axis < shape->rank - 1 || w.term[axis][i] == w.term[axis][0] + i;
         }
     }
     walk(&w, 0, 0);

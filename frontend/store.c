@@ -5,8 +5,10 @@
  * offset in one mapping of which more and more is memory. The first program that uses it chooses
  * both. A pointer into the mapping is good until the graph goes.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "frontend/frontend.h"
 
@@ -111,8 +113,9 @@ static bool reserve(tp_graph *g)
     return ir_error(&g->error, last.status, "%s", last.text);
 }
 
-/* The row-major numbers that a state starts with. */
-static void fill(const tp_graph *g, const struct state *s, void *to)
+/* The row-major numbers that a state starts with, from the first on. */
+static void draw(const tp_graph *g, const struct state *s, int64_t first, int64_t elements,
+                 void *to)
 {
     int64_t init[3] = { s->init };
     struct ir_node node = { .op = IR_state,
@@ -123,10 +126,15 @@ static void fill(const tp_graph *g, const struct state *s, void *to)
 
     memcpy(&init[1], &s->a, sizeof s->a);
     memcpy(&init[2], &s->b, sizeof s->b);
-    if (s->start && s->bytes)
+    ir_init_fill(&node, g->ir->seed, first, elements, to);
+}
+
+static void fill(const tp_graph *g, const struct state *s, void *to)
+{
+    if (!s->start)
+        draw(g, s, 0, ir_elements(g->ir, &s->shape), to);
+    else if (s->bytes)
         memcpy(to, s->start, s->bytes);
-    else if (!s->start)
-        ir_init_fill(&node, g->ir->seed, to, ir_elements(g->ir, &s->shape));
 }
 
 static bool no_memory(tp_graph *g, const struct state *s)
@@ -141,12 +149,18 @@ static bool convert(tp_graph *g, struct state *s, void *plain, bool out)
         return false;
     if (!out)
         tp_states_changed(g);
-    return tp_storage_copy(&s->storage, &s->shape, (size_t)ir_dtypes[s->dtype].bytes,
-                           g->memory.base + s->offset, plain, out) ||
+    return tp_storage_copy(&s->storage, &s->shape, 0, s->shape.rank ? s->shape.dim[0] : 1,
+                           (size_t)ir_dtypes[s->dtype].bytes, g->memory.base + s->offset, plain,
+                           out) ||
            no_memory(g, s);
 }
 
-enum { BEHIND = 4 << 10 }; /* bytes that over-running loads may touch */
+enum {
+    BEHIND = 4 << 10, /* bytes that over-running loads may touch */
+    PIECE = 256 << 10,
+    MANY = 1 << 20, /* bytes whose drawing is worth threads */
+    HELPERS = 8
+};
 
 size_t tp_array_room(size_t bytes)
 {
@@ -178,19 +192,76 @@ bool tp_store_grow(tp_graph *g, size_t bytes)
            run_memory_commit(&g->memory, bytes ? bytes : 1, &g->error);
 }
 
+/* ---- the first numbers, drawn where they stay ---- */
+
+struct drawing { /* of some rows: indices of the first axis */
+    const tp_graph *g;
+    const struct state *s;
+    int64_t first, end;
+    bool failed;
+};
+
+static void *draw_rows(void *of)
+{
+    struct drawing *d = of;
+    const struct state *s = d->s;
+    const int64_t rows = s->shape.rank ? s->shape.dim[0] : 1,
+                  inside = ir_elements(d->g->ir, &s->shape) / (rows ? rows : 1),
+                  bytes = ir_dtypes[s->dtype].bytes,
+                  most = inside * bytes < PIECE ? PIECE / (inside * bytes + 1) + 1 : 1;
+    void *plain = malloc((size_t)(most * inside * bytes) + 1);
+
+    d->failed = !plain;
+    for (int64_t at = d->first, count; !d->failed && at < d->end; at += count) {
+        count = d->end - at < most ? d->end - at : most;
+        draw(d->g, s, at * inside, count * inside, plain);
+        d->failed = !tp_storage_copy(&s->storage, &s->shape, at, count, (size_t)bytes,
+                                     d->g->memory.base + s->offset, plain, false);
+    }
+    free(plain);
+    return NULL;
+}
+
+static bool draw_all(tp_graph *g, const struct state *s)
+{
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const int64_t rows = s->shape.rank ? s->shape.dim[0] : 1;
+    const int threads = s->bytes < MANY || processors < 2 ? 1
+                        : processors < HELPERS            ? (int)processors
+                                                          : HELPERS;
+    struct drawing part[HELPERS];
+    pthread_t helper[HELPERS];
+    bool running[HELPERS] = { 0 }, failed = false;
+
+    for (int i = 0; i < threads; i++) {
+        part[i] = (struct drawing){ g, s, rows * i / threads, rows * (i + 1) / threads, false };
+        running[i] = i + 1 < threads && pthread_create(&helper[i], NULL, draw_rows, &part[i]) == 0;
+    }
+    for (int i = 0; i < threads; i++)
+        if (!running[i])
+            draw_rows(&part[i]);
+    for (int i = 0; i < threads; i++) {
+        if (running[i])
+            pthread_join(helper[i], NULL);
+        failed |= part[i].failed;
+    }
+    return !failed || no_memory(g, s);
+}
+
 bool tp_state_settle(tp_graph *g, struct state *s, int64_t offset,
                      const struct pass_storage *storage)
 {
-    void *plain = malloc(s->bytes + 1);
-    bool ok;
+    bool ok = true;
 
-    if (!plain)
-        return no_memory(g, s);
-    fill(g, s, plain);
+    if (!tp_states_here(g))
+        return false;
+    tp_states_changed(g);
     s->offset = offset;
     s->storage = *storage;
-    ok = convert(g, s, plain, false);
-    free(plain);
+    if (s->start)
+        ok = convert(g, s, s->start, false);
+    else if (s->init != IR_INIT_ZERO) /* memory that nobody has had is zero */
+        ok = draw_all(g, s);
     free(s->start);
     s->start = NULL;
     return ok;

@@ -285,7 +285,7 @@ bool ir_value_of_given(struct ir_evaluation *e, const struct ir_node *n, const s
 {
     (void)arg;
     if (n->op == IR_state) {
-        ir_init_fill(n, e->graph->seed, result->data, ir_count(&result->shape));
+        ir_init_fill(n, e->graph->seed, 0, ir_count(&result->shape), result->data);
         return true;
     }
     return ir_error(e->error, IR_REFUSED, "%s: the input has no value", n->text);

@@ -543,8 +543,8 @@ struct ir_binding {
 bool ir_evaluate(const struct ir_graph *g, int bindings, const struct ir_binding *binding, int n,
                  const ir_val *values, struct ir_array *results, struct ir_arena *arena,
                  struct ir_error *error);
-void ir_init_fill(const struct ir_node *state, uint64_t seed, void *data,
-                  int64_t elements); /* initial values, keyed by seed and name */
+void ir_init_fill(const struct ir_node *state, uint64_t seed, int64_t first, int64_t elements,
+                  void *data); /* initial values from the first on, keyed by seed and name */
 void ir_philox(uint32_t out[4], const uint32_t key[2],
                const uint32_t counter[4]); /* Salmon et al., SC 2011 */
 

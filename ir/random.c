@@ -15,7 +15,8 @@ void ir_philox(uint32_t out[4], const uint32_t key[2], const uint32_t counter[4]
     initial_philox(out, key, counter);
 }
 
-void ir_init_fill(const struct ir_node *state, uint64_t seed, void *data, int64_t elements)
+void ir_init_fill(const struct ir_node *state, uint64_t seed, int64_t first, int64_t elements,
+                  void *data)
 {
     const struct ir_list init = state->attr[0];
     const enum initial_kind kind = init.count ? (enum initial_kind)init.at[0] : INITIAL_ZERO;
@@ -32,8 +33,10 @@ void ir_init_fill(const struct ir_node *state, uint64_t seed, void *data, int64_
         memcpy(&b, &init.at[2], sizeof b);
     }
     initial_key(key, state->text ? state->text : "", seed);
-    for (int64_t i = 0; i < elements; i += 2) {
-        initial_pair(two, kind, a, b, key, (uint64_t)i / 2);
-        ir_store_real(&to, i, elements - i < 2 ? 1 : 2, two);
+    for (int64_t i = 0, n; i < elements; i += n) {
+        const int64_t half = (first + i) % 2;
+        initial_pair(two, kind, a, b, key, (uint64_t)(first + i) / 2);
+        n = half || elements - i < 2 ? 1 : 2;
+        ir_store_real(&to, i, n, two + half);
     }
 }

@@ -9,11 +9,14 @@
 #include "runtime/runtime.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
+
+enum { HELPERS = 8, MANY = 32 }; /* threads; huge pages that are worth one */
 
 /* Up to whole huge pages, so that the last one is not split; 0 when it does not fit a size. */
 static size_t whole_pages(size_t bytes)
@@ -35,20 +38,59 @@ static unsigned char *map_aligned(size_t length, int protection, int flags)
     return raw + before;
 }
 
+struct pages {
+    unsigned char *from;
+    size_t length;
+    int error;
+};
+
 /* Makes every page. Kernels before 5.14 cannot say that memory is short; there, touching must do.
  */
-static bool populate(unsigned char *memory, size_t length)
+static void *make_pages(void *of)
 {
+    struct pages *p = of;
+
 #ifdef MADV_POPULATE_WRITE
-    if (madvise(memory, length, MADV_POPULATE_WRITE) == 0)
-        return true;
-    if (errno != EINVAL)
-        return false;
+    if (madvise(p->from, p->length, MADV_POPULATE_WRITE) == 0)
+        return NULL;
+    if (errno != EINVAL) {
+        p->error = errno;
+        return NULL;
+    }
 #endif
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < length; i += page)
-        *(volatile unsigned char *)(memory + i) = 0;
-    return true;
+    for (size_t i = 0; i < p->length; i += page)
+        *(volatile unsigned char *)(p->from + i) = 0;
+    return NULL;
+}
+
+/* Whole huge pages, by several threads where they are many: they are zeroed as they are made. */
+static bool populate(unsigned char *memory, size_t length)
+{
+    const size_t pages = length / HUGE_PAGE;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t threads = processors < 1 ? 1 : processors > HELPERS ? HELPERS : (size_t)processors;
+    struct pages part[HELPERS];
+    pthread_t helper[HELPERS];
+    bool running[HELPERS] = { 0 };
+
+    threads = pages / MANY < 1 ? 1 : pages / MANY < threads ? pages / MANY : threads;
+    for (size_t i = 0; i < threads; i++) {
+        const size_t from = pages * i / threads, end = pages * (i + 1) / threads;
+        part[i] = (struct pages){ memory + from * HUGE_PAGE, (end - from) * HUGE_PAGE, 0 };
+        running[i] = i + 1 < threads && pthread_create(&helper[i], NULL, make_pages, &part[i]) == 0;
+    }
+    for (size_t i = 0; i < threads; i++)
+        if (!running[i])
+            make_pages(&part[i]);
+    errno = 0;
+    for (size_t i = 0; i < threads; i++) {
+        if (running[i])
+            pthread_join(helper[i], NULL);
+        if (part[i].error)
+            errno = part[i].error;
+    }
+    return errno == 0;
 }
 
 static bool refuse(struct ir_error *error, size_t bytes, const char *what)

@@ -109,6 +109,28 @@ static void refused(tp_init init, tp_dtype dtype, tp_shape shape, const char *sa
     tp_graph_free(g);
 }
 
+/* A program draws them where they stay, in pieces and by threads; whoever asks before, in a row. */
+Test(initial, large_ones_are_drawn_in_any_order)
+{
+    const tp_shape shape = tp_dims(7, 100003);
+    const size_t bytes = 7 * 100003 * sizeof(float);
+    float *before = malloc(bytes), *after = malloc(bytes);
+
+    for (int uniform = 0; uniform < 2; uniform++) {
+        tp_graph *g = tp_graph_new(4);
+        tp_tensor w = tp_param(g, "w", shape, uniform ? TP_UNIFORM(-1, 2) : TP_NORMAL(0.5)),
+                  total = tp_mean(w);
+        cr_assert(tp_get_values(w, before, bytes), "%s", tp_error(g));
+        tp_program *p = tp_compile_eval(g, total);
+        cr_assert(p && tp_run(p) && tp_get_values(w, after, bytes), "%s", tp_error(g));
+        cr_expect(memcmp(before, after, bytes) == 0);
+        cr_expect(fabs(tp_get(p, total) - uniform * 0.5) < 0.01);
+        tp_graph_free(g);
+    }
+    free(before);
+    free(after);
+}
+
 Test(initial, what_cannot_start_so_is_refused)
 {
     refused(TP_ORTHOGONAL(1), TP_F32, tp_dims(9), "1 axes; expected two axes or more");

@@ -173,7 +173,7 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
         if (!data && n->op == IR_state) {
             int64_t elements = ir_elements(g, &n->shape);
             data = ir_alloc(arena, (size_t)(elements * bytes + 1));
-            ir_init_fill(n, g->seed, data, elements);
+            ir_init_fill(n, g->seed, 0, elements, data);
         }
         if (data)
             copy(&p->storage[v], &shape, bytes, base[at->base] + at->offset, data, false);
