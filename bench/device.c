@@ -10,7 +10,9 @@
 #define _GNU_SOURCE
 #include "bench/common/measure.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <taper.h>
 
@@ -84,6 +86,32 @@ static void product_work(struct work *w, int64_t n, const char *device)
     finish(w, tp_matmul(a, b), n, n, device);
 }
 
+/* Numbers of -2 to -1 and 1 to 2, in bf16. */
+static bool fill_halves(tp_tensor state, int64_t elements)
+{
+    uint16_t *at = malloc((size_t)elements * sizeof *at);
+    uint32_t random = 1;
+
+    for (int64_t i = 0; at && i < elements; i++) {
+        random = random * 1664525u + 1013904223u;
+        at[i] = (uint16_t)(0x3f80u | (random >> 16 & 0x807fu));
+    }
+    const bool done = at && tp_set_values(state, at, (size_t)elements * sizeof *at);
+    free(at);
+    return done;
+}
+
+/* by tensor cores */
+static void halves_work(struct work *w, int64_t n, const char *device)
+{
+    begin(w);
+    tp_tensor a = tp_state(w->g, "a", TP_BF16, tp_dims(n, n)),
+              b = tp_state(w->g, "b", TP_BF16, tp_dims(n, n));
+    w->flops = 2.0 * (double)n * (double)n * (double)n;
+    if (fill_halves(a, n * n) && fill_halves(b, n * n))
+        finish(w, tp_cast(tp_matmul(a, b), TP_F32), n, n, device);
+}
+
 static void layer_work(struct work *w, int64_t n, const char *device)
 {
     begin(w);
@@ -129,6 +157,7 @@ int main(int argc, char **argv)
                  { "layer norm, rows of 1024", norm_work, 1 << 16, 16 },
                  { "product 1024", product_work, 1024, 64 },
                  { "product 4096", product_work, 4096, 96 },
+                 { "product 4096, bf16", halves_work, 4096, 64 },
                  { "gelu(x w + b) 4096", layer_work, 4096, 64 },
                  { "AdamW", update_work, 1 << 15, 16 } };
     const char *device = "cuda";

@@ -131,6 +131,9 @@ timed("layer norm, rows of 1024", lambda: F.layer_norm(a, (1024,)), 8 * a.numel(
 for m in (1024, 4096):
     x, y = torch.rand(m, m, device=d), torch.rand(m, m, device=d)
     timed(f"product {m}", lambda: x @ y, 0, 2 * m ** 3)
+for m in (4096,):
+    x, y = (torch.rand(m, m, device=d, dtype=torch.bfloat16) for _ in range(2))
+    timed(f"product {m}, bf16", lambda: x @ y, 0, 2 * m ** 3)
 END
 fi
 [ "$faults" = 0 ] && echo "no faults" || echo "$faults faults"

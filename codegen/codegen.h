@@ -180,7 +180,9 @@ void gen_instances(struct gen *, const struct loop_statement *,
 void gen_load(struct gen *, const struct loop_statement *);
 void gen_store(struct gen *, const struct loop_statement *);
 void gen_copy(struct gen *, const struct loop_statement *);
-bool gen_copies(const struct loop_block *);                 /* does it copy what comes later? */
+bool gen_copies(const struct loop_block *); /* does it copy what comes later? */
+void gen_fragment(struct gen *, const struct loop_statement *);
+void gen_multiply(struct gen *, const struct loop_statement *);
 const char *gen_address(struct gen *, int buffer, loop_ix); /* buffer + index */
 void gen_forget_loads(struct gen *, int buffer);            /* it has been stored to */
 void gen_fold(struct gen *, const struct loop_statement *);

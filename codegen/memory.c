@@ -300,6 +300,38 @@ void gen_copy(struct gen *e, const struct loop_statement *s)
     gen_forget_loads(e, s->buffer2);
 }
 
+/* what a warp's threads have of a tile's rows */
+void gen_fragment(struct gen *e, const struct loop_statement *s)
+{
+    const bool along = s->pitch2 == 1;
+    const char *type = ir_dtypes[s->dtype].bytes == 2 ? "u16" : "f32", *name = gen_new_name(e, s);
+
+    gen_line(e, "const u32x4 %s = fragment_%s_%s(%s, %d);%s", name, along ? "along" : "across",
+             type, gen_address(e, s->buffer, s->ix), (int)(along ? s->pitch : s->pitch2),
+             gen_comment(e, s));
+}
+
+/* every instance of the sum that stands for one of the 2 by 4 */
+void gen_multiply(struct gen *e, const struct loop_statement *s)
+{
+    const bool half = e->k->value[s->args[1]].dtype == IR_BF16;
+    struct ir_text sums = { 0 };
+    int axis[2], axes = 0;
+
+    for (int a = 0; a < e->k->axes && axes < 2; a++)
+        if (s->over >> a & 1)
+            axis[axes++] = a;
+    for (int i = 0; i < 8; i++) {
+        e->at[axis[0]] = i / 4;
+        e->at[axis[1]] = i % 4;
+        ir_put(&sums, ", &%s", gen_name(e, s->args[0]));
+    }
+    e->at[axis[0]] = e->at[axis[1]] = 0;
+    gen_line(e, "multiply_%s_f32(%s, %s%s);%s", half ? "bf16" : "tf32", gen_name(e, s->args[1]),
+             gen_name(e, s->args[2]), sums.data, gen_comment(e, s));
+    ir_text_free(&sums);
+}
+
 void gen_forget_loads(struct gen *e, int buffer)
 {
     int kept = 0;

@@ -146,7 +146,8 @@ static const char *changed(const struct loop_block *block, uint32_t value)
 /* a fresh name: what it is, its number, and the indices of the unrolled loops that it differs by */
 const char *gen_new_name(struct gen *e, const struct loop_statement *s)
 {
-    const char *what = s->kind == LOOP_LOAD ? e->buffer[s->buffer] : NULL;
+    const bool loads = s->kind == LOOP_LOAD || s->kind == LOOP_FRAGMENT;
+    const char *what = loads ? e->buffer[s->buffer] : NULL;
     struct ir_text text = { 0 };
     uint64_t depends = e->k->value[s->value].depends;
 
@@ -159,7 +160,7 @@ const char *gen_new_name(struct gen *e, const struct loop_statement *s)
     if (s->kind == LOOP_FOLD)
         what = s->op == IR_add ? "total" : ir_ops[s->op].name;
     const char *tail = strrchr(what, '_');
-    if (s->kind == LOOP_LOAD && tail && tail[1] >= 'a' && tail[1] <= 'z')
+    if (loads && tail && tail[1] >= 'a' && tail[1] <= 'z')
         what = tail + 1; /* fc1_weight -> weight */
     int letters = (int)strnlen(what, 12);
     while (letters > 0 &&

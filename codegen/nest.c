@@ -35,7 +35,7 @@ static bool unrolls(const struct gen *e, const struct loop_statement *s)
 
     for (int i = 0; i < s->body.count; i++) {
         const struct loop_statement *inner = s->body.at[i];
-        tile |= inner->kind == LOOP_COPY ||
+        tile |= inner->kind == LOOP_COPY || inner->kind == LOOP_FRAGMENT ||
                 (inner->kind == LOOP_LOAD && e->k->buffer[inner->buffer].scratch);
     }
     return e->target->language == GEN_CUDA && tile && a->hi <= 16 &&

@@ -238,6 +238,19 @@ static inline void copy_4(void *to, const void *from, const i32 there)
 #endif
 }
 
+/* .. 8 bytes */
+static inline void copy_8(void *to, const void *from, const i32 there)
+{
+#ifdef EMULATED
+    emulated.copy(emulated.user, to, from, 8, there);
+#else
+    asm volatile(
+        "cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"((u32)__cvta_generic_to_shared(to)),
+        "l"(from), "r"(there ? 8 : 0)
+        : "memory");
+#endif
+}
+
 /* what this thread has copied is there; what others have is, when all have met then */
 static inline void copies_arrive(void)
 {
@@ -245,6 +258,136 @@ static inline void copies_arrive(void)
     emulated.arrive(emulated.user);
 #else
     asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
+/* what each thread has of four matrices of 8 rows of 16 bytes */
+typedef struct {
+    u32 word[4];
+} u32x4;
+
+/* Thread t says where row t % 8 of matrix t / 8 lies, and gets word t % 4 of row t / 4 of each. */
+static inline u32x4 matrices_u32x4(const void *row)
+{
+    u32x4 x;
+#ifdef EMULATED
+    emulated_matrices(x.word, row, 0);
+#else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.word[0]), "=r"(x.word[1]), "=r"(x.word[2]), "=r"(x.word[3])
+                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "memory");
+#endif
+    return x;
+}
+
+/* .. of each turned round: as if what are rows of 8 halves were columns */
+static inline u32x4 matrices_turned_u32x4(const void *row)
+{
+    u32x4 x;
+#ifdef EMULATED
+    emulated_matrices(x.word, row, 1);
+#else
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.word[0]), "=r"(x.word[1]), "=r"(x.word[2]), "=r"(x.word[3])
+                 : "r"((u32)__cvta_generic_to_shared(row))
+                 : "memory");
+#endif
+    return x;
+}
+
+/* to 10 bits behind the point, ties away from zero */
+static inline u32 rounded_u32(const u32 x)
+{
+#ifdef EMULATED
+    return (x & 0x7f800000u) == 0x7f800000u ? x : (x + 0x1000u) & 0xffffe000u;
+#else
+    u32 y;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(__int_as_float((i32)x)));
+    return y;
+#endif
+}
+
+/* Of 16 rows of a tile, elements 0 to 7 and 8 to 15 along the sum, rows 0 to 7 before 8 to 15: a
+ * row's elements lie side by side, rows so far apart. */
+static inline u32x4 fragment_along_u16(const u16 *tile, const i32 pitch)
+{
+    const i32 member = (i32)threadIdx.x % 32;
+    return matrices_u32x4(tile + member % 16 * pitch + member / 16 * 8);
+}
+
+/* .. the rows lie side by side, their elements so far apart */
+static inline u32x4 fragment_across_u16(const u16 *tile, const i32 pitch)
+{
+    const i32 member = (i32)threadIdx.x % 32;
+    return matrices_turned_u32x4(tile + (member % 8 + member / 16 * 8) * pitch +
+                                 member / 8 % 2 * 8);
+}
+
+/* .. elements 0 to 3 and 4 to 7 */
+static inline u32x4 fragment_along_f32(const f32 *tile, const i32 pitch)
+{
+    const i32 member = (i32)threadIdx.x % 32;
+    u32x4 x = matrices_u32x4(tile + member % 16 * pitch + member / 16 * 4);
+    x.word[0] = rounded_u32(x.word[0]);
+    x.word[1] = rounded_u32(x.word[1]);
+    x.word[2] = rounded_u32(x.word[2]);
+    x.word[3] = rounded_u32(x.word[3]);
+    return x;
+}
+
+static inline u32x4 fragment_across_f32(const f32 *tile, const i32 pitch)
+{
+    const i32 member = (i32)threadIdx.x % 32;
+    const f32 *at = tile + member % 4 * pitch + member / 4;
+    u32x4 x;
+    x.word[0] = rounded_u32((u32)__float_as_int(at[0]));
+    x.word[1] = rounded_u32((u32)__float_as_int(at[8]));
+    x.word[2] = rounded_u32((u32)__float_as_int(at[4 * pitch]));
+    x.word[3] = rounded_u32((u32)__float_as_int(at[4 * pitch + 8]));
+    return x;
+}
+
+/* 16 by 16 sums of a warp += 16 rows times 16 rows: of thread t rows t / 4 (a) and 8 further on
+ * (e), columns 2 (t % 4), one (b), 8 (c) and 9 further on (d) */
+static inline void multiply_bf16_f32(const u32x4 x, const u32x4 y, f32 *a, f32 *b, f32 *c, f32 *d,
+                                     f32 *e, f32 *f, f32 *g, f32 *h)
+{
+#ifdef EMULATED
+    f32 *const sum[8] = { a, b, c, d, e, f, g, h };
+    emulated_multiply(sum, x.word, y.word, 16);
+#else
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
+                 "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(*a), "+f"(*b), "+f"(*e), "+f"(*f)
+                 : "r"(x.word[0]), "r"(x.word[1]), "r"(x.word[2]), "r"(x.word[3]), "r"(y.word[0]),
+                   "r"(y.word[2]));
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
+                 "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(*c), "+f"(*d), "+f"(*g), "+f"(*h)
+                 : "r"(x.word[0]), "r"(x.word[1]), "r"(x.word[2]), "r"(x.word[3]), "r"(y.word[1]),
+                   "r"(y.word[3]));
+#endif
+}
+
+/* .. of 8 elements, numbers of 19 bits */
+static inline void multiply_tf32_f32(const u32x4 x, const u32x4 y, f32 *a, f32 *b, f32 *c, f32 *d,
+                                     f32 *e, f32 *f, f32 *g, f32 *h)
+{
+#ifdef EMULATED
+    f32 *const sum[8] = { a, b, c, d, e, f, g, h };
+    emulated_multiply(sum, x.word, y.word, 8);
+#else
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, "
+                 "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(*a), "+f"(*b), "+f"(*e), "+f"(*f)
+                 : "r"(x.word[0]), "r"(x.word[1]), "r"(x.word[2]), "r"(x.word[3]), "r"(y.word[0]),
+                   "r"(y.word[2]));
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, "
+                 "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(*c), "+f"(*d), "+f"(*g), "+f"(*h)
+                 : "r"(x.word[0]), "r"(x.word[1]), "r"(x.word[2]), "r"(x.word[3]), "r"(y.word[1]),
+                   "r"(y.word[3]));
 #endif
 }
 

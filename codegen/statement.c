@@ -180,6 +180,12 @@ static void put_instance(struct gen *e, const struct loop_statement *s)
     case LOOP_COPY:
         gen_copy(e, s);
         break;
+    case LOOP_FRAGMENT:
+        gen_fragment(e, s);
+        break;
+    case LOOP_MULTIPLY:
+        gen_multiply(e, s);
+        break;
     case LOOP_MEET:
         if (gen_copies(&e->k->body))
             gen_line(e, "copies_arrive();");
@@ -202,8 +208,8 @@ void gen_instances(struct gen *e, const struct loop_statement *s, int from)
         for (int i = 0; i < s->guards; i++)
             needed |= loop_axes_of(e->k, s->guard[i].ix) | loop_axes_of(e->k, s->guard[i].limit);
     }
-    if (s->kind == LOOP_SET)
-        needed = UINT64_MAX;
+    if (s->kind == LOOP_SET || s->kind == LOOP_MULTIPLY)
+        needed = ~s->over;
     while (from < e->unrolls && !(needed >> e->unrolled[from] & 1))
         from++;
     if (from == e->unrolls) {

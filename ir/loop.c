@@ -130,9 +130,10 @@ static bool depends_in(struct loop_kernel *k, const struct loop_block *block, ui
         changed |=
             depends_in(k, &s->body, s->kind == LOOP_FOR ? around | UINT64_C(1) << s->axis : around);
         if (s->kind == LOOP_FOR || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE ||
-            s->kind == LOOP_SET || s->kind == LOOP_COPY || s->kind == LOOP_MEET)
+            s->kind == LOOP_SET || s->kind == LOOP_COPY || s->kind == LOOP_MEET ||
+            s->kind == LOOP_MULTIPLY)
             continue;
-        if (s->kind == LOOP_LOAD || s->kind == LOOP_LET)
+        if (s->kind == LOOP_LOAD || s->kind == LOOP_LET || s->kind == LOOP_FRAGMENT)
             set |= loop_axes_of(k, s->ix);
         for (int a = 0; a < 3; a++)
             set |= k->value[s->args[a]].depends;

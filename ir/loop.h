@@ -107,7 +107,14 @@ enum loop_kind {
     LOOP_PREFETCH,  /* buffer at ix; for writing when number != 0 */
     LOOP_COPY, /* into a tile: buffer2[ix2 + i] = buffer[ix + i] for i < pitch, on its way until the
                   thread meets the others; or args[0], at once. Where the guard is false, zeros */
-    LOOP_MEET  /* the threads of a block do, and all that they have copied has arrived */
+    LOOP_MEET, /* the threads of a block do, and all that they have copied has arrived */
+    LOOP_FRAGMENT, /* value = what a thread of a warp has of 16 rows of 32 bytes of a tile: element
+                      j of row i is buffer[ix + i * pitch + j * pitch2], one of the two 1. Of each 8
+                      rows of 16 bytes, thread t has the 4 bytes t % 4 of row t / 4 */
+    LOOP_MULTIPLY  /* by a warp: args[0] += rows of the fragment args[1] times rows of args[2]; the
+                      variable stands once for the 2 by 4 indices (i, j) of the unrolled axes `over`:
+                      of thread t, row 8 * i + t / 4, column 8 * (j / 2) + 2 * (t % 4) + j % 2. In
+                      which order the terms of a fragment are added, the machine knows */
 };
 struct loop_guard { /* 0 <= ix and ix < limit */
     loop_ix ix, limit;

@@ -12,7 +12,7 @@ struct loop_check {
     struct ir_error *error;
     const struct loop_statement *at;
     bool *reach; /* by value: defined here or around */
-    bool *variable;
+    bool *variable, *fragment;
     uint64_t *inside; /* by value: the axes around its definition */
     uint64_t *over;   /* by value: the axes that it is folded over */
     uint32_t *open;   /* values in reach, in the order of their definition */
@@ -38,10 +38,15 @@ bool loop_stores_apart(struct loop_check *c, const struct loop_statement *s);
  * false: there are too many. lo > hi: there are none. */
 bool loop_reaches_at_points(struct loop_check *c, loop_ix ix, int64_t *lo, int64_t *hi);
 
+/* loop_verify_warp.c: fragments and what a warp makes of them */
+bool loop_fragment_holds(struct loop_check *c, const struct loop_statement *s);
+bool loop_multiply_holds(struct loop_check *c, const struct loop_statement *s);
+
 /* loop_verify_value.c: arguments and types of a statement; what is known of the integer that it
  * defines */
 bool loop_arity_is(struct loop_check *c, const struct loop_statement *s, int arity);
 bool loop_types_agree(struct loop_check *c, enum ir_dtype found, enum ir_dtype expected);
+bool loop_update_is_in_order(struct loop_check *c, uint32_t variable);
 bool loop_let_holds(struct loop_check *c, const struct loop_statement *s);
 bool loop_set_holds(struct loop_check *c, const struct loop_statement *s);
 bool loop_fold_holds(struct loop_check *c, const struct loop_statement *s);

@@ -12,6 +12,7 @@
  *              `load` NAME[ix]   `store` NAME[ix] = %N [`stream`]   `prefetch` NAME[ix] [`write`]
  *              `transpose` NAME[ix] `pitch` N = NAME[ix] `pitch` N
  *              `copy` NAME[ix] = NAME[ix] [`by` N]   `copy` NAME[ix] = %N   `meet`
+ *              `fragment` NAME[ix] `pitch` N, N   `multiply` %N = %N, %N `over` axis, axis
  *              `var` %N   `set` %N = [OP] %N, ..   `fold` OP %N `over` axis, ..
  *   guards     `if` 0 <= ix < ix `and` 0 <= ix < ix ..
  *   ix         a sum of N, axis, extent, %N, N*axis, (ix)/N, (ix)%N, N*(ix); an extent that is no

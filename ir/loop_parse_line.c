@@ -160,15 +160,12 @@ static bool read_set(struct loop_reader *p, struct loop_statement *st)
                                                      variable, st->args[0], variable);
 }
 
-static bool read_fold(struct loop_reader *p, struct loop_statement *st)
+static bool read_over(struct loop_reader *p, struct loop_statement *st)
 {
     struct ir_scan *s = &p->r.s;
     const char *name;
     int64_t suffix;
 
-    st->kind = LOOP_FOLD;
-    if (!read_op(s, &st->op) || !loop_read_value(p, &st->args[0]))
-        return false;
     if (!ir_scan_take(s, "over"))
         return ir_scan_wanted(s, "over and axes");
     do {
@@ -181,6 +178,31 @@ static bool read_fold(struct loop_reader *p, struct loop_statement *st)
         st->over |= UINT64_C(1) << axis;
     } while (ir_scan_accept(s, ','));
     return true;
+}
+
+static bool read_fold(struct loop_reader *p, struct loop_statement *st)
+{
+    st->kind = LOOP_FOLD;
+    return read_op(&p->r.s, &st->op) && loop_read_value(p, &st->args[0]) && read_over(p, st);
+}
+
+static bool read_fragment(struct loop_reader *p, struct loop_statement *st)
+{
+    struct ir_scan *s = &p->r.s;
+
+    st->kind = LOOP_FRAGMENT;
+    return read_element(p, &st->buffer, &st->ix) &&
+           (ir_scan_take(s, "pitch") || ir_scan_wanted(s, "pitch")) &&
+           ir_scan_integer(s, -LOOP_FAR, LOOP_FAR, &st->pitch) && ir_scan_expect(s, ",") &&
+           ir_scan_integer(s, -LOOP_FAR, LOOP_FAR, &st->pitch2);
+}
+
+static bool read_multiply(struct loop_reader *p, struct loop_statement *st)
+{
+    st->kind = LOOP_MULTIPLY;
+    st->dtype = IR_F32;
+    return loop_read_value(p, &st->args[0]) && ir_scan_expect(&p->r.s, "=") &&
+           read_args(p, st, 1, 3) && read_over(p, st);
 }
 
 static bool read_transpose(struct loop_reader *p, struct loop_statement *st)
@@ -236,6 +258,8 @@ static bool read_definition(struct loop_reader *p, struct loop_statement *st, co
         return read_fold(p, st);
     if (ir_scan_take(s, "transpose"))
         return read_transpose(p, st);
+    if (ir_scan_take(s, "fragment"))
+        return read_fragment(p, st);
     if (!read_op(s, &st->op))
         return false;
     if (!ir_pointwise(st->op) && st->op != IR_bits)
@@ -298,6 +322,8 @@ bool loop_read_statement(struct loop_reader *p, struct loop_block *block)
     } else if (ir_scan_take(s, "meet")) {
         st.kind = LOOP_MEET;
         fine = true;
+    } else if (ir_scan_take(s, "multiply")) {
+        fine = read_multiply(p, &st);
     } else {
         return ir_scan_wanted(s, "for, %N =, store, set or }");
     }

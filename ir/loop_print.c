@@ -127,13 +127,11 @@ static void put_set(struct loop_printer *p, const struct loop_statement *s)
     put_args(p, s, s->op == IR_dot ? 1 : 0, s->op == IR_dot ? 3 : 2);
 }
 
-static void put_fold(struct loop_printer *p, const struct loop_statement *s)
+static void put_over(struct loop_printer *p, const struct loop_statement *s)
 {
     uint64_t left = s->over;
     bool any = false;
 
-    ir_put(p->t, "fold %s", s->op < IR_OPS && s->op != IR_POISON ? ir_ops[s->op].name : "?");
-    put_args(p, s, 0, 1);
     ir_put(p->t, " over ");
     for (int i = 0; i < p->depth; i++)
         if (left >> p->around[i] & 1) {
@@ -148,6 +146,13 @@ static void put_fold(struct loop_printer *p, const struct loop_statement *s)
             loop_put_axis(p, p->t, a);
             any = true;
         }
+}
+
+static void put_fold(struct loop_printer *p, const struct loop_statement *s)
+{
+    ir_put(p->t, "fold %s", s->op < IR_OPS && s->op != IR_POISON ? ir_ops[s->op].name : "?");
+    put_args(p, s, 0, 1);
+    put_over(p, s);
 }
 
 /* ---- statements ---- */
@@ -230,6 +235,16 @@ static void put_plain(struct loop_printer *p, const struct loop_statement *s)
         break;
     case LOOP_MEET:
         ir_put(p->t, "meet");
+        break;
+    case LOOP_FRAGMENT:
+        ir_put(p->t, "fragment ");
+        put_element(p, s->buffer, s->ix);
+        ir_put(p->t, " pitch %" PRId64 ", %" PRId64, s->pitch, s->pitch2);
+        break;
+    case LOOP_MULTIPLY:
+        ir_put(p->t, "multiply %%%" PRIu32 " =", s->args[0]);
+        put_args(p, s, 1, 3);
+        put_over(p, s);
         break;
     case LOOP_FOR:
         break;

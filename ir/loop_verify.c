@@ -15,8 +15,9 @@
 static void put_what(struct ir_text *t, const struct loop_check *c)
 {
     const struct loop_statement *s = c->at;
-    static const char *const word[] = { "for", "",     "load",      "store",   "var",
-                                        "set", "fold", "transpose", "prefetch" };
+    static const char *const word[] = { "for",  "",         "load",      "store",    "var",
+                                        "set",  "fold",     "transpose", "prefetch", "copy",
+                                        "meet", "fragment", "multiply" };
 
     if (s->value)
         ir_put(t, "%%%" PRIu32 " = ", s->value);
@@ -30,7 +31,7 @@ static void put_what(struct ir_text *t, const struct loop_check *c)
                s->op == IR_POISON         ? "index"
                : (unsigned)s->op < IR_OPS ? ir_ops[s->op].name
                                           : "?");
-    if (s->kind == LOOP_SET)
+    if (s->kind == LOOP_SET || s->kind == LOOP_MULTIPLY)
         ir_put(t, " %%%" PRIu32, s->args[0]);
     if (s->kind == LOOP_FOR && s->axis >= 0 && s->axis < c->k->axes)
         ir_put(t, " %.40s", c->k->axis[s->axis].name ? c->k->axis[s->axis].name : "");
@@ -120,8 +121,8 @@ static bool names_hold(struct loop_check *c, const struct loop_block *block, uin
     for (int i = 0; i < block->count; i++) {
         const struct loop_statement *s = c->at = block->at[i];
         bool memory = s->kind == LOOP_LOAD || s->kind == LOOP_STORE || s->kind == LOOP_TRANSPOSE ||
-                      s->kind == LOOP_PREFETCH || s->kind == LOOP_COPY;
-        if ((unsigned)s->kind > LOOP_MEET || (unsigned)s->op >= IR_OPS ||
+                      s->kind == LOOP_PREFETCH || s->kind == LOOP_COPY || s->kind == LOOP_FRAGMENT;
+        if ((unsigned)s->kind > LOOP_MULTIPLY || (unsigned)s->op >= IR_OPS ||
             (unsigned)s->dtype >= IR_DTYPES)
             return loop_wrong(c, "no statement");
         if (s->value >= k->values || s->args[0] >= k->values || s->args[1] >= k->values ||
@@ -293,8 +294,8 @@ static bool copy_holds(struct loop_check *c, const struct loop_statement *s)
 static bool statement_holds(struct loop_check *c, const struct loop_statement *s)
 {
     const struct loop_buffer *b = s->buffer < c->k->buffers ? &c->k->buffer[s->buffer] : NULL;
-    bool defines =
-        s->kind == LOOP_LET || s->kind == LOOP_LOAD || s->kind == LOOP_VAR || s->kind == LOOP_FOLD;
+    bool defines = s->kind == LOOP_LET || s->kind == LOOP_LOAD || s->kind == LOOP_VAR ||
+                   s->kind == LOOP_FOLD || s->kind == LOOP_FRAGMENT;
 
     if (s->kind == LOOP_FOR)
         return for_holds(c, s);
@@ -332,6 +333,10 @@ static bool statement_holds(struct loop_check *c, const struct loop_statement *s
     case LOOP_MEET:
         return (c->members && !s->guards) ||
                loop_wrong(c, "without a block of threads, or on a condition");
+    case LOOP_FRAGMENT:
+        return loop_fragment_holds(c, s);
+    case LOOP_MULTIPLY:
+        return loop_multiply_holds(c, s);
     default:
         return true;
     }
@@ -352,6 +357,7 @@ static bool block_holds(struct loop_check *c, const struct loop_block *block, in
             return loop_wrong(c, "it is defined already");
         c->reach[s->value] = true;
         c->variable[s->value] = s->kind == LOOP_VAR;
+        c->fragment[s->value] = s->kind == LOOP_FRAGMENT;
         c->inside[s->value] = c->axes;
         c->over[s->value] = s->kind == LOOP_FOLD ? s->over : 0;
         c->open[c->opened++] = s->value;
@@ -390,6 +396,7 @@ bool loop_verify(const struct loop_kernel *k, struct ir_error *error)
 
     c.reach = ir_alloc(arena, k->values * sizeof *c.reach);
     c.variable = ir_alloc(arena, k->values * sizeof *c.variable);
+    c.fragment = ir_alloc(arena, k->values * sizeof *c.fragment);
     c.inside = ir_alloc(arena, k->values * sizeof *c.inside);
     c.over = ir_alloc(arena, k->values * sizeof *c.over);
     c.open = ir_alloc(arena, k->values * sizeof *c.open);

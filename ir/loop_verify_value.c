@@ -8,7 +8,10 @@
 
 static bool in_reach(struct loop_check *c, uint32_t v)
 {
-    return c->reach[v] || loop_wrong(c, v ? "%%%u is not in reach" : "an argument is missing", v);
+    if (!c->reach[v])
+        return loop_wrong(c, v ? "%%%u is not in reach" : "an argument is missing", v);
+    return !c->fragment[v] || c->at->kind == LOOP_MULTIPLY ||
+           loop_wrong(c, "%%%u is a fragment, which is multiplied and nothing else", v);
 }
 
 static bool kind_fits(char kind, enum ir_dtype dtype)
@@ -87,7 +90,7 @@ bool loop_let_holds(struct loop_check *c, const struct loop_statement *s)
 }
 
 /* what a variable takes in from loops that it stands outside of arrives in their order */
-static bool update_is_in_order(struct loop_check *c, uint32_t variable)
+bool loop_update_is_in_order(struct loop_check *c, uint32_t variable)
 {
     bool unrolled = false;
 
@@ -127,7 +130,7 @@ bool loop_set_holds(struct loop_check *c, const struct loop_statement *s)
                           ir_dtypes[v[target].dtype].name);
     if (s->op == IR_dot && ir_dtypes[v[target].dtype].kind == 'b')
         return loop_wrong(c, "a product of truth values");
-    return update_is_in_order(c, target);
+    return loop_update_is_in_order(c, target);
 }
 
 bool loop_fold_holds(struct loop_check *c, const struct loop_statement *s)

@@ -29,6 +29,15 @@ static bool compares(enum ir_op op)
     return ir_ops[op].group == IR_COMPARE || ir_ops[op].group == IR_PREDICATE;
 }
 
+/* On a GPU a bf16 becomes an f32 wherever it is read: for a shift, half is read. */
+static bool widens(const struct fuse *f, const struct ir_node *n)
+{
+    const struct pass_options *options = f->options;
+
+    return options->target && options->target->processors && options->fuse && n->op == IR_cast &&
+           n->dtype == IR_F32 && ir_at(f->g, n->args[0])->dtype == IR_BF16;
+}
+
 /* how much longer the chain gets: a reshape that cuts extents anew makes an index of an index */
 static int link(const struct ir_graph *g, const struct ir_node *n)
 {
@@ -70,12 +79,14 @@ bool *pass_fuse_virtual(struct fuse *f)
             depth[v] = longer > depth[v] ? (uint8_t)longer : depth[v];
         }
         if (memory[v] && !view) /* pointwise over views of memory is computed, not free */
-            virtual[v] = (compares(n->op) && f->options->fuse) || (f->cheap && f->cheap[v]);
+            virtual[v] = (compares(n->op) && f->options->fuse) || widens(f, n) ||
+                         (f->cheap && f->cheap[v]);
         if (depth[v] >= DEEPEST) {
             virtual[v] = false;
             memory[v] = true;
         }
-        if (n->op == IR_store && compares(ir_at(f->g, n->args[1])->op) && memory[n->args[1].id])
+        if (n->op == IR_store && memory[n->args[1].id] &&
+            (compares(ir_at(f->g, n->args[1])->op) || widens(f, ir_at(f->g, n->args[1]))))
             virtual[n->args[1].id] = false; /* of memory that the same step may change */
     }
     return virtual;

@@ -74,6 +74,7 @@ struct pass_options {
     const struct pass_tuned
         *tuned; /* instead of the schedules' rules; NULL where tuned_count is 0 */
     int tuned_count;
+    bool tf32; /* a GPU may round the operands of sums of products in f32 to TF32 */
 };
 struct pass_tuned { /* what was found of a kind of kernels; ascending kinds, each once */
     uint64_t kind;

@@ -59,6 +59,8 @@ static double weigh(struct loop_kernel *k, const struct loop_block *b, double ti
                             : s->op == IR_const   ? 0
                             : pass_is_call(s->op) ? 12
                                                   : 1);
+        else if (s->kind == LOOP_MULTIPLY)
+            sum += times * (k->value[s->args[1]].dtype == IR_BF16 ? 32 : 16);
     }
     return sum;
 }

@@ -9,18 +9,35 @@
  * their way into the other half. A value that is no plain element of a buffer is computed by
  * whoever copies it, once, and stored when the products are done.
  *
- * Sums are added in their order. What lies outside of an operand (edges, the padding of an image,
- * the end of the sum) is staged as 0: so bits are those of the CPU but where 0 times a weight is no
- * 0 (an infinite weight at the border of an image), and for a sum that underflow has made -0.
+ * Operands in bf16, or in f32 where TF32 will do, are multiplied by a warp's tensor cores: 16 rows
+ * of either make a fragment, and the statement `multiply` 16 by 16 sums of them, dealt to the
+ * threads as the machine has it. It is the same schedule: only what a thread's results are, and
+ * what is between two meetings, differs. Tiles of fragments lie as their operand does in memory, so
+ * that copies are wide.
+ *
+ * Sums of single numbers are added in their order. What lies outside of an operand (edges, the
+ * padding of an image, the end of the sum) is staged as 0: so bits are those of the CPU but where 0
+ * times a weight is no 0 (an infinite weight at the border of an image), and for a sum that
+ * underflow has made -0.
  */
 #include "steps.h"
 
 #include <string.h>
 
-enum { WARP = 32, DEEP = 16, PAD = 4, SIDES = 2, LOOPS = 2 * IR_RANK + 8 };
+enum { WARP = 32, LEAST = 16, SIDES = 2, LOOPS = 2 * IR_RANK + 8 };
 
-/* Results a block and a thread. A warp is 8 threads down and 4 across, each with squares of 4 by 4
- * so far apart that a row of 4 is one access to shared memory. `rate`: of the greatest, what such
+/* What is multiplied between two meetings: single numbers, or fragments. A row of a tile is padded
+ * so that the 8 rows of a matrix lie in different banks of shared memory. */
+static const struct unit {
+    enum ir_dtype dtype;         /* of the tiles */
+    int64_t deep, depth;         /* of the sum: a step, a fragment; 0: no fragments */
+    int64_t square[SIDES];       /* results of a thread that lie side by side: down, across */
+    int64_t pad_deep, pad_place; /* elements behind a row of the sum's, of places */
+} single = { IR_F32, 16, 0, { 4, 4 }, 0, 4 }, halves = { IR_BF16, 32, 16, { 1, 2 }, 8, 8 },
+  rounded = { IR_F32, 16, 8, { 1, 2 }, 4, 8 };
+
+/* Results a block and a thread. A warp is 8 threads down and 4 across, each with squares (4 by 4 of
+ * single numbers, 1 by 2 of fragments), 8 and 4 squares apart. `rate`: of the greatest, what such
  * tiles reach by their accesses alone; to be measured. */
 static const struct shape {
     int64_t rows, columns, down, across;
@@ -36,15 +53,17 @@ struct side { /* an operand, and the loops of the results that move with it and 
     loop_ix to, index; /* how many there are; which one a result is of */
     int64_t tile;
     uint32_t value;                   /* the operand */
+    int argument;                     /* of the product */
     struct loop_statement *slice[32]; /* what computes it, in order; as it was */
     int slices, buffer;
     const struct loop_statement *plain; /* the load that is all of it; NULL: there is more */
     struct loop_guard guard[8];         /* where it is outside, there is no product */
     int guards;
     int64_t wide;    /* elements a copy */
-    bool along;      /* neighbouring threads copy along the sum */
+    bool along;      /* neighbouring threads copy along the sum .. */
+    bool turned;     /* .. whose elements lie side by side in the tile */
     int64_t copies;  /* a thread and step */
-    int place, deep; /* axes: which row of the tile, which of the 16, the first is */
+    int place, deep; /* axes: which row of the tile, which of the step's, the first is */
 };
 
 struct staged {
@@ -61,8 +80,10 @@ struct staged {
     int batch[LOOPS], batches;
     int64_t batch_extent;
     const struct shape *shape;
+    const struct unit *unit;
     int64_t threads;
-    int block, thread, warp, lane, rows, columns, row, column, down, across, step, next, term;
+    int block, thread, warp, lane, rows, columns, row, column, down, across, half, quarter, step,
+        next, term;
     loop_ix first[SIDES]; /* the tile's first row, and column */
 };
 
@@ -203,7 +224,25 @@ static bool beside(struct staged *t, int axis)
     return false;
 }
 
-static bool find_sides(struct staged *t, const struct nest *n)
+/* an operand that is no more than a bf16 in f32 */
+static bool is_narrow(const struct staged *t, const struct side *side)
+{
+    const struct loop_statement *last = side->slice[side->slices - 1];
+
+    return side->slices > 1 && last->kind == LOOP_LET && last->op == IR_cast &&
+           t->k->value[last->args[0]].dtype == IR_BF16;
+}
+
+static void find_unit(struct staged *t, const struct pass_options *options)
+{
+    t->unit = is_narrow(t, &t->side[0]) && is_narrow(t, &t->side[1]) ? &halves
+              : options->tf32                                        ? &rounded
+                                                                     : &single;
+    for (int s = 0; s < SIDES && t->unit == &halves; s++) /* it is staged as it is */
+        t->side[s].value = t->side[s].slice[--t->side[s].slices]->args[0];
+}
+
+static bool find_sides(struct staged *t, const struct nest *n, const struct pass_options *options)
 {
     struct loop_kernel *k = t->k;
     uint64_t of[SIDES], bounds = 0;
@@ -213,11 +252,13 @@ static bool find_sides(struct staged *t, const struct nest *n)
             return false;
     for (int s = 0; s < SIDES; s++) {
         t->side[s].value = t->set->args[1 + s];
+        t->side[s].argument = 1 + s;
         if (k->value[t->side[s].value].dtype != IR_F32 ||
             !collect(t, &t->side[s], t->side[s].value) || !t->side[s].slices)
             return false;
         of[s] = k->value[t->side[s].value].depends;
     }
+    find_unit(t, options);
     for (int i = 0; i < n->count; i++) {
         const int axis = n->loop[i]->axis;
         const bool a = of[0] >> axis & 1, b = of[1] >> axis & 1;
@@ -289,7 +330,7 @@ static bool choose(struct staged *t, const struct pass_options *options)
     double least = 0;
     const int64_t *rows = &t->side[0].extent, *columns = &t->side[1].extent;
 
-    if (*rows < 32 || *columns < 32 || t->extent < DEEP)
+    if (*rows < 32 || *columns < 32 || t->extent < LEAST)
         return false;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const struct shape *s = &shapes[i];
@@ -328,31 +369,30 @@ static int64_t step_along(struct loop_kernel *k, loop_ix ix, int axis)
     return linear ? step : 0;
 }
 
-/* Do 4 rows that begin at a multiple of 4 lie side by side, at a multiple of 4, and are all there
- * or none? */
-static bool by_fours(struct loop_kernel *k, const struct side *side)
+/* Do `wide` along an axis that begin at a multiple of it lie side by side, at a multiple of it, and
+ * are all there or none? */
+static bool by(struct loop_kernel *k, const struct side *side, int own, int64_t wide)
 {
-    const int own = side->axis[side->axes - 1];
     int axis[2];
 
-    if (!is_fixed(k, own) || k->axis[own].hi % 4 || side->plain->guards || side->guards)
+    if (!is_fixed(k, own) || k->axis[own].hi % wide || side->plain->guards || side->guards)
         return false;
-    for (int i = 0; i < 2; i++) { /* never part of the kernel: which 4, which of them */
+    for (int i = 0; i < 2; i++) { /* never part of the kernel: which group, which of it */
         axis[i] = k->axes + i;
-        k->axis[axis[i]] = (struct loop_axis){ .hi = i ? 4 : k->axis[own].hi / 4, .step = 1 };
+        k->axis[axis[i]] = (struct loop_axis){ .hi = i ? wide : k->axis[own].hi / wide, .step = 1 };
     }
     k->axes += 2;
-    const loop_ix of_fours =
-        loop_plus(k, loop_scale(k, loop_axis_ix(k, axis[0]), 4), loop_axis_ix(k, axis[1]));
-    const loop_ix ix = loop_replace(k, side->plain->ix, own, of_fours);
+    const loop_ix of_groups =
+        loop_plus(k, loop_scale(k, loop_axis_ix(k, axis[0]), wide), loop_axis_ix(k, axis[1]));
+    const loop_ix ix = loop_replace(k, side->plain->ix, own, of_groups);
     const struct loop_sum *sum = &k->sum[ix];
-    bool good = sum->constant % 4 == 0, beside = false;
+    bool good = sum->constant % wide == 0, beside = false;
     for (int i = 0; i < sum->count; i++) {
         const struct loop_atom *a = &k->atom[sum->term[i].atom];
         if (a->kind == LOOP_ATOM_AXIS && (int)a->a == axis[1])
             beside = sum->term[i].scale == 1;
         else
-            good &= sum->term[i].scale % 4 == 0;
+            good &= sum->term[i].scale % wide == 0;
     }
     k->axes -= 2;
     return good && beside;
@@ -369,9 +409,15 @@ static void plan_copies(struct staged *t, struct side *side)
             beside |= step_along(k, side->slice[i]->ix, own) == 1;
             along |= step_along(k, side->slice[i]->ix, last) == 1;
         }
+    const int64_t bytes = ir_dtypes[t->unit->dtype].bytes;
     side->along = along && !beside;
-    side->wide = side->plain && !side->along && by_fours(k, side) ? 4 : 1;
-    side->copies = side->tile * DEEP / side->wide / t->threads;
+    side->turned = t->unit->depth && side->along;
+    side->wide = side->plain && side->along == side->turned ? 16 / bytes : 1;
+    while (side->wide > 1 && !by(k, side, side->along ? last : own, side->wide))
+        side->wide /= 2;
+    if (side->wide * bytes < 4) /* less than can be copied */
+        side->plain = NULL;
+    side->copies = side->tile * t->unit->deep / side->wide / t->threads;
 }
 
 /* The loops of `axis` at this index. */
@@ -387,8 +433,9 @@ static void put_index(struct loop_kernel *k, struct loop_block *b, const int *ax
 
 static loop_ix place_of(struct staged *t, const struct side *side, loop_ix copy)
 {
-    return loop_plus(t->k, loop_axis_ix(t->k, side->place),
-                     loop_scale(t->k, copy, side->along ? t->threads / DEEP : 0));
+    const int64_t apart = side->along ? t->threads / (t->unit->deep / side->wide) : 0;
+
+    return loop_plus(t->k, loop_axis_ix(t->k, side->place), loop_scale(t->k, copy, apart));
 }
 
 static loop_ix deep_of(struct staged *t, const struct side *side, loop_ix copy)
@@ -398,6 +445,21 @@ static loop_ix deep_of(struct staged *t, const struct side *side, loop_ix copy)
     return loop_plus(t->k, loop_axis_ix(t->k, side->deep), loop_scale(t->k, copy, apart));
 }
 
+/* Where in the tile an element is, of the step that this is the number of. */
+static loop_ix in_tile(struct staged *t, const struct side *side, loop_ix place, loop_ix deep,
+                       loop_ix step)
+{
+    struct loop_kernel *k = t->k;
+    const int64_t row =
+        side->turned ? t->unit->deep + t->unit->pad_deep : side->tile + t->unit->pad_place;
+    const int64_t half = row * (side->turned ? side->tile : t->unit->deep);
+
+    return loop_plus(k,
+                     loop_plus(k, loop_scale(k, place, side->turned ? row : 1),
+                               loop_scale(k, deep, side->turned ? 1 : row)),
+                     loop_scale(k, loop_mod(k, step, 2), half));
+}
+
 static bool is_even(const struct staged *t, loop_ix to, int64_t by)
 {
     int64_t end;
@@ -405,7 +467,7 @@ static bool is_even(const struct staged *t, loop_ix to, int64_t by)
     return loop_is_const(t->k, to, &end) && end % by == 0;
 }
 
-/* Statements that compute and copy one element (or 4) of 16 steps along the sum, from `step` on;
+/* Statements that compute and copy one element (or several side by side) of the step `step`;
  * what goes to the tile at once stands in `late`. */
 static void put_copy(struct staged *t, struct side *side, loop_ix copy, loop_ix step,
                      struct loop_block *early, struct loop_block *late)
@@ -413,8 +475,8 @@ static void put_copy(struct staged *t, struct side *side, loop_ix copy, loop_ix 
     struct loop_kernel *k = t->k;
     const loop_ix place = place_of(t, side, copy), deep = deep_of(t, side, copy);
     const loop_ix index = loop_plus(k, t->first[side == &t->side[1]], place);
-    const loop_ix sum = loop_plus(k, loop_scale(k, step, DEEP), deep);
-    struct loop_statement end = { .kind = LOOP_COPY, .dtype = IR_F32, .pitch = side->wide };
+    const loop_ix sum = loop_plus(k, loop_scale(k, step, t->unit->deep), deep);
+    struct loop_statement end = { .kind = LOOP_COPY, .dtype = t->unit->dtype, .pitch = side->wide };
     struct loop_block b = { 0 };
     uint32_t fresh[32];
     int axis[LOOPS];
@@ -423,9 +485,11 @@ static void put_copy(struct staged *t, struct side *side, loop_ix copy, loop_ix 
         axis[i] = t->chain[i]->axis;
     if (!is_even(t, side->to, side->tile))
         loop_add_guard(k, &end, (struct loop_guard){ index, side->to });
-    if (!is_even(t, t->to, DEEP))
+    if (!side->plain) /* also of the step behind the last */
+        loop_add_guard(k, &end, (struct loop_guard){ step, k->axis[t->step].to });
+    if (!is_even(t, t->to, t->unit->deep))
         loop_add_guard(k, &end, (struct loop_guard){ sum, t->to });
-    if (t->extent % DEEP && !loop_is_const(k, t->to, NULL)) /* of a piece */
+    if (t->extent % t->unit->deep && !loop_is_const(k, t->to, NULL)) /* of a piece */
         loop_add_guard(k, &end, (struct loop_guard){ sum, loop_const(k, t->extent) });
     for (int i = 0; i < side->guards; i++)
         loop_add_guard(k, &end, side->guard[i]);
@@ -451,8 +515,7 @@ static void put_copy(struct staged *t, struct side *side, loop_ix copy, loop_ix 
     put_index(k, &b, axis, t->chains, sum);
     struct loop_statement *last = b.at[b.count - 1];
     last->buffer2 = side->buffer;
-    last->ix2 = loop_plus(k, loop_plus(k, loop_scale(k, deep, side->tile + PAD), place),
-                          loop_scale(k, loop_mod(k, step, 2), DEEP * (side->tile + PAD)));
+    last->ix2 = in_tile(t, side, place, deep, step);
     for (int i = 0; i < b.count - 1; i++)
         loop_add(k, early, *b.at[i]);
     loop_add(k, late, *last);
@@ -511,7 +574,8 @@ static void make_axes(struct staged *t)
     const struct shape *shape = t->shape;
     const int64_t rows = tiles(t->side[0].extent, shape->rows),
                   columns = tiles(t->side[1].extent, shape->columns);
-    const int64_t warps = shape->columns / (4 * shape->across), steps = tiles(t->extent, DEEP);
+    const int64_t warps = shape->columns / (4 * shape->across),
+                  steps = tiles(t->extent, t->unit->deep);
 
     t->block = role(k, "block", LOOP_GRID, rows * columns * t->batch_extent);
     t->thread = role(k, "thread", LOOP_BLOCK, t->threads);
@@ -538,57 +602,120 @@ static void make_axes(struct staged *t)
     const loop_ix warp = loop_axis_ix(k, t->warp), lane = loop_axis_ix(k, t->lane);
     t->row = numbered(k, "top",
                       loop_plus(k, loop_scale(k, loop_div(k, warp, warps), 8 * shape->down),
-                                loop_scale(k, loop_div(k, lane, 4), 4)),
+                                loop_scale(k, loop_div(k, lane, 4), t->unit->square[0])),
                       shape->rows);
     t->column = numbered(k, "left",
                          loop_plus(k, loop_scale(k, loop_mod(k, warp, warps), 4 * shape->across),
-                                   loop_scale(k, loop_mod(k, lane, 4), 4)),
+                                   loop_scale(k, loop_mod(k, lane, 4), t->unit->square[1])),
                          shape->columns);
     for (int s = 0; s < SIDES; s++) {
         struct side *side = &t->side[s];
-        const int64_t across = side->tile / side->wide;
-        side->place = numbered(k, s ? "to_column" : "to_row",
-                               side->along ? loop_div(k, thread, DEEP)
-                                           : loop_scale(k, loop_mod(k, thread, across), side->wide),
-                               side->tile);
-        side->deep =
-            numbered(k, s ? "deep_column" : "deep_row",
-                     side->along ? loop_mod(k, thread, DEEP) : loop_div(k, thread, across), DEEP);
-        side->buffer = loop_buffer_of(k, s ? "tile_columns" : "tile_rows", IR_F32, (ir_val){ 0 },
-                                      2 * DEEP * (side->tile + PAD));
+        const int64_t deep = t->unit->deep, beside = (side->along ? deep : side->tile) / side->wide;
+        const loop_ix wide = loop_scale(k, loop_mod(k, thread, beside), side->wide),
+                      apart = loop_div(k, thread, beside);
+        side->place =
+            numbered(k, s ? "to_column" : "to_row", side->along ? apart : wide, side->tile);
+        side->deep = numbered(k, s ? "deep_column" : "deep_row", side->along ? wide : apart, deep);
+        side->buffer =
+            loop_buffer_of(k, s ? "tile_columns" : "tile_rows", t->unit->dtype, (ir_val){ 0 },
+                           2 * (side->turned ? side->tile * (deep + t->unit->pad_deep)
+                                             : deep * (side->tile + t->unit->pad_place)));
         k->buffer[side->buffer].scratch = true;
     }
-    t->down = role(k, "down", LOOP_UNROLL, shape->down);
-    t->across = role(k, "across", LOOP_UNROLL, shape->across);
+    t->down = role(k, "down", LOOP_UNROLL, shape->down / (t->unit->depth ? 2 : 1));
+    t->across = role(k, "across", LOOP_UNROLL, shape->across / (t->unit->depth ? 4 : 1));
+    if (t->unit->depth) { /* what one multiply is of */
+        t->half = role(k, "half", LOOP_UNROLL, 2);
+        t->quarter = role(k, "quarter", LOOP_UNROLL, 4);
+    }
     const char *sum = k->axis[t->chain[0]->axis].name;
-    t->step = loop_axis_new(k, sum, loop_div(k, loop_plus(k, t->to, loop_const(k, DEEP - 1)), DEEP),
-                            steps);
+    t->step = loop_axis_new(
+        k, sum, loop_div(k, loop_plus(k, t->to, loop_const(k, t->unit->deep - 1)), t->unit->deep),
+        steps);
     t->next = named(k, "next", loop_plus(k, loop_axis_ix(k, t->step), loop_const(k, 1)),
                     k->axis[t->step].to, steps);
-    t->term = loop_axis_new(k, ir_format(k->arena, "%s_", sum), loop_const(k, DEEP), DEEP);
+    const int64_t terms = t->unit->deep / (t->unit->depth ? t->unit->depth : 1);
+    t->term = loop_axis_new(k, ir_format(k->arena, "%s_", sum), loop_const(k, terms), terms);
     k->axis[t->step].ordered = k->axis[t->term].ordered = true;
 }
 
-/* where a result's part of a tile lies: squares of 4, `apart` lanes of 4 from each other */
+/* where a result's part of a tile lies: squares, 8 or 4 of them from each other */
 static loop_ix own_place(struct staged *t, int side)
 {
     struct loop_kernel *k = t->k;
-    const int64_t lanes = side ? 4 : 8;
-    const loop_ix i = loop_axis_ix(k, side ? t->across : t->down);
+    const int64_t lanes = side ? 4 : 8, square = t->unit->square[side];
+    loop_ix i = loop_axis_ix(k, side ? t->across : t->down);
 
+    if (t->unit->depth)
+        i = loop_plus(k, loop_scale(k, i, side ? 4 : 2),
+                      loop_axis_ix(k, side ? t->quarter : t->half));
     return loop_plus(k, loop_axis_ix(k, side ? t->column : t->row),
-                     loop_plus(k, loop_scale(k, loop_div(k, i, 4), 4 * lanes), loop_mod(k, i, 4)));
+                     loop_plus(k, loop_scale(k, loop_div(k, i, square), square * lanes),
+                               loop_mod(k, i, square)));
 }
 
-/* for (step) { meet; the next 16 set out; for (term) { sum += row * column } } */
+/* .. and the warp's, 16 of them a fragment */
+static loop_ix warp_place(struct staged *t, int side)
+{
+    struct loop_kernel *k = t->k;
+    const struct shape *shape = t->shape;
+    const int64_t warps = shape->columns / (4 * shape->across);
+    const loop_ix warp = loop_axis_ix(k, t->warp);
+
+    return loop_plus(k,
+                     side ? loop_scale(k, loop_mod(k, warp, warps), 4 * shape->across)
+                          : loop_scale(k, loop_div(k, warp, warps), 8 * shape->down),
+                     loop_scale(k, loop_axis_ix(k, side ? t->across : t->down), 16));
+}
+
+/* for (term) { sum += row * column }, of what lies in the tiles of this step */
+static void put_products(struct staged *t, loop_ix step, struct loop_block *turn)
+{
+    struct loop_kernel *k = t->k;
+    const loop_ix term = loop_axis_ix(k, t->term);
+    struct loop_statement set = *t->set;
+    struct loop_block products = { 0 };
+
+    for (int s = 0; s < SIDES; s++) {
+        const struct side *side = &t->side[s];
+        const int64_t row =
+            side->turned ? t->unit->deep + t->unit->pad_deep : side->tile + t->unit->pad_place;
+        struct loop_statement part = { .kind = LOOP_LOAD,
+                                       .dtype = t->unit->dtype,
+                                       .value = loop_value_new(k, t->unit->dtype),
+                                       .buffer = side->buffer,
+                                       .node = set.node,
+                                       .loc = set.loc };
+        if (t->unit->depth) {
+            part.kind = LOOP_FRAGMENT;
+            part.ix = in_tile(t, side, warp_place(t, s), loop_scale(k, term, t->unit->depth), step);
+            part.pitch = side->turned ? row : 1;
+            part.pitch2 = side->turned ? 1 : row;
+        } else {
+            part.ix = in_tile(t, side, own_place(t, s), term, step);
+        }
+        loop_add(k, &products, part);
+        set.args[t->unit->depth ? 1 + s : side->argument] = part.value;
+    }
+    set.guards = 0;
+    if (t->unit->depth) {
+        set.kind = LOOP_MULTIPLY;
+        set.op = IR_POISON;
+        set.over = UINT64_C(1) << t->half | UINT64_C(1) << t->quarter;
+    }
+    loop_add(k, &products, set);
+    enclose(k, &products, t->term);
+    loop_add(k, turn, *products.at[0]);
+}
+
+/* for (step) { meet; the next ones set out; products } */
 static void put_steps(struct staged *t)
 {
     struct loop_kernel *k = t->k;
-    const loop_ix step = loop_axis_ix(k, t->step), term = loop_axis_ix(k, t->term);
+    const loop_ix step = loop_axis_ix(k, t->step);
     const loop_ix after = loop_plus(k, step, loop_const(k, 1));
-    struct loop_block all = { 0 }, turn = { 0 }, products = { 0 }, stores = { 0 }, next = { 0 };
+    struct loop_block all = { 0 }, turn = { 0 }, stores = { 0 }, next = { 0 };
     const struct loop_block before = *t->holder;
-    struct loop_statement set = *t->set;
 
     for (int i = 0; i < t->at; i++)
         loop_add(k, &all, *before.at[i]);
@@ -604,27 +731,7 @@ static void put_steps(struct staged *t)
         loop_add(k, &turn, *next.at[0]);
     }
     put_copies(t, false, after, &turn, &stores);
-    for (int s = 0; s < SIDES; s++) {
-        const struct side *side = &t->side[s];
-        const uint32_t value = loop_value_new(k, IR_F32);
-        const int arg = set.args[1] == side->value ? 1 : 2;
-        loop_add(k, &products,
-                 (struct loop_statement){
-                     .kind = LOOP_LOAD,
-                     .dtype = IR_F32,
-                     .value = value,
-                     .buffer = side->buffer,
-                     .ix = loop_plus(
-                         k, loop_plus(k, loop_scale(k, term, side->tile + PAD), own_place(t, s)),
-                         loop_scale(k, loop_mod(k, step, 2), DEEP * (side->tile + PAD))),
-                     .node = set.node,
-                     .loc = set.loc });
-        set.args[arg] = value;
-    }
-    set.guards = 0;
-    loop_add(k, &products, set);
-    enclose(k, &products, t->term);
-    loop_add(k, &turn, *products.at[0]);
+    put_products(t, step, &turn);
     for (int i = 0; i < stores.count; i++)
         loop_add(k, &turn, *stores.at[i]);
     enclose(k, &turn, t->step);
@@ -660,7 +767,7 @@ bool pass_stage_product(struct loop_kernel *k, const struct pass_options *option
     int at = 0;
 
     loop_depends(k);
-    if (!n.count || k->axes + 20 > LOOP_AXES || !find_chain(&t) || !find_sides(&t, &n) ||
+    if (!n.count || k->axes + 22 > LOOP_AXES || !find_chain(&t) || !find_sides(&t, &n, options) ||
         !choose(&t, options))
         return false;
     while (t.inner->at[at]->kind != LOOP_FOR)
@@ -681,7 +788,11 @@ bool pass_stage_product(struct loop_kernel *k, const struct pass_options *option
     put_steps(&t);
 
     struct loop_block nest = *t.inner;
+    if (t.unit->depth)
+        enclose(k, &nest, t.quarter);
     enclose(k, &nest, t.across);
+    if (t.unit->depth)
+        enclose(k, &nest, t.half);
     enclose(k, &nest, t.down);
     for (int s = SIDES; s-- > 0;) {
         enclose(k, &nest, t.side[s].deep);

@@ -17,6 +17,7 @@ struct emulated_machine { /* as the text has it */
     void (*touch)(void *, const void *address, int bytes, int store);       /* NULL: nobody looks */
     void (*copy)(void *, void *to, const void *from, int bytes, int there); /* sets out .. */
     void (*arrive)(void *);                                                 /* .. and is there */
+    void (*fault)(void *, const char *what); /* the machine would have said so */
     struct emulated_index thread, block, block_extent, grid_extent;
 };
 struct emulated_kernel {

@@ -162,7 +162,7 @@ struct running {
     struct emulated_machine *machine;
     struct copy *copy;
     int copies, copy_room;
-    const char *fault; /* of a copy */
+    const char *fault; /* of a copy, or a fragment */
 };
 
 static void run_thread(void *user)
@@ -299,6 +299,11 @@ static void copy(void *user, void *to, const void *from, int bytes, int there)
     r->copy[r->copies++] = c;
 }
 
+static void fault(void *user, const char *what)
+{
+    ((struct running *)user)->fault = what;
+}
+
 static void arrive(void *user)
 {
     struct running *r = user;
@@ -399,6 +404,7 @@ int run_emulated_launch(struct emulated_context *c, const struct emulated_launch
         .touch = c->watch ? touch : NULL,
         .copy = copy,
         .arrive = arrive,
+        .fault = fault,
         .block_extent = { l->block[0], l->block[1], l->block[2] },
         .grid_extent = { l->grid[0], l->grid[1], l->grid[2] },
     };

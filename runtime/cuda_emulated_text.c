@@ -22,6 +22,7 @@ static const char before[] =
     "    void (*touch)(void *, const void *, int, int);\n"
     "    void (*copy)(void *, void *, const void *, int, int);\n"
     "    void (*arrive)(void *);\n"
+    "    void (*fault)(void *, const char *);\n"
     "    struct emulated_index thread, block, block_extent, grid_extent;\n"
     "};\n"
     "static struct emulated_machine emulated;\n"
@@ -75,6 +76,60 @@ static const char *const functions[] = { "rintf", "floorf", "ceilf", "truncf", "
                                          "cosh",  "asinh",  "acosh", "atanh",  "erf",   "erfc",
                                          "exp2",  "expm1",  "log1p", "pow" };
 
+/*
+ * What a warp does together. Of ldmatrix each thread gets 4 bytes of each matrix; of mma it has 4
+ * by 2 results, and what the others have of the operands it reads from them: so a fragment that was
+ * dealt out otherwise gives other numbers. Products are added one after the other, as in C; a GPU
+ * adds those of a fragment in an order of its own.
+ */
+static const char warps[] =
+    "typedef unsigned short emulated_half __attribute__((may_alias));\n"
+    "typedef unsigned emulated_whole __attribute__((may_alias));\n"
+    "static inline void emulated_matrices(unsigned *to, const void *row, const int turned)\n"
+    "{\n"
+    "    const int member = emulated_lane, word = member % 4, line = member / 4;\n"
+    "    if ((unsigned long)row % 16)\n"
+    "        emulated.fault(emulated.user, \"a row of a matrix at an address that is no multiple "
+    "of 16\");\n"
+    "    for (int m = 0; m < 4; m++) {\n"
+    "        if (turned) {\n"
+    "            const unsigned long a = EMULATED_SHUFFLE((unsigned long)row, 8 * m + 2 * word);\n"
+    "            const unsigned long b = EMULATED_SHUFFLE((unsigned long)row, 8 * m + 2 * word + "
+    "1);\n"
+    "            to[m] = ((const emulated_half *)a)[line] | (unsigned)((const emulated_half "
+    "*)b)[line] << 16;\n"
+    "        } else {\n"
+    "            const unsigned long a = EMULATED_SHUFFLE((unsigned long)row, 8 * m + line);\n"
+    "            to[m] = ((const emulated_whole *)a)[word];\n"
+    "        }\n"
+    "    }\n"
+    "}\n"
+    "static unsigned emulated_words[32][32][8];\n"
+    "static inline float emulated_term(const unsigned (*word)[8], const int from, const int row, "
+    "const int at, const int deep)\n"
+    "{\n"
+    "    const int part = at / (deep / 2), in = at % (deep / 2), halves = deep / 8;\n"
+    "    const unsigned w = word[4 * (row % 8) + in / halves][from + row / 8 + 2 * part];\n"
+    "    return __int_as_float((int)(halves == 1 ? w & 0xffffe000u : in % 2 ? w & 0xffff0000u : w "
+    "<< 16));\n"
+    "}\n"
+    "static inline EMULATED_UNSEEN void emulated_multiply(float *const *sum, const unsigned *x, "
+    "const unsigned *y, const int deep)\n"
+    "{\n"
+    "    unsigned (*word)[8] = emulated_words[threadIdx.x / 32];\n"
+    "    const int member = emulated_lane;\n"
+    "    for (int i = 0; i < 8; i++)\n"
+    "        word[member][i] = i < 4 ? x[i] : y[i - 4];\n"
+    "    __syncwarp();\n"
+    "    for (int i = 0; i < 8; i++)\n"
+    "        for (int k = 0; k < deep; k++)\n"
+    "            *sum[i] = __builtin_fmaf(\n"
+    "                emulated_term(word, 0, i / 4 * 8 + member / 4, k, deep),\n"
+    "                emulated_term(word, 4, i % 4 / 2 * 8 + member % 4 * 2 + i % 2, k, deep), "
+    "*sum[i]);\n"
+    "    __syncwarp();\n"
+    "}\n";
+
 /* loads and stores tell of themselves, where the compiler was asked for it */
 static const char watched[] =
     "#define EMULATED_TOUCH(name, bytes, store) \\\n"
@@ -125,6 +180,8 @@ bool run_emulated_text(struct ir_text *out, const char *text, bool checked)
     ir_put(out, "%s", before);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         ir_put(out, "#define %s __builtin_%s\n", functions[i], functions[i]);
+    ir_put(out, "#define EMULATED_UNSEEN %s\n%s",
+           checked ? "__attribute__((no_sanitize(\"coverage\")))" : "", warps);
     if (checked)
         ir_put(out, "%s", watched);
     for (const char *next; (next = strstr(at, linkage)); at = next + strlen(linkage)) {
