@@ -70,14 +70,19 @@ from .moves import concat as concat
 from .moves import concatenate as concatenate
 from .moves import diag as diag
 from .moves import diagonal as diagonal
+from .moves import diff as diff
 from .moves import expand as expand
 from .moves import expand_as as expand_as
 from .moves import flatten as flatten
 from .moves import flip as flip
+from .moves import fliplr as fliplr
+from .moves import flipud as flipud
 from .moves import index_add as index_add
 from .moves import index_copy as index_copy
 from .moves import index_select as index_select
+from .moves import masked_select as masked_select
 from .moves import meshgrid as meshgrid
+from .moves import moveaxis as moveaxis
 from .moves import movedim as movedim
 from .moves import narrow as narrow
 from .moves import pad_axes as pad_axes
@@ -96,6 +101,7 @@ from .moves import split as split
 from .moves import squeeze as squeeze
 from .moves import stack as stack
 from .moves import swapaxes as swapaxes
+from .moves import swapdims as swapdims
 from .moves import t as t
 from .moves import take_along_dim as take_along_dim
 from .moves import tile as tile

@@ -54,7 +54,7 @@ class Tensor:
     def ndim(self) -> int:
         return len(self.shape)
 
-    dim = lambda self: len(self.shape)  # noqa: E731
+    dim = ndimension = lambda self: len(self.shape)  # noqa: E731
 
     def size(self, axis: Optional[int] = None) -> Any:
         return self.shape if axis is None else self.shape[axis]
@@ -79,6 +79,24 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         return not self._fn
+
+    @property
+    def grad_fn(self) -> Optional[str]:
+        """None of a leaf; which operation made it the tape alone knows."""
+        return "<taper>" if self._fn else None
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.kind == "f"
+
+    def is_contiguous(self) -> bool:
+        return True
+
+    def element_size(self) -> int:
+        return self.dtype.numpy.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel() * self.element_size()
 
     @property
     def requires_grad(self) -> bool:

@@ -78,7 +78,7 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return wrap(lib.tp_transpose_at(x._handle(), dim0, dim1, here()), x)
 
 
-swapaxes = transpose
+swapaxes = swapdims = transpose
 
 
 def t(x: Tensor) -> Tensor:
@@ -87,6 +87,9 @@ def t(x: Tensor) -> Tensor:
 
 def movedim(x: Tensor, source: int, destination: int) -> Tensor:
     return wrap(lib.tp_movedim_at(x._handle(), source, destination, here()), x)
+
+
+moveaxis = movedim
 
 
 def expand(x: Tensor, *dims: Any) -> Tensor:
@@ -125,6 +128,28 @@ def repeat_interleave(x: Tensor, repeats: int, dim: Optional[int] = None) -> Ten
 
 def flip(x: Tensor, *dims: Any) -> Tensor:
     return wrap(lib.tp_flip_at(x._handle(), shape_of(dims_of(dims)), here()), x)
+
+
+def fliplr(x: Tensor) -> Tensor:
+    return flip(x, 1)
+
+
+def flipud(x: Tensor) -> Tensor:
+    return flip(x, 0)
+
+
+def diff(x: Tensor, n: int = 1, dim: int = -1) -> Tensor:
+    """Each element less the one before it, n times."""
+    for _ in range(n):
+        length = x.shape[axis_of(x, dim)] - 1
+        x = narrow(x, axis_of(x, dim), 1, length) - narrow(x, axis_of(x, dim), 0, length)
+    return x
+
+
+def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask is true, as a vector: its length depends on numbers, so this is
+    not for compiled functions."""
+    return x[mask.expand(*x.shape)]
 
 
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
@@ -287,10 +312,12 @@ def pad_axes(x: Tensor, lo: Sequence[int], hi: Sequence[int], value: float = 0,
 
 def attach(cls: Any) -> None:
     for name in """reshape view view_as flatten ravel unflatten squeeze unsqueeze permute transpose
-            swapaxes t movedim expand broadcast_to expand_as repeat tile repeat_interleave flip roll
+            swapaxes swapdims t movedim moveaxis diff masked_select fliplr flipud expand broadcast_to expand_as repeat tile repeat_interleave flip roll
             rot90 tril triu diagonal diag trace narrow select split chunk unbind index_select
             take_along_dim index_add index_copy scatter_add scatter
             scatter_reduce""".split():
         setattr(cls, name, globals()[name])
+    cls.reshape_as = view_as
+    cls.split_with_sizes = split
     cls.T = property(lambda self: permute(self, *range(self.ndim)[::-1]))
     cls.mT = property(lambda self: transpose(self, -1, -2))

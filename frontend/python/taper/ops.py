@@ -344,10 +344,13 @@ def attach(cls: Any) -> None:
     names = (REAL + KEEPS + FORMULAS + """square frac add sub mul div pow floor_divide maximum
         minimum remainder fmod eq ne lt le gt ge logical_and logical_or logical_xor logical_not
         atan2 isnan isinf isfinite isclose allclose equal clamp clip lerp addcmul addcdiv
-        nan_to_num masked_fill dot matmul mm mv bmm outer to type_as hypot logaddexp bitwise_and
-        bitwise_or bitwise_not negative absolute""".split())
+        nan_to_num masked_fill dot matmul mm mv bmm outer kron to type_as hypot logaddexp bitwise_and
+        bitwise_or bitwise_xor bitwise_not negative absolute fix copysign xlogy""".split())
     for name in names:
         setattr(cls, name, here_[name])
+    for name, same in (("less", "lt"), ("less_equal", "le"), ("greater", "gt"),
+                       ("greater_equal", "ge"), ("not_equal", "ne"), ("arctan2", "atan2")):
+        setattr(cls, name, here_[same])
     for name in """add sub mul div pow clamp clip exp log sqrt sigmoid tanh relu neg abs floor
             ceil round lerp addcmul addcdiv masked_fill reciprocal""".split():
         setattr(cls, name + "_", in_place(here_[name]))
@@ -360,7 +363,6 @@ def attach(cls: Any) -> None:
     cls.type = lambda self, kind=None: to(self, kind) if kind is not None else repr(self.dtype)
     cls.cpu = lambda self: self
     cls.cuda = lambda self, *_: on_cpu("cuda")
-    cls.contiguous = cls.clone = None
     cls.contiguous = lambda self: self
     cls.clone = lambda self: self * 1 if self.dtype.kind != "b" else logical_or(self, self)
     for op, function in (("add", add), ("sub", sub), ("mul", mul), ("truediv", div),

@@ -64,6 +64,28 @@ for _n in (1, 2, 3):
         globals()[f"Adaptive{_kind}Pool{_n}d"] = _class(
             f"Adaptive{_kind}Pool{_n}d", getattr(F, f"adaptive_{_kind.lower()}_pool{_n}d"),
             "output_size")
+class _Pad(Module):
+    """So much on both ends of the last axes: of each, or of all."""
+
+    axes, mode = 1, "constant"
+
+    def __init__(self, padding: Any, value: float = 0.0) -> None:
+        super().__init__()
+        self.padding = (padding,) * 2 * self.axes if isinstance(padding, int) else tuple(padding)
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.padding, self.mode, self.value if self.mode == "constant" else None)
+
+    def extra_repr(self) -> str:
+        return str(self.padding)
+
+
+for _n in (1, 2, 3):
+    for _name, _mode in (("Zero", "constant"), ("Constant", "constant"), ("Reflection", "reflect"),
+                         ("Replication", "replicate"), ("Circular", "circular")):
+        globals()[f"{_name}Pad{_n}d"] = type(f"{_name}Pad{_n}d", (_Pad,), {
+            "axes": _n, "mode": _mode, "__module__": __name__})
 for _name, _f in [("MSELoss", F.mse_loss), ("L1Loss", F.l1_loss), ("SmoothL1Loss", F.smooth_l1_loss),
                   ("HuberLoss", F.huber_loss), ("BCELoss", F.binary_cross_entropy),
                   ("BCEWithLogitsLoss", F.binary_cross_entropy_with_logits),

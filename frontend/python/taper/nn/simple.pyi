@@ -190,6 +190,57 @@ class AdaptiveMaxPool3d(Module):
     def __init__(self, *args: Any, **names: Any) -> None: ...
     def forward(self, *inputs: Any) -> Any: ...
     def extra_repr(self) -> builtins.str: ...
+class _Pad(Module):
+    axes: builtins.int
+    mode: builtins.str
+    def __init__(self, padding: Any, value: builtins.float = ...) -> None: ...
+    def forward(self, x: Tensor) -> Tensor: ...
+    def extra_repr(self) -> builtins.str: ...
+class ZeroPad1d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ConstantPad1d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ReflectionPad1d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ReplicationPad1d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class CircularPad1d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ZeroPad2d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ConstantPad2d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ReflectionPad2d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ReplicationPad2d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class CircularPad2d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ZeroPad3d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ConstantPad3d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ReflectionPad3d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class ReplicationPad3d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
+class CircularPad3d(_Pad):
+    axes: builtins.int
+    mode: builtins.str
 class MSELoss(Module):
     def __init__(self, *args: Any, **names: Any) -> None: ...
     def forward(self, *inputs: Any) -> Any: ...

@@ -12,6 +12,10 @@ from .._library import lib
 from .._tensor import Tensor, as_tensor
 from ..creation import generator
 from ..moves import stack
+from .samplers import (BatchSampler as BatchSampler, RandomSampler as RandomSampler,
+                       Sampler as Sampler, SequentialSampler as SequentialSampler,
+                       SubsetRandomSampler as SubsetRandomSampler,
+                       WeightedRandomSampler as WeightedRandomSampler)
 
 
 class Dataset:
