@@ -275,6 +275,19 @@ for stage in trace grad simple layout fuse plan; do
     "$taper" show "$work/$stage.tp" --stage $stage >"$work/again.tp"
     cmp -s "$work/$stage.tp" "$work/again.tp" || fault "$stage.tp is not printed as it was read"
 done
+# What it holds are the options of train: rates, epochs, what is frozen, the words of a row.
+head -c 6000 README.md >"$work/some.txt"
+sed 's/[^a-z]//g' "$work/some.txt" | cut -c1-12 | grep . | sort -u >"$work/words.txt"
+same_training() { # MODEL WORD.. : those options in show are those options in train
+    "$taper" train "$@" --json --log-every 1 | grep -o '"loss":[^,]*' >"$work/want"
+    "$taper" show "$@" --stage trace >"$work/own.tp" || fault "show $*"
+    "$taper" train "$work/own.tp" --json --log-every 1 | grep -o '"loss":[^,]*' >"$work/got"
+    [ -s "$work/want" ] && cmp -s "$work/want" "$work/got" || fault "show $*: its text trains otherwise"
+}
+same_training moons --lr 0.3 --epochs 4 --momentum 0.5 --clip 0.5 --accumulate 2 --seed 7 --warmup 0.3 --schedule linear
+same_training planar --opt adamw --weight-decay 0.1 --freeze '*bias' --set xor --points 300 --noise 0.2 --epochs 3
+same_training names --data "$work/words.txt" --epochs 1 --batch 16 --context 5
+same_training lstm --data "$work/some.txt" --hidden 8 --context 12 --batch 32 --epochs 1
 for model in resnet20 gpt sentiment; do # regions with numbers of their own
     "$taper" show $model --stage trace >"$work/$model.tp" && prints 'sound' verify "$work/$model.tp"
 done

@@ -19,21 +19,28 @@ static const struct row {
     const char *key;
     char kind; /* as an option's */
     size_t at;
+    bool rare; /* is not said where it is 0 or nothing, which is its default */
 } rows[] = {
-    { "data", 's', offsetof(struct settings, data) },
-    { "points", 'i', offsetof(struct settings, points) },
-    { "noise", 'f', offsetof(struct settings, noise) },
-    { "seed", 'i', offsetof(struct settings, seed) },
-    { "batch", 'i', offsetof(struct settings, batch) },
-    { "epochs", 'i', offsetof(struct settings, epochs) },
-    { "opt", 's', offsetof(struct settings, optimiser) },
-    { "lr", 'f', offsetof(struct settings, rate) },
-    { "schedule", 's', offsetof(struct settings, schedule) },
-    { "momentum", 'f', offsetof(struct settings, momentum) },
-    { "weight_decay", 'f', offsetof(struct settings, weight_decay) },
-    { "clip", 'f', offsetof(struct settings, clip) },
-    { "precision", 's', offsetof(struct settings, precision) },
-    { "accumulate", 'i', offsetof(struct settings, accumulate) },
+    { "data", 's', offsetof(struct settings, data), false },
+    { "points", 'i', offsetof(struct settings, points), false },
+    { "noise", 'f', offsetof(struct settings, noise), false },
+    { "seed", 'i', offsetof(struct settings, seed), false },
+    { "batch", 'i', offsetof(struct settings, batch), false },
+    { "epochs", 'i', offsetof(struct settings, epochs), false },
+    { "opt", 's', offsetof(struct settings, optimiser), false },
+    { "lr", 'f', offsetof(struct settings, rate), false },
+    { "schedule", 's', offsetof(struct settings, schedule), false },
+    { "momentum", 'f', offsetof(struct settings, momentum), false },
+    { "weight_decay", 'f', offsetof(struct settings, weight_decay), false },
+    { "clip", 'f', offsetof(struct settings, clip), false },
+    { "precision", 's', offsetof(struct settings, precision), false },
+    { "accumulate", 'i', offsetof(struct settings, accumulate), false },
+    { "warmup", 'f', offsetof(struct settings, warmup), true },
+    { "freeze", 's', offsetof(struct settings, freeze), true },
+    { "format", 's', offsetof(struct settings, format), true },
+    { "context", 'i', offsetof(struct settings, context), true },
+    { "step", 'i', offsetof(struct settings, step), true },
+    { "vocabulary", 'i', offsetof(struct settings, vocabulary), true },
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -159,7 +166,12 @@ void command_put_settings(const struct session *s, struct ir_module *m)
     m->setting[m->setting_count++].value = s->model;
     for (int i = 0; i < ROWS; i++) {
         const void *from = (const char *)&s->settings + rows[i].at;
+        const bool said = rows[i].kind == 's'   ? *(const char *const *)from != NULL
+                          : rows[i].kind == 'i' ? *(const int64_t *)from != 0
+                                                : *(const double *)from != 0;
 
+        if (rows[i].rare && !said)
+            continue;
         m->setting[m->setting_count].key = rows[i].key;
         m->setting[m->setting_count++].value =
             rows[i].kind == 's'   ? *(const char *const *)from

@@ -19,14 +19,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
         { "--kernel", 's', &kernel, "NAME", "one kernel only" },
         { "--format", 's', &format, "F", "text, dot (Graphviz) or json (a program a line)" },
         { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
-        { "--batch", 'i', &set.batch, "N", "rows a step" },
-        COMMAND_SIZES(set),
-        { "--opt", 's', &set.optimiser, "NAME", "as in train" },
-        { "--schedule", 's', &set.schedule, "NAME", "as in train" },
-        { "--data", 's', &set.data, "DIR|NAME", "as in train" },
-        { "--set", 's', &set.set, "NAME", "as in train" },
-        { "--precision", 's', &set.precision, "T", "as in train" },
-        COMMAND_MEMORY(set),
+        COMMAND_SETTINGS(set),
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
