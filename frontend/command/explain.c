@@ -125,9 +125,10 @@ static void put_kernel(struct ir_text *out, const struct explain *e, int k)
     const double least = roof_seconds(&e->roof, x->shared, x->flops, x->bytes, &by_bytes),
                  took = e->middle[k];
 
-    ir_put(out, "%9.4f %5.1f%% %8.1f %7.1f %5.0f%% %-5s  %s%s\n", 1e3 * took, 100 * took / e->sum,
-           x->flops / took * 1e-9, x->bytes / took * 1e-9, 100 * least / took,
-           by_bytes ? "bytes" : "flops", x->name, x->shared ? "" : " (one thread)");
+    ir_put(out, "%9.4f %5.1f%% %9.3f %9.1f %8.1f %7.1f %5.0f%% %-5s  %s%s\n", 1e3 * took,
+           100 * took / e->sum, x->flops * 1e-6, x->bytes / 1024, x->flops / took * 1e-9,
+           x->bytes / took * 1e-9, 100 * least / took, by_bytes ? "bytes" : "flops", x->name,
+           x->shared ? "" : " (one thread)");
     if (e->brief)
         return;
     if (first >= 0)
@@ -156,7 +157,7 @@ static void put_head(struct ir_text *out, const struct explain *e)
            "96 KB, %.0f over 1.5 MB, %.0f over 96 MB\n\n",
            e->roof.flops[1] * 1e-9, e->roof.flops[0] * 1e-9, e->roof.bytes[1][1] * 1e-9,
            e->roof.bytes[1][3] * 1e-9, e->roof.bytes[1][ROOF_SIZES - 1] * 1e-9);
-    ir_put(out, "       ms  share  GFLOP/s    GB/s   roof of     kernel\n");
+    ir_put(out, "       ms  share     MFLOP       KiB  GFLOP/s    GB/s   roof of     kernel\n");
 }
 
 static bool tell(const struct explain *e, struct ir_error *error)
@@ -237,15 +238,13 @@ int command_explain(int argc, char **argv, struct ir_error *error)
     const struct usage usage = {
         "taper explain MODEL [options]",
         "Runs a model's training step kernel by kernel and prints for each: its time and share of\n"
-        "the step; its flops and bytes a second; the share of the roof, which is the time that "
-        "its\n"
-        "flops take at the machine's rate of multiply-adds, or its bytes at the rate of memory "
-        "over\n"
-        "so many bytes, whichever is more, both measured in this run (a function as exp counts as\n"
-        "12 flops; bytes are those it touches at least once); what it computes; the kernels that "
-        "it\n"
-        "reads, with the reason why it is not one with them; and its loops, from the outside in:\n"
-        "threads share one, unrolled ones are written out, lanes are those of vectors.",
+        "the step; its flops and bytes, and those a second; the share of the roof, which is the\n"
+        "time that its flops take at the machine's rate of multiply-adds, or its bytes at the rate\n"
+        "of memory over so many bytes, whichever is more, both measured in this run (a function as\n"
+        "exp counts as 12 flops; bytes are those it touches at least once); what it computes; the\n"
+        "kernels that it reads, with the reason why it is not one with them; and its loops, from\n"
+        "the outside in: threads share one, unrolled ones are written out, lanes are those of\n"
+        "vectors.",
         "taper explain lenet", options
     };
     int words = command_options(argc, argv, &usage, error);
