@@ -239,8 +239,8 @@ int command_explain(int argc, char **argv, struct ir_error *error)
         "taper explain MODEL [options]",
         "Runs a model's training step kernel by kernel and prints for each: its time and share of\n"
         "the step; its flops and bytes, and those a second; the share of the roof, which is the\n"
-        "time that its flops take at the machine's rate of multiply-adds, or its bytes at the rate\n"
-        "of memory over so many bytes, whichever is more, both measured in this run (a function as\n"
+        "time that its flops take at the machine's rate of multiply-adds, or its bytes at that of\n"
+        "memory over so many bytes, whichever is more, both measured in this run (a function as\n"
         "exp counts as 12 flops; bytes are those it touches at least once); what it computes; the\n"
         "kernels that it reads, with the reason why it is not one with them; and its loops, from\n"
         "the outside in: threads share one, unrolled ones are written out, lanes are those of\n"
