@@ -177,6 +177,8 @@ void gen_instances(struct gen *, const struct loop_statement *,
                    int from); /* for every index of the unrolled loops that it depends on */
 
 /* memory.c, fold.c */
+/* the block's statements from the first on, one index of the unrolled loops after the other */
+void gen_by_instance(struct gen *, const struct loop_block *, int first, int from);
 void gen_load(struct gen *, const struct loop_statement *);
 void gen_store(struct gen *, const struct loop_statement *);
 void gen_copy(struct gen *, const struct loop_statement *);

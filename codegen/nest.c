@@ -153,18 +153,38 @@ static void put_loop(struct gen *e, const struct loop_statement *s)
             gen_forget_loads(e, b);
 }
 
+/* On a GPU each result of a thread is done with before the next one: else registers hold, of all
+ * results, whatever any of them needs. */
+static bool by_instance(const struct gen *e, const struct loop_block *block, int from)
+{
+    bool plain = e->target->language == GEN_CUDA;
+
+    for (int i = from; i < block->count; i++) {
+        const enum loop_kind kind = block->at[i]->kind;
+        plain &= kind == LOOP_LET || kind == LOOP_LOAD || kind == LOOP_STORE || kind == LOOP_SET;
+    }
+    return plain;
+}
+
 void gen_block(struct gen *e, const struct loop_block *block)
 {
     bool crowded = e->crowded;
-    int loops = 0;
+    int loops = 0, tail = 0; /* what stands behind the last loop */
 
     for (int i = 0; i < block->count; i++)
-        loops += block->at[i]->kind == LOOP_FOR;
+        if (block->at[i]->kind == LOOP_FOR) {
+            loops++;
+            tail = i + 1;
+        }
     e->crowded = loops > 1;
     for (int i = 0; i < block->count; i++)
-        if (block->at[i]->kind == LOOP_FOR)
+        if (block->at[i]->kind == LOOP_FOR) {
             put_loop(e, block->at[i]);
-        else
+        } else if (i == tail && loops && e->unrolls && by_instance(e, block, tail)) {
+            gen_by_instance(e, block, tail, 0);
+            break;
+        } else {
             gen_instances(e, block->at[i], 0);
+        }
     e->crowded = crowded;
 }

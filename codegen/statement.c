@@ -196,8 +196,8 @@ static void put_instance(struct gen *e, const struct loop_statement *s)
     }
 }
 
-/* for every index of the unrolled loops that s depends on */
-void gen_instances(struct gen *e, const struct loop_statement *s, int from)
+/* the unrolled loops that s depends on */
+static uint64_t varies_along(struct gen *e, const struct loop_statement *s)
 {
     uint64_t needed = s->value ? e->k->value[s->value].depends : 0;
 
@@ -210,6 +210,14 @@ void gen_instances(struct gen *e, const struct loop_statement *s, int from)
     }
     if (s->kind == LOOP_SET || s->kind == LOOP_MULTIPLY)
         needed = ~s->over;
+    return needed;
+}
+
+/* for every index of the unrolled loops that s depends on */
+void gen_instances(struct gen *e, const struct loop_statement *s, int from)
+{
+    const uint64_t needed = varies_along(e, s);
+
     while (from < e->unrolls && !(needed >> e->unrolled[from] & 1))
         from++;
     if (from == e->unrolls) {
@@ -222,4 +230,25 @@ void gen_instances(struct gen *e, const struct loop_statement *s, int from)
         gen_instances(e, s, from + 1);
     }
     e->at[axis] = 0;
+}
+
+void gen_by_instance(struct gen *e, const struct loop_block *block, int first, int from)
+{
+    uint64_t beyond = 0;
+
+    if (from < e->unrolls) {
+        const int axis = e->unrolled[from];
+        for (int i = 0; i < (int)e->k->axis[axis].hi; i++) {
+            e->at[axis] = i;
+            gen_by_instance(e, block, first, from + 1);
+        }
+        e->at[axis] = 0;
+        return;
+    }
+    for (int i = 0; i < e->unrolls; i++)
+        if (e->at[e->unrolled[i]] > 0)
+            beyond |= UINT64_C(1) << e->unrolled[i];
+    for (int i = first; i < block->count; i++)
+        if (!(beyond & ~varies_along(e, block->at[i]))) /* else it is there already */
+            put_instance(e, block->at[i]);
 }
