@@ -21,6 +21,7 @@ enum { ROUNDS = 7 };
 struct work {
     const char *name;
     double bytes, flops; /* of a run */
+    bool tf32;
     tp_graph *g;
     tp_tensor tick;
     tp_program *step;
@@ -45,8 +46,9 @@ static void finish(struct work *w, tp_tensor result, int64_t rows, int64_t colum
 
     tp_assign(kept, result);
     w->tick = tp_sum(w->tick);
-    w->step = tp_compile_at(w->g, tp_list(w->tick),
-                            (tp_compile_args){ .mode = TP_TRAIN, .device = device }, TP_HERE);
+    w->step = tp_compile_at(
+        w->g, tp_list(w->tick),
+        (tp_compile_args){ .mode = TP_TRAIN, .device = device, .tf32 = w->tf32 }, TP_HERE);
 }
 
 static void map_work(struct work *w, int64_t n, const char *device)
@@ -84,6 +86,12 @@ static void product_work(struct work *w, int64_t n, const char *device)
     tp_tensor a = operand(w->g, "a", n, n), b = operand(w->g, "b", n, n);
     w->flops = 2.0 * (double)n * (double)n * (double)n;
     finish(w, tp_matmul(a, b), n, n, device);
+}
+
+static void tf32_work(struct work *w, int64_t n, const char *device)
+{
+    w->tf32 = true;
+    product_work(w, n, device);
 }
 
 /* Numbers of -2 to -1 and 1 to 2, in bf16. */
@@ -157,6 +165,7 @@ int main(int argc, char **argv)
                  { "layer norm, rows of 1024", norm_work, 1 << 16, 16 },
                  { "product 1024", product_work, 1024, 64 },
                  { "product 4096", product_work, 4096, 96 },
+                 { "product 4096, TF32", tf32_work, 4096, 64 },
                  { "product 4096, bf16", halves_work, 4096, 64 },
                  { "gelu(x w + b) 4096", layer_work, 4096, 64 },
                  { "AdamW", update_work, 1 << 15, 16 } };

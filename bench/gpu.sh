@@ -131,6 +131,9 @@ timed("layer norm, rows of 1024", lambda: F.layer_norm(a, (1024,)), 8 * a.numel(
 for m in (1024, 4096):
     x, y = torch.rand(m, m, device=d), torch.rand(m, m, device=d)
     timed(f"product {m}", lambda: x @ y, 0, 2 * m ** 3)
+torch.backends.cuda.matmul.allow_tf32 = True
+x, y = torch.rand(4096, 4096, device=d), torch.rand(4096, 4096, device=d)
+timed("product 4096, TF32", lambda: x @ y, 0, 2 * 4096 ** 3)
 for m in (4096,):
     x, y = (torch.rand(m, m, device=d, dtype=torch.bfloat16) for _ in range(2))
     timed(f"product {m}, bf16", lambda: x @ y, 0, 2 * m ** 3)

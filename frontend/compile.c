@@ -263,6 +263,15 @@ static bool good_precision(tp_graph *g, tp_dtype precision, const char *what, tp
     return false;
 }
 
+/* Programs that are only looked at are made for a GPU where the caller says so. */
+static bool good_tf32(tp_graph *g, bool tf32, const char *device, const char *what, tp_loc at)
+{
+    if (!tf32 || g->no_engine || !tp_device_is_cpu(device))
+        return true;
+    tp_fail(g, at, what, ".tf32 is of a GPU's tensor cores; expected .device = \"cuda\" as well");
+    return false;
+}
+
 static bool good_memory(tp_graph *g, int64_t memory, const char *what, tp_loc at)
 {
     if (memory < 0)
@@ -282,7 +291,7 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     ir_val steps;
 
     if (!begin(g, what, outputs, at) || !good_precision(g, args.precision, what, at) ||
-        !good_memory(g, args.memory, what, at))
+        !good_memory(g, args.memory, what, at) || !good_tf32(g, args.tf32, args.device, what, at))
         return NULL;
     w = tp_wanted(g, outputs, (tp_list){ 0 });
     graph = tp_trace_part(g, args.mode == TP_EVAL ? "eval" : "run", args.mode, &w,
@@ -294,9 +303,9 @@ tp_program *tp_compile_at(tp_graph *g, tp_list outputs, tp_compile_args args, tp
     steps = find_counter(graph);
     if (steps.id && args.mode == TP_TRAIN && g->error.status == IR_OK)
         count_steps(graph, steps);
-    return finish(
-        g, graph, w.traced,
-        (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
+    return finish(g, graph, w.traced,
+                  (struct making){ args.threads, args.memory, args.plan_only, args.check,
+                                   args.device, args.tf32 });
 }
 
 /* --- a file for others -------------------------------------------------------------------------
@@ -378,7 +387,8 @@ static bool good_training(const tp_train_args *a, tp_loc at)
             "the rate is %g, has an infinite number or too many milestones; expected 0 or more, "
             "and at most %d",
             a->lr.from, TP_MILESTONES);
-    else if (!good_precision(g, a->precision, what, at) || !good_memory(g, a->memory, what, at))
+    else if (!good_precision(g, a->precision, what, at) || !good_memory(g, a->memory, what, at) ||
+             !good_tf32(g, a->tf32, a->device, what, at))
         return false;
     else if (a->scale_every < 0 ||
              (a->loss_scale != 0 && !(a->loss_scale >= 0x1p-14 && a->loss_scale <= 0x1p40)))
@@ -442,9 +452,9 @@ tp_program *tp_compile_train_at(tp_train_args args, tp_loc at)
         if (args.probe)
             tp_probe_step(graph, &plain, before, u.at);
     }
-    p = finish(
-        g, graph, w.traced,
-        (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device });
+    p = finish(g, graph, w.traced,
+               (struct making){ args.threads, args.memory, args.plan_only, args.check, args.device,
+                                args.tf32 });
     if (p)
         p->rate_steps = tp_schedule_end(&args.lr) * (args.accumulate > 1 ? args.accumulate : 1);
     return p;

@@ -85,6 +85,7 @@ bool tp_emit_program(struct emit_plan *p, int which, const tp_program *program, 
         .known = p->known,
         .known_count = p->known_count,
         .state_bytes = p->state_bytes,
+        .tf32 = program->making.tf32,
     };
 
     tp_tuned_options(program->owner, &options, p->arena);

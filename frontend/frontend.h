@@ -373,6 +373,7 @@ struct making { /* how a program is made */
     bool plan_only;     /* neither code nor memory */
     bool check;         /* each run is looked at */
     const char *device; /* "cuda", ..; NULL: the CPU */
+    bool tf32;          /* products of f32 are computed from TF32 */
 };
 struct tp_program {
     tp_graph *owner;

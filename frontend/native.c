@@ -111,7 +111,8 @@ struct pass_compiled *tp_planned_program(tp_graph *g, const struct ir_program *s
     struct pass_options options = { .target = tp_target_for(g, making.device),
                                     .fuse = !g->unfused,
                                     .threads = tp_thread_count(making.threads),
-                                    .memory = making.memory };
+                                    .memory = making.memory,
+                                    .tf32 = making.tf32 };
 
     add_known(g, &options, arena);
     tp_tuned_options(g, &options, arena);

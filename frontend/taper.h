@@ -1532,6 +1532,7 @@ typedef struct tp_train_args {
     bool check;         /* each run is looked at, see tp_run */
     bool probe;         /* the step computes numbers about itself: tp_probes */
     const char *device; /* "cuda", "cuda:1", "cuda-emu"; NULL: "cpu", see below */
+    bool tf32;          /* there, products of f32 are computed from TF32, see below; false */
 } tp_train_args;
 
 typedef struct tp_compile_args {
@@ -1544,6 +1545,7 @@ typedef struct tp_compile_args {
     tp_dtype precision; /* as in tp_train_args */
     bool check;
     const char *device; /* as in tp_train_args */
+    bool tf32;          /* as in tp_train_args */
 } tp_compile_args;
 
 /*
@@ -1553,7 +1555,10 @@ typedef struct tp_compile_args {
  * to "cuda-emu:7" look at each access to memory as well. All programs of a graph that run on a
  * device run on one; programs on the CPU see the same states. A run on a device is only begun by
  * tp_run: tp_get, tp_read and states that are read wait for it, and an error of the device is
- * told there. Numbers are the CPU's, bit for bit.
+ * told there. Numbers are the CPU's, bit for bit, but for large sums of products on tensor cores:
+ * those of bf16 (see below), which are exact and added in f32 in the machine's order; and with
+ * .tf32 those of f32, whose operands lose 13 of 23 bits behind the point first. Either is the same
+ * from run to run.
  */
 
 /*

@@ -784,6 +784,7 @@ struct train_args {
     int scale_every = 0;
     bool check = false, probe = false;
     text device = {}; /* "cuda", "cuda-emu" */
+    bool tf32 = false;
 };
 struct compile_args {
     std::int64_t batch = 0;
@@ -794,6 +795,7 @@ struct compile_args {
     dtype precision = DEFAULT;
     bool check = false;
     text device = {};
+    bool tf32 = false;
 };
 
 /* ---- programs -------------------------------------------------------------------------------- */
@@ -1326,10 +1328,11 @@ class graph /* all that is recorded, the parameters; copies are the same graph *
     program compile(const list &outputs, mode how, compile_args o = {}, place at = place::current())
     {
         const std::vector<tp_tensor> all = detail::raws(outputs.x, at);
-        tp_program *made = tp_compile_at(owner->g, detail::raw_list(all),
-                                         { how, o.batch, o.threads, o.names.get(), o.memory,
-                                           o.plan_only, o.precision, o.check, o.device.get() },
-                                         detail::loc(at));
+        tp_program *made =
+            tp_compile_at(owner->g, detail::raw_list(all),
+                          { how, o.batch, o.threads, o.names.get(), o.memory, o.plan_only,
+                            o.precision, o.check, o.device.get(), o.tf32 },
+                          detail::loc(at));
         detail::check(owner, made != nullptr, at);
         return program(owner, made);
     }
@@ -1476,11 +1479,13 @@ inline program compile_train(const tensor &loss, const train_args &o = {},
     const detail::home_of &h = detail::home_at(loss, at);
     const std::vector<tp_tensor> also = detail::raws(o.also, at);
     tp_program *made = o.opt.with([&](const tp_opt &opt) {
-        return tp_compile_train_at({ loss.get(), opt, o.lr.get(), detail::raw_list(also), o.batch,
-                                     o.clip_norm, o.clip_each, o.clip_value, o.accumulate, o.ema,
-                                     o.threads, o.memory, o.plan_only, o.precision, o.loss_scale,
-                                     o.scale_every, o.check, o.probe, o.device.get() },
-                                   detail::loc(at));
+        return tp_compile_train_at(
+            { loss.get(),   opt,         o.lr.get(),     detail::raw_list(also),
+              o.batch,      o.clip_norm, o.clip_each,    o.clip_value,
+              o.accumulate, o.ema,       o.threads,      o.memory,
+              o.plan_only,  o.precision, o.loss_scale,   o.scale_every,
+              o.check,      o.probe,     o.device.get(), o.tf32 },
+            detail::loc(at));
     });
     detail::check(h, made != nullptr, at);
     return program(h, made);

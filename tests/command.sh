@@ -51,6 +51,10 @@ refuses 2 'one more' train mlp lenet
 TAPER_LIBCUDA=/nowhere/libcuda.so.1 refuses 3 "looked for NVIDIA's driver, /nowhere/libcuda.so.1" train mlp --device cuda
 refuses 2 '--device "gpu": expected cpu, cuda or cuda-emu' train mlp --device gpu
 refuses 2 'there are 8; the first is 0' train mlp --device cuda-emu:9
+refuses 2 "--tf32 is of a GPU's tensor cores; expected --device cuda" train mlp --tf32
+refuses 2 "--tf32 is of a GPU's tensor cores; expected --stage cuda" show mlp --stage c --tf32
+refuses 2 "--tf32 is of a GPU's tensor cores; expected --device cuda" build mlp --tf32 -o "$work/none"
+[ "$("$taper" show mlp --stage cuda --tf32 | grep -c 'multiply_tf32_f32(rows')" -gt 0 ] || fault "show --tf32: no fragments"
 
 # a device looks at the losses of several steps at once, and tells what the CPU tells
 told() { "$taper" train moons --epochs 9 --points 150 --batch 11 --json --device "$1" 2>&1 | tail -n +2 | sed 's/,"seconds":[^,}]*//; s/,"step_ms":[^,}]*//'; }

@@ -49,11 +49,11 @@ static bool has_kind(const struct loop_block *b, enum loop_kind kind)
 }
 
 /* its kernels hold as nests, are read back as they are, and one of them is staged; in fragments */
-static bool is_staged(struct given *given, int processors, bool fragments)
+static bool is_staged(struct given *given, int processors, bool fragments, bool tf32)
 {
     struct ir_program program = { .graph = given->c.graph };
     struct ir_target target = *ir_target_by_name("cuda");
-    struct pass_options options = { .target = &target, .fuse = true, .threads = 1 };
+    struct pass_options options = { .target = &target, .fuse = true, .threads = 1, .tf32 = tf32 };
     bool staged = false;
 
     target.processors = processors;
@@ -89,20 +89,27 @@ static bool is_c(struct given *given, const struct compiled_how *gpu_how, double
     return true;
 }
 
-static void expect_c(const char *text, int64_t batch, int processors, int order, const char *name)
+static void expect_bits(const char *text, int64_t batch, int processors, int order,
+                        const char *name, bool tf32)
 {
-    const bool fragments = strstr(text, "bf16") != NULL;
+    const bool fragments = tf32 || strstr(text, "bf16");
     struct given given;
     struct compiled_how how = { .fuse = true,
                                 .threads = 1,
                                 .target = "cuda",
                                 .processors = processors,
-                                .order = 4 + order % 4 };
+                                .order = 4 + order % 4,
+                                .tf32 = tf32 };
 
     open_given(&given, text, batch);
-    cr_expect(is_staged(&given, processors, fragments) && is_c(&given, &how, 1e-4),
+    cr_expect(is_staged(&given, processors, fragments, tf32) && is_c(&given, &how, 1e-4),
               "%s, %d processors: %s", name, processors, given.why.data);
     close_given(&given);
+}
+
+static void expect_c(const char *text, int64_t batch, int processors, int order, const char *name)
+{
+    expect_bits(text, batch, processors, order, name, false);
 }
 
 /* ---- products ---- */
@@ -180,6 +187,35 @@ Test(cuda_tiles, halves_are_multiplied_in_fragments)
              "  %7 = cast %6 : f32[batch 40]\n  %8 = add %7, b : f32[batch 40]\n"
              "  return y=%8\n}\n",
              43, 132, 2, "of f32 that become bf16");
+}
+
+/* An f16 has the bits of TF32, so nothing is lost of it; of others what is behind the 10th bit. */
+Test(cuda_tiles, tf32_is_multiplied_in_fragments)
+{
+    static const struct {
+        int m, n, k;
+    } size[] = { { 128, 64, 32 }, { 72, 100, 40 }, { 33, 35, 17 }, { 0, 64, 48 } };
+
+    for (int form = 0; form < 4; form++)
+        for (int i = 0; i < 4; i++) {
+            struct ir_text text = { 0 };
+            if (!support_long() && (i + form) % 4)
+                continue;
+            put_product(&text, "f16", form, size[i].m, size[i].n, size[i].k);
+            expect_bits(text.data, 61, i % 2 ? 1 : 132, i + form, text.data, true);
+            ir_text_free(&text);
+        }
+    const struct compiled_how how = { .fuse = true, .threads = 1, .target = "cuda", .tf32 = true };
+    struct ir_text text = { 0 };
+    struct given given;
+    put_product(&text, "f32", 1, 64, 64, 64);
+    open_given(&given, text.data, 1);
+    struct ir_array *want = random_values(&given.c), *got = compiled_values(&given.c, &how);
+    cr_assert(want && got, "%s", given.c.error.text);
+    cr_expect(random_equal(&want[0], &got[0], 1e-2, 1e-2, &given.why), "%s", given.why.data);
+    cr_expect(!random_equal(&want[0], &got[0], 1e-6, 1e-6, &given.why), "nothing was rounded");
+    close_given(&given);
+    ir_text_free(&text);
 }
 
 Test(cuda_tiles, batches_and_prologues_have_the_bits_of_c)
@@ -324,6 +360,12 @@ static void matrices_in_another_order(struct run_planned *planned, struct ir_are
                      arena);
 }
 
+static void words_of_other_threads(struct run_planned *planned, struct ir_arena *arena)
+{
+    compiled_replace(planned, "member % 4 * pitch + member / 4", "member % 8 * pitch + member / 8",
+                     arena);
+}
+
 static void fragments_not_aligned(struct run_planned *planned, struct ir_arena *arena)
 {
     compiled_replace(planned, "member / 16 * 8)", "member / 16 * 4)", arena);
@@ -351,7 +393,8 @@ Test(cuda_tiles, planted_faults_are_found)
                   { rows_of_other_threads, NULL, false, "bf16" },
                   { not_turned, NULL, false, "bf16" },
                   { matrices_in_another_order, NULL, false, "bf16" },
-                  { fragments_not_aligned, "multiple of 16", false, "bf16" } };
+                  { fragments_not_aligned, "multiple of 16", false, "bf16" },
+                  { words_of_other_threads, NULL, false, "f16" } };
 
     for (size_t i = 0; i < sizeof fault / sizeof *fault; i++)
         for (int order = 4; order < 8; order++) {
@@ -361,6 +404,7 @@ Test(cuda_tiles, planted_faults_are_found)
                                         .threads = 1,
                                         .target = "cuda",
                                         .spoil = fault[i].spoil,
+                                        .tf32 = strcmp(fault[i].type, "f16") == 0,
                                         .order = order };
             if (fault[i].late ? order % 2 == 0 : !support_long() && order != 4 + (int)i % 4)
                 continue;
@@ -386,7 +430,8 @@ static bool fits_registers(const char *text, const char *arch)
     int stores, loads, registers = 255;
     struct pass_options options = { .target = ir_target_by_name("cuda"),
                                     .fuse = true,
-                                    .threads = 1 };
+                                    .threads = 1,
+                                    .tf32 = strstr(text, "a: f16") != NULL };
 
     open_given(&given, text, 1);
     struct ir_program program = { .graph = given.c.graph };
@@ -404,8 +449,10 @@ static bool fits_registers(const char *text, const char *arch)
                       !stores && !loads && sscanf(used, "Used %d registers", &registers) == 1 &&
                       registers <= 200,
                   "%s: %s\n%s", arch, cubin.log, text);
-        cr_expect(strstr(cuda.data, strstr(text, "bf16") ? "multiply_bf16" : "tile_rows["), "%s",
-                  cuda.data);
+        cr_expect(strstr(cuda.data, strstr(text, "bf16")     ? "multiply_bf16"
+                                    : strstr(text, "a: f16") ? "multiply_tf32"
+                                                             : "tile_rows["),
+                  "%s", cuda.data);
         run_cubin_free(&cubin);
     } else {
         cr_expect(given.c.error.status == IR_UNSUPPORTED, "%s", given.c.error.text);
@@ -419,9 +466,9 @@ Test(cuda_tiles, large_tiles_stay_in_registers)
 {
     static const char *const archs[] = { "sm_80", "sm_90a" };
 
-    static const char *const types[] = { "f32", "bf16" };
+    static const char *const types[] = { "f32", "bf16", "f16" };
 
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 12; i++)
         for (size_t a = 0; a < sizeof archs / sizeof *archs; a++) {
             const int form = i % 4, type = i / 4;
             struct ir_text text = { 0 };

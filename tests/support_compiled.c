@@ -107,7 +107,8 @@ struct ir_array *compiled_values(struct random_case *c, const struct compiled_ho
                                         ir_target_by_name(how->target ? how->target : "native"),
                                     .fuse = how->fuse,
                                     .threads = how->threads,
-                                    .memory = how->memory };
+                                    .memory = how->memory,
+                                    .tf32 = how->tf32 };
     struct ir_program program = { .graph = c->graph };
     struct ir_text text = { 0 };
     struct ir_array *result = ir_alloc(arena, (size_t)(random_value_count(c) + 1) * sizeof *result);

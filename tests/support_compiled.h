@@ -20,6 +20,7 @@ struct compiled_how {
     int processors; /* of the GPU; 0: as many as its row says */
     int64_t bound;  /* of the first symbol; 0: its own */
     int64_t memory; /* as in pass_options */
+    bool tf32;      /* .. and this */
 };
 /* The values of all outputs, then of all effects (the states after the run), row-major; NULL with
  * c->error. */

@@ -124,6 +124,8 @@ int command_build(int argc, char **argv, struct ir_error *error)
         { "--target", 's', &b.target, "T",
           "generic x86-64-v3 x86-64-v4 armv8 cortex-m native; a GPU's: sm_80 sm_90a .." },
         COMMAND_SETTINGS(set),
+        { "--tf32", 'b', &set.tf32, NULL,
+          "for a GPU: products of f32 are computed from TF32, by tensor cores" },
         { "--probe", 'b', &set.probe, NULL,
           "norms of gradients, updates, dead units and histograms: the trainer's --log and "
           "--json" },
@@ -165,6 +167,11 @@ int command_build(int argc, char **argv, struct ir_error *error)
                  "the CPU without --device cuda");
     else if (words >= 0 && b.library && b.text_path)
         ir_error(error, IR_REFUSED, "build: --library writes NAME.c; --emit-c is for trainers");
+    else if (words >= 0 && set.tf32 && tp_device_is_cpu(b.device) &&
+             (!b.cuda_path || b.output || b.text_path))
+        ir_error(error, IR_REFUSED,
+                 "build: --tf32 is of a GPU's tensor cores; expected --device cuda or --emit-cuda "
+                 "alone");
     else if (words >= 0 && b.freestanding && !b.library)
         ir_error(error, IR_REFUSED, "build: --freestanding is for --library");
     if (error->status == IR_OK) {

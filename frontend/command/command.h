@@ -56,8 +56,9 @@ struct settings { /* what can be asked for; 0, NULL or a negative number: the mo
     double rate, momentum, weight_decay, noise, clip, warmup;
     bool unfused, profiled; /* as in tp_graph */
     bool check, probe;      /* as in tp_compile_train */
-    const char *device;     /* .. and this */
-    const char *schedules;  /* a file of taper tune --save, or none; NULL: the cache's */
+    const char *device;     /* .. and these */
+    bool tf32;
+    const char *schedules; /* a file of taper tune --save, or none; NULL: the cache's */
 };
 extern const struct settings command_unset;
 /* the options that fill them in, as rows of a table */

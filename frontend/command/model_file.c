@@ -360,7 +360,8 @@ static tp_program *plan_step(struct session *s, int64_t batch)
     return compile_program(s, "step", batch,
                            (struct making){ .threads = (int)s->settings.threads,
                                             .plan_only = true,
-                                            .device = s->settings.device });
+                                            .device = s->settings.device,
+                                            .tf32 = s->settings.tf32 });
 }
 
 static tp_program *plan_eval(struct session *s, int64_t batch)
@@ -368,13 +369,16 @@ static tp_program *plan_eval(struct session *s, int64_t batch)
     return compile_program(s, "eval", batch,
                            (struct making){ .threads = (int)s->settings.threads,
                                             .plan_only = true,
-                                            .device = s->settings.device });
+                                            .device = s->settings.device,
+                                            .tf32 = s->settings.tf32 });
 }
 
 static bool compile_file(struct session *s, const struct ir_program *step,
                          const struct ir_program *eval)
 {
-    struct making making = { .threads = (int)s->settings.threads, .device = s->settings.device };
+    struct making making = { .threads = (int)s->settings.threads,
+                             .device = s->settings.device,
+                             .tf32 = s->settings.tf32 };
     int64_t rows;
 
     if (!list_states(s->graph, eval ? eval->graph : NULL, STATE_PARAMETER) ||

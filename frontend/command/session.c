@@ -270,7 +270,7 @@ static tp_program *compile_step(struct session *s, int64_t batch, struct making 
                             .accumulate = (int)s->settings.accumulate, .threads = making.threads,
                             .batch = batch, .memory = making.memory, .plan_only = making.plan_only,
                             .precision = precision, .check = making.check, .device = making.device,
-                            .probe = s->settings.probe);
+                            .tf32 = making.tf32, .probe = s->settings.probe);
 }
 
 static tp_program *compile_eval(struct session *s, int64_t batch, struct making making)
@@ -286,7 +286,8 @@ static tp_program *compile_eval(struct session *s, int64_t batch, struct making 
                                             .memory = making.memory,
                                             .plan_only = making.plan_only,
                                             .precision = precision_of(s),
-                                            .device = making.device },
+                                            .device = making.device,
+                                            .tf32 = making.tf32 },
                          TP_HERE);
 }
 
@@ -295,7 +296,8 @@ static tp_program *plan_step(struct session *s, int64_t batch)
     return compile_step(s, batch,
                         (struct making){ .threads = (int)s->settings.threads,
                                          .plan_only = true,
-                                         .device = s->settings.device });
+                                         .device = s->settings.device,
+                                         .tf32 = s->settings.tf32 });
 }
 
 static tp_program *plan_eval(struct session *s, int64_t batch)
@@ -303,7 +305,8 @@ static tp_program *plan_eval(struct session *s, int64_t batch)
     return compile_eval(s, batch,
                         (struct making){ .threads = (int)s->settings.threads,
                                          .plan_only = true,
-                                         .device = s->settings.device });
+                                         .device = s->settings.device,
+                                         .tf32 = s->settings.tf32 });
 }
 
 bool command_compile(struct session *s)
@@ -311,7 +314,9 @@ bool command_compile(struct session *s)
     const int64_t rows =
         least(s->settings.batch ? s->settings.batch : INT64_MAX, tp_loader_rows(s->train));
     int64_t test = least(test_batch(&s->settings), tp_loader_rows(s->test));
-    struct making making = { .threads = (int)s->settings.threads, .device = s->settings.device };
+    struct making making = { .threads = (int)s->settings.threads,
+                             .device = s->settings.device,
+                             .tf32 = s->settings.tf32 };
 
     if (!command_memory(s, plan_step, rows))
         return false;

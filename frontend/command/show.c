@@ -20,6 +20,7 @@ int command_show(int argc, char **argv, struct ir_error *error)
         { "--format", 's', &format, "F", "text, dot (Graphviz) or json (a program a line)" },
         { "--target", 's', &set.target, "T", "generic x86-64-v3 x86-64-v4 armv8 cortex-m native" },
         COMMAND_SETTINGS(set),
+        { "--tf32", 'b', &set.tf32, NULL, "of cuda: as in train" },
         { NULL, 0, NULL, NULL, NULL },
     };
     const struct usage usage = {
@@ -40,6 +41,10 @@ int command_show(int argc, char **argv, struct ir_error *error)
                IR_REFUSED;
     if (strcmp(stage, "cuda") == 0 && !set.target)
         set.target = "cuda";
+    if (set.tf32 && (!set.target || strcmp(set.target, "cuda") != 0))
+        return ir_error(error, IR_REFUSED,
+                        "--tf32 is of a GPU's tensor cores; expected --stage cuda as well"),
+               IR_REFUSED;
     if (!command_session(&s, argv[0], &set, false))
         *error = s.error;
     else if (command_stage_text(&s, stage, of, kernel, format, &text, error))

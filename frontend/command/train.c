@@ -352,6 +352,8 @@ int command_train(int argc, char **argv, struct ir_error *error)
     const struct option options[] = {
         COMMAND_SETTINGS(set),
         { "--device", 's', &set.device, "D", "where to run: cpu, cuda or cuda:N, cuda-emu; cpu" },
+        { "--tf32", 'b', &set.tf32, NULL,
+          "on a GPU: products of f32 are computed from TF32, by tensor cores" },
         { "--load", 's', &t.load, "F", "begin with these weights (safetensors, .npz)" },
         { "--save", 's', &t.save, "F", "write the weights at the end (safetensors, .npz)" },
         { "--save-model", 's', &t.save_model, "F",
@@ -391,6 +393,10 @@ int command_train(int argc, char **argv, struct ir_error *error)
     }
     if (words > 1)
         return ir_error(error, IR_REFUSED, "train takes one model; \"%.40s\" is one more", argv[1]),
+               IR_REFUSED;
+    if (set.tf32 && tp_device_is_cpu(set.device))
+        return ir_error(error, IR_REFUSED,
+                        "--tf32 is of a GPU's tensor cores; expected --device cuda as well"),
                IR_REFUSED;
     if (t.checkpoint_every && !t.checkpoint)
         return ir_error(error, IR_REFUSED, "--checkpoint-every: expected --checkpoint F as well"),

@@ -320,21 +320,22 @@ class Compiled:
 
 def compile(function: Any = None, *, precision: Any = None, threads: int = 0,  # noqa: A001
             memory: int = 0, device: Any = None, fullgraph: bool = True,
-            dynamic: Any = None, mode: Any = None) -> Any:
+            dynamic: Any = None, mode: Any = None, tf32: bool = False) -> Any:
     """`@taper.compile`, or `step = taper.compile(step, precision=taper.bfloat16)`.
 
     device: "cuda", "cuda:1", or "cuda-emu", the CPU as a GPU; tensors stay the host's, and what
     the function reads and gives is copied. fullgraph, dynamic and mode are torch.compile's, and
-    change nothing: a function is always one program, for each form of its arguments.
+    change nothing: a function is always one program, for each form of its arguments. tf32: on a
+    GPU, large products of float32 are computed from TF32, by tensor cores.
     """
-    options: Dict[str, Any] = {"threads": threads, "memory": memory}
+    options: Dict[str, Any] = {"threads": threads, "memory": memory, "tf32": tf32}
     if device is not None:
         options["device"] = str(device).encode()
     if precision is not None:
         options["precision"] = dt.as_dtype(precision).code
     if function is None:
         return lambda f: compile(f, precision=precision, threads=threads, memory=memory,
-                                 device=device)
+                                 device=device, tf32=tf32)
     from .nn.module import Module
     if isinstance(function, Module):
         return Compiled(lambda *a, **k: function(*a, **k), **options)
