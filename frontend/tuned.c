@@ -115,9 +115,10 @@ static const char *read_line(const char *at, struct tuned_line *line)
     if (!(at = hexadecimal(at, &line->machine)) || *at++ != ' ' ||
         !(at = hexadecimal(at, &line->kind)) || *at != ' ')
         return "expected a machine and a kind of kernels, 16 hexadecimal digits each";
-    while (*at == ' ' && at[1] != ' ' && at[1] != '#')
+    do
         if (!(at = read_choice(at, &line->choice)))
             return "expected choices, as rows=8, each once and in its bounds";
+    while (*at == ' ' && at[1] != ' ');
     if (strncmp(at, "  # ", 4) == 0)
         line->note = at + 4;
     else if (*at)

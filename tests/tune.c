@@ -282,6 +282,7 @@ Test(tune, what_is_no_such_text)
     expect_refusal("", "a.tuned:1: tuned: \"\"; expected \"taper tuned 1\"");
     expect_refusal("taper tuned 2\n", "expected \"taper tuned 1\"");
     expect_refusal(HEAD "\n" WHOSE " rows=15\n", "a.tuned:3: tuned: ");
+    expect_refusal(HEAD WHOSE "  # nothing chosen\n", "expected choices, as rows=8");
     expect_refusal(HEAD WHOSE " rows=0\n", "in its bounds");
     expect_refusal(HEAD WHOSE " rows=\n", "in its bounds");
     expect_refusal(HEAD WHOSE " rows=4294967297\n", "in its bounds");
