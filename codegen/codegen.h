@@ -3,7 +3,8 @@
  *
  * target_c.c and target_cuda.c say what differs between the languages; name.c says what things are
  * called, index.c spells indices, expression.c operations, statement.c, memory.c and fold.c
- * statements, nest.c loops, repeat.c equal calls, step.c the whole program. Where a schedule has
+ * statements, nest.c loops, repeat.c equal calls, launch.c kernels that a GPU runs at once, step.c
+ * the whole program. Where a schedule has
  * made threads of a loop (LOOP_GRID, LOOP_BLOCK), its body stands once, as each of them runs it.
  */
 #ifndef TAPER_CODEGEN_H
@@ -45,16 +46,16 @@ extern const struct gen_target gen_target_c, gen_target_cuda;
 /* the text of a planned program: kernels and the function NAME that runs them */
 bool gen_program(struct ir_text *out, const struct loop_program *, const struct gen_target *,
                  struct ir_error *);
-/* kernels `first` to before `end`, those that have a function of their own, and what they need: a
- * text that compiles */
-bool gen_kernels(struct ir_text *out, const struct loop_program *, int first, int end,
-                 const struct gen_target *, struct ir_error *);
+/* launches `first` to before `end` of a GPU's program, and what they need: a text that compiles */
+bool gen_launches(struct ir_text *out, const struct loop_program *, int first, int end,
+                  const struct gen_target *, struct ir_error *);
 /* several, one after the other, with the maths that they share once; no two names clash while
  * prefixes differ */
 bool gen_programs(struct ir_text *out, const struct gen_unit *, int units,
                   const struct gen_target *, struct ir_error *);
-/* on a GPU: blocks of how many threads run a kernel */
-void gen_launch(const struct loop_kernel *, int64_t *blocks, int64_t *threads);
+/* on a GPU: the function that a launch calls */
+const char *gen_launched(struct ir_arena *, const struct loop_program *,
+                         const struct loop_launch *);
 /* the same in C, and entry_of_kernel_0, entry_of_kernel_1, ... of the entry's type, each one kernel
  */
 bool gen_profile(struct ir_text *out, const struct loop_program *, struct ir_error *);
@@ -71,6 +72,8 @@ void gen_repeat(struct ir_text *out, const struct gen_unit *, const struct loop_
 const char *gen_repeat_name(const struct gen_unit *, const struct loop_repeat *);
 const char *gen_place_of(const struct loop_program *, struct gen_columns *,
                          const struct loop_kernel *, int buffer);
+/* launch.c: the function of a launch that has one of its own */
+void gen_launch(struct ir_text *out, const struct gen_unit *, const struct loop_launch *);
 /* target_c.c: a call of a kernel, "thread, threads" being who runs it, indented by so much; and
  * with the barrier before it */
 void gen_call(struct ir_text *out, const struct gen_unit *, const struct loop_kernel *,

@@ -61,6 +61,12 @@ const char *gen_function(struct ir_arena *arena, const struct loop_kernel *k)
     return k->function ? gen_identifier(arena, k->function, k->name) : k->name;
 }
 
+const char *gen_launched(struct ir_arena *arena, const struct loop_program *p,
+                         const struct loop_launch *l)
+{
+    return l->name ? l->name : gen_function(arena, loop_function(p->kernel[l->kernel[0]]));
+}
+
 const char *gen_symbol(struct ir_arena *arena, const struct ir_graph *g, int symbol)
 {
     const char *name = gen_identifier(arena, g->symbol[symbol].name, "n");

@@ -103,7 +103,7 @@ static void put_kernel(struct ir_text *out, const struct loop_program *p,
     int64_t blocks, threads;
     struct ir_text body = { 0 };
 
-    gen_launch(k, &blocks, &threads);
+    loop_grid(k, &blocks, &threads);
     e.threads = (int)threads;
     name_all(&e, k);
     e.newest = ir_alloc(p->arena, k->values * sizeof *e.newest);
@@ -193,6 +193,32 @@ static bool speaks(const struct loop_program *p, const struct gen_target *target
                     gpu ? "a GPU: its language is CUDA" : "no GPU: its language is C");
 }
 
+/* A GPU's kernels from launch `first` to before `end`, each function once, before the launch's. */
+static void put_launched(struct ir_text *out, const struct gen_unit *u, int first, int end,
+                         const struct gen_target *target)
+{
+    const struct loop_program *p = u->program;
+    const struct loop_kernel **done =
+        ir_alloc(p->arena, ((size_t)p->kernels + 1) * sizeof(struct loop_kernel *));
+    int count = 0;
+
+    for (int i = first; i < end; i++) {
+        const struct loop_launch *l = &p->launch[i];
+        for (int j = 0; j < l->kernels && !l->first; j++) {
+            const struct loop_kernel *k = loop_function(p->kernel[l->kernel[j]]);
+            int known = 0;
+            while (known < count && done[known] != k)
+                known++;
+            if (known < count || k->mark)
+                continue;
+            put_kernel(out, p, k, target, u->prefix);
+            done[count++] = k;
+        }
+        if (l->name && !l->first)
+            gen_launch(out, u, l);
+    }
+}
+
 static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct gen_target *target,
                      struct ir_error *error)
 {
@@ -200,7 +226,8 @@ static bool put_unit(struct ir_text *out, const struct gen_unit *u, const struct
 
     if (!speaks(p, target, error))
         return false;
-    for (int i = 0; i < p->kernels; i++)
+    put_launched(out, u, 0, p->launches, target);
+    for (int i = 0; i < p->kernels && !p->launches; i++)
         if (p->kernel[i]->call)
             gen_call_kernel(out, u, p->kernel[i]);
         else if (!p->kernel[i]->mark && !p->kernel[i]->first)
@@ -239,15 +266,15 @@ bool gen_program(struct ir_text *out, const struct loop_program *p, const struct
     return fine;
 }
 
-bool gen_kernels(struct ir_text *out, const struct loop_program *p, int first, int end,
-                 const struct gen_target *target, struct ir_error *error)
+bool gen_launches(struct ir_text *out, const struct loop_program *p, int first, int end,
+                  const struct gen_target *target, struct ir_error *error)
 {
+    const struct gen_unit unit = { .program = p, .prefix = "" };
     struct ir_text body = { 0 };
     bool fine = speaks(p, target, error);
 
-    for (int i = first; i < end && fine; i++)
-        if (!p->kernel[i]->mark && !p->kernel[i]->first)
-            put_kernel(&body, p, p->kernel[i], target, "");
+    if (fine)
+        put_launched(&body, &unit, first, end, target);
     ir_put(&body, "%s", "");
     fine = fine && put_all(out, &body, target, error);
     ir_text_free(&body);

@@ -10,16 +10,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-void gen_launch(const struct loop_kernel *k, int64_t *blocks, int64_t *threads)
-{
-    *blocks = *threads = 1;
-    for (int i = 0; i < k->axes; i++)
-        if (k->axis[i].role == LOOP_GRID)
-            *blocks = k->axis[i].hi;
-        else if (k->axis[i].role == LOOP_BLOCK)
-            *threads = k->axis[i].hi;
-}
-
 static const char *base(struct ir_arena *arena, int number)
 {
     return number == 0 ? "arena" : number == 1 ? "state" : ir_format(arena, "given%d", number - 2);
@@ -42,9 +32,14 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
     size_t line = e->out->size;
     int n = 0;
 
-    gen_launch(e->k, &blocks, &threads);
-    ir_put(e->out, "extern \"C\" __global__ void __launch_bounds__(%" PRId64 ") %s%s(", threads,
-           e->prefix, gen_function(e->arena, e->k));
+    loop_grid(e->k, &blocks, &threads);
+    if (e->k->gathered) /* called by launches, for a part of their blocks */
+        ir_put(e->out, "static __device__ void %s%s(", e->prefix, gen_function(e->arena, e->k));
+    else
+        ir_put(e->out, "extern \"C\" __global__ void __launch_bounds__(%" PRId64 ") %s%s(", threads,
+               e->prefix, gen_function(e->arena, e->k));
+    for (int i = 0; i < 2 && e->k->gathered; i++)
+        put_next(e->out, &line, n++, i ? "const long thread" : "const long block");
     for (int i = 0; i < e->k->buffers; i++) {
         const struct loop_buffer *b = &e->k->buffer[i];
         if (b->scratch)
@@ -66,9 +61,9 @@ static void open_kernel(struct gen *e, const struct loop_program *p)
             ir_put(e->out, "    __shared__ __align__(16) %s %s[%" PRId64 "];\n",
                    gen_type(e, e->k->buffer[i].dtype, false), e->buffer[i],
                    e->k->buffer[i].elements);
-    if (blocks > 1)
+    if (blocks > 1 && !e->k->gathered)
         ir_put(e->out, "    const long block = blockIdx.x;\n");
-    if (threads > 1)
+    if (threads > 1 && !e->k->gathered)
         ir_put(e->out, "    const long thread = threadIdx.x;\n");
 }
 
@@ -82,20 +77,20 @@ static void put_launches(struct ir_text *out, const struct gen_unit *u)
     const struct loop_program *p = u->program;
 
     ir_put(out, "/* kernel, blocks, threads, whether it waits for those before it (those between "
-                "two that wait may\n * run at once); then its arguments */\n");
+                "two that wait may\n * run at once); then its arguments, or what its one "
+                "argument holds */\n");
     ir_put(out, "#define %s_launches(LAUNCH)", u->entry);
-    for (int i = 0; i < p->kernels; i++) {
-        const struct loop_kernel *k = p->kernel[i];
-        int64_t blocks, threads;
-        if (k->mark) /* whoever launches walks the loop */
+    for (int i = 0; i < p->launches; i++) {
+        const struct loop_launch *l = &p->launch[i];
+        const struct loop_buffer **array;
+        if (p->kernel[l->kernel[0]]->mark) /* whoever launches walks the loop */
             continue;
-        gen_launch(k, &blocks, &threads);
+        array = ir_alloc(p->arena, (size_t)loop_launch_arrays(p, l, NULL) * sizeof(void *) + 1);
+        const int arrays = loop_launch_arrays(p, l, array);
         ir_put(out, " \\\n    LAUNCH(%s%s, %" PRId64 ", %" PRId64 ", %d", u->prefix,
-               gen_function(p->arena, k->first ? k->first : k), blocks, threads, k->barrier);
-        for (int b = 0; b < k->buffers; b++)
-            if (!k->buffer[b].scratch)
-                ir_put(out, ", %s + %" PRId64, base(p->arena, k->buffer[b].base),
-                       k->buffer[b].offset);
+               gen_launched(p->arena, p, l), l->blocks, l->threads, l->barrier);
+        for (int b = 0; b < arrays; b++)
+            ir_put(out, ", %s + %" PRId64, base(p->arena, array[b]->base), array[b]->offset);
         for (int s = 0; s < p->graph->symbols; s++)
             ir_put(out, ", %s", gen_symbol(p->arena, p->graph, s));
         ir_put(out, ")");

@@ -46,8 +46,10 @@ static int most_arguments(const struct gen_trainer *t, int *symbols)
     for (int which = 0; which < (t->eval ? 2 : 1); which++) {
         const struct loop_program *p = program_of(t, which);
         *symbols = p->graph->symbols > *symbols ? p->graph->symbols : *symbols;
-        for (int i = 0; i < p->kernels; i++)
-            most = p->kernel[i]->buffers > most ? p->kernel[i]->buffers : most;
+        for (int i = 0; i < p->launches; i++) {
+            const int arrays = loop_launch_arrays(p, &p->launch[i], NULL);
+            most = arrays > most ? arrays : most;
+        }
     }
     return most + *symbols;
 }
@@ -68,17 +70,29 @@ static bool has_loops(const struct loop_program *p)
     return false;
 }
 
+static const struct loop_buffer **arrays_of(const struct loop_program *p,
+                                            const struct loop_launch *l, int *count)
+{
+    const struct loop_buffer **array;
+
+    *count = loop_launch_arrays(p, l, NULL);
+    array = ir_alloc(p->arena, ((size_t)*count + 1) * sizeof(void *));
+    loop_launch_arrays(p, l, array);
+    return array;
+}
+
 static void put_arguments(struct ir_text *out, const struct loop_program *p, const char *name)
 {
-    int n = 0;
+    int n = 0, count;
 
     ir_put(out, "static const struct place %s_argument[] = {", name);
-    for (int i = 0; i < p->kernels; i++)
-        for (int b = 0; b < p->kernel[i]->buffers; b++, n++) {
-            const struct loop_buffer *at = &p->kernel[i]->buffer[b];
-            ir_put(out, "%s{ %d, %" PRId64 ", %" PRId64 " },", n % 4 ? " " : "\n    ", at->base,
-                   at->offset, at->elements * ir_dtypes[at->dtype].bytes);
-        }
+    for (int i = 0; i < p->launches; i++) {
+        const struct loop_buffer **array = arrays_of(p, &p->launch[i], &count);
+        for (int b = 0; b < count; b++, n++)
+            ir_put(out, "%s{ %d, %" PRId64 ", %" PRId64 " },", n % 4 ? " " : "\n    ",
+                   array[b]->base, array[b]->offset,
+                   array[b]->elements * ir_dtypes[array[b]->dtype].bytes);
+    }
     ir_put(out, "%s\n};\n", n ? "" : "\n    { 0, 0, 0 },");
 }
 
@@ -88,20 +102,20 @@ static void put_launches(struct ir_text *out, const struct loop_program *p, cons
     int first = 0;
 
     ir_put(out, "static const struct launch %s_launch[] = {\n", name);
-    for (int i = 0; i < p->kernels; i++) {
-        const struct loop_kernel *k = p->kernel[i];
-        int64_t blocks, threads;
-        gen_launch(k->first ? k->first : k, &blocks, &threads);
+    for (int i = 0; i < p->launches; i++) {
+        const struct loop_launch *l = &p->launch[i];
+        const struct loop_kernel *k = p->kernel[l->kernel[0]];
+        const int arrays = loop_launch_arrays(p, l, NULL);
         if (k->mark)
-            ir_put(out, "    { NULL, 0, 0, true, %d, %d, %d, %d, %s },\n", first, k->buffers,
+            ir_put(out, "    { NULL, 0, 0, true, %d, %d, %d, %d, %s },\n", first, arrays,
                    k->mark == LOOP_BEGIN ? 1 : 2,
                    k->mark == LOOP_BEGIN ? index_of(p->graph, k->index) : 0,
                    k->reverse ? "true" : "false");
         else
             ir_put(out, "    { KERNEL(%s_%s), %" PRId64 ", %" PRId64 ", %s, %d, %d%s },\n", name,
-                   gen_function(p->arena, k->first ? k->first : k), blocks, threads,
-                   k->barrier ? "true" : "false", first, k->buffers, loops ? ", 0, 0, false" : "");
-        first += k->buffers;
+                   gen_launched(p->arena, p, l), l->blocks, l->threads,
+                   l->barrier ? "true" : "false", first, arrays, loops ? ", 0, 0, false" : "");
+        first += arrays;
     }
     ir_put(out, "};\n");
 }
@@ -111,11 +125,12 @@ static void put_lengths(struct ir_text *out, const struct loop_program *p, const
 {
     ir_put(out, "static int64_t %s_length(const long *dims, int launch)\n{\n    (void)dims;\n",
            name);
-    for (int i = 0; i < p->kernels; i++) {
-        if (p->kernel[i]->mark != LOOP_BEGIN)
+    for (int i = 0; i < p->launches; i++) {
+        const struct loop_kernel *k = p->kernel[p->launch[i].kernel[0]];
+        if (k->mark != LOOP_BEGIN)
             continue;
         ir_put(out, "    if (launch == %d)\n        return ", i);
-        gen_put_extent(out, p->graph, p->kernel[i]->length);
+        gen_put_extent(out, p->graph, k->length);
         ir_put(out, ";\n");
     }
     ir_put(out, "    return 0;\n}\n");
@@ -151,11 +166,11 @@ static void put_program(struct ir_text *out, const struct gen_trainer *t, int wh
     const int outputs = put_outputs(out, p, name);
     if (loops)
         put_lengths(out, p, name);
-    ir_put(out, "static gpu_node %s_node[%d];\n", name, p->kernels ? p->kernels : 1);
+    ir_put(out, "static gpu_node %s_node[%d];\n", name, p->launches ? p->launches : 1);
     ir_put(out,
            "static struct gpu_program %s = { \"%s\", %s_launch, %s_argument, %s_output, "
            "%s_input,\n    %s_node, %d, %d, %d,",
-           name, name, name, name, name, name, name, p->kernels, outputs, p->graph->symbols);
+           name, name, name, name, name, name, name, p->launches, outputs, p->graph->symbols);
     if (loops)
         ir_put(out, " %s, %s_length,", has_loops(p) ? "true" : "false", name);
     ir_put(out, " NULL, { 0 } };\n\n");

@@ -401,7 +401,7 @@ static bool gpu_open(int number, struct part_error *error)
            gpu_memory(&gpu.base[1], STATE_BYTES, error);
 }
 
-struct arguments {
+struct arguments { /* side by side, as a launch of several kernels has them: as one */
     uint64_t value[ARGUMENTS];
     void *at[ARGUMENTS];
 };

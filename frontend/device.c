@@ -102,7 +102,8 @@ static int64_t length_of(void *user, const int64_t *symbols, int launch)
 {
     const struct loop_program *loops = user;
 
-    return ir_dim_value(loops->graph, loops->kernel[launch]->length, symbols);
+    return ir_dim_value(loops->graph, loops->kernel[loops->launch[launch].kernel[0]]->length,
+                        symbols);
 }
 
 static int index_of(const struct ir_graph *g, int64_t dim)
@@ -113,62 +114,70 @@ static int index_of(const struct ir_graph *g, int64_t dim)
     return 0;
 }
 
-static void fill_launch(struct run_launch *l, const struct loop_program *p, int i,
+static void fill_launch(struct run_launch *to, const struct loop_program *p, int i,
                         const int *text_of)
 {
-    const struct loop_kernel *k = p->kernel[i], *first = k->first ? k->first : k;
-    struct run_range *range = ir_alloc(p->arena, ((size_t)k->buffers + 1) * sizeof *range);
-    int64_t blocks, threads;
-    int ranges = 0;
+    const struct loop_launch *l = &p->launch[i];
+    const struct loop_kernel *k = p->kernel[l->kernel[0]];
+    const size_t arrays = (size_t)loop_launch_arrays(p, l, NULL);
+    const struct loop_buffer **array = ir_alloc(p->arena, (arrays + 1) * sizeof(void *));
+    struct run_range *range = ir_alloc(p->arena, (arrays + 1) * sizeof *range);
 
-    gen_launch(first, &blocks, &threads);
-    for (int b = 0; b < k->buffers; b++)
-        if (!k->buffer[b].scratch) /* a tile is the block's own */
-            range[ranges++] =
-                (struct run_range){ k->buffer[b].base, k->buffer[b].offset,
-                                    k->buffer[b].elements * ir_dtypes[k->buffer[b].dtype].bytes,
-                                    k->buffer[b].written };
-    *l = (struct run_launch){ .kernel = gen_function(p->arena, first),
-                              .text = text_of[i],
-                              .blocks = (unsigned)blocks,
-                              .threads = (unsigned)threads,
-                              .ranges = ranges,
-                              .range = range,
-                              .loop = (int)k->mark,
-                              .reverse = k->reverse,
-                              .length = length_of };
+    loop_launch_arrays(p, l, array);
+    for (size_t b = 0; b < arrays; b++)
+        range[b] = (struct run_range){ array[b]->base, array[b]->offset,
+                                       array[b]->elements * ir_dtypes[array[b]->dtype].bytes,
+                                       array[b]->written };
+    *to = (struct run_launch){ .kernel = gen_launched(p->arena, p, l),
+                               .text = text_of[i],
+                               .blocks = (unsigned)l->blocks,
+                               .threads = (unsigned)l->threads,
+                               .ranges = (int)arrays,
+                               .range = range,
+                               .loop = (int)k->mark,
+                               .reverse = k->reverse,
+                               .length = length_of };
     if (k->mark == LOOP_BEGIN)
-        l->index = index_of(p->graph, k->index);
+        to->index = index_of(p->graph, k->index);
 }
 
-/* One text, or one for each kernel that has a function of its own. */
+/* The launch with whose text this one's comes: itself, where it is the first. */
+static int text_from(const struct loop_program *p, int i)
+{
+    const struct loop_launch *l = &p->launch[i];
+
+    if (l->first)
+        return (int)(l->first - p->launch);
+    for (int j = 0; j < i && !l->name; j++)
+        if (!p->launch[j].name && loop_function(p->kernel[p->launch[j].kernel[0]]) ==
+                                      loop_function(p->kernel[l->kernel[0]]))
+            return j;
+    return i;
+}
+
+/* One text, or one for each function that is launched. */
 static bool put_texts(struct run_planned *planned, const struct loop_program *p, int *text_of,
                       bool apart, struct ir_error *error)
 {
-    const char **text = ir_alloc(p->arena, ((size_t)p->kernels + 1) * sizeof *text);
+    const char **text = ir_alloc(p->arena, ((size_t)p->launches + 1) * sizeof *text);
     struct ir_text one = { 0 };
     bool ok = true;
 
     planned->text = text;
-    for (int i = 0; i < p->kernels && ok; i++) {
-        const struct loop_kernel *k = p->kernel[i];
-        int own = i;
-        if (k->mark || !apart)
+    for (int i = 0; i < p->launches && ok && apart; i++) {
+        const int from = text_from(p, i);
+        if (p->kernel[p->launch[i].kernel[0]]->mark)
             continue;
-        while (k->first && p->kernel[own] != k->first)
-            own--;
-        if (own < i) {
-            text_of[i] = text_of[own];
+        text_of[i] = from < i ? text_of[from] : planned->texts;
+        if (from < i)
             continue;
-        }
-        text_of[i] = planned->texts;
-        ok = gen_kernels(&one, p, i, i + 1, &gen_target_cuda, error);
+        ok = gen_launches(&one, p, i, i + 1, &gen_target_cuda, error);
         text[planned->texts++] = ok ? ir_format(p->arena, "%s", one.data) : "";
         ir_text_free(&one);
     }
     if (apart)
         return ok;
-    ok = gen_kernels(&one, p, 0, p->kernels, &gen_target_cuda, error);
+    ok = gen_launches(&one, p, 0, p->launches, &gen_target_cuda, error);
     text[planned->texts++] = ok ? ir_format(p->arena, "%s", one.data) : "";
     ir_text_free(&one);
     return ok;
@@ -177,18 +186,18 @@ static bool put_texts(struct run_planned *planned, const struct loop_program *p,
 bool tp_launches(struct run_planned *planned, struct loop_program *p, bool apart,
                  struct ir_error *error)
 {
-    struct run_launch *launch = ir_alloc(p->arena, ((size_t)p->kernels + 1) * sizeof *launch);
-    int *text_of = ir_alloc(p->arena, ((size_t)p->kernels + 1) * sizeof *text_of);
+    struct run_launch *launch = ir_alloc(p->arena, ((size_t)p->launches + 1) * sizeof *launch);
+    int *text_of = ir_alloc(p->arena, ((size_t)p->launches + 1) * sizeof *text_of);
 
     planned->name = ir_format(p->arena, "%s", p->name);
     planned->launch = launch;
-    planned->launches = p->kernels;
+    planned->launches = p->launches;
     planned->symbols = p->graph->symbols;
     planned->arena_bytes = (size_t)p->arena_bytes;
     planned->user = p;
     if (!put_texts(planned, p, text_of, apart, error))
         return false;
-    for (int i = 0; i < p->kernels; i++)
+    for (int i = 0; i < p->launches; i++)
         fill_launch(&launch[i], p, i, text_of);
     return true;
 }

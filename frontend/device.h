@@ -7,7 +7,8 @@
 #include "passes/passes.h"
 #include "runtime/cuda.h"
 
-/* A plan for a GPU as launches and texts, in the plan's arena; apart: a text a kernel. */
+/* A plan for a GPU as launches and texts, in the plan's arena; apart: a text a function
+ * that is launched. */
 bool tp_launches(struct run_planned *planned, struct loop_program *p, bool apart,
                  struct ir_error *error);
 

@@ -224,6 +224,7 @@ struct loop_kernel {
     int at;                    /* filled by plan: its place in the program */
     int users;                 /* of its function, itself among them; 0 as 1 */
     const char *function;      /* what it is called, where several use it; NULL: as the kernel */
+    bool gathered;             /* its function is a part of what a launch of several runs */
 };
 
 /*
@@ -244,6 +245,21 @@ struct loop_repeat { /* equal calls on other places: a loop of `turns` turns of 
     int first, length, turns;
     const char *name; /* what one turn is called */
 };
+/*
+ * What a GPU is told at once: a kernel, or a mark; or several kernels that do not touch what the
+ * others write, each a range of the launch's blocks. Threads that never meet are as well numbered
+ * through: thread t of block b of a launch is number threads * b + t of its range, whatever blocks
+ * the kernel was made for.
+ */
+struct loop_launch {
+    const int *kernel; /* of the program; those of one function stand side by side */
+    int kernels;
+    const char *name; /* of its own function, which calls the kernels'; NULL: the kernel's */
+    const struct loop_launch *first; /* whose function it calls; NULL: its own, or a kernel's */
+    int64_t blocks, threads;
+    bool barrier; /* it waits for those before it */
+};
+
 struct loop_program {
     struct ir_arena *arena;
     const struct ir_graph *graph;
@@ -255,6 +271,8 @@ struct loop_program {
     int places;
     struct loop_repeat *repeat; /* ascending, none inside another */
     int repeats;
+    struct loop_launch *launch; /* of a GPU: all kernels and marks, in order; else none */
+    int launches;
     int bases; /* base[bases] is the table of functions, where there are calls */
     int calls;
     int symbols;                      /* of the graph, that the caller knows: the first */
@@ -308,6 +326,15 @@ struct loop_statement *loop_copy(struct loop_kernel *,
                                  const struct loop_statement *); /* deep; values keep their ids */
 void loop_replace_axis(struct loop_kernel *, struct loop_block *, int axis, loop_ix by);
 void loop_depends(struct loop_kernel *); /* fills value.depends, to a fixed point over variables */
+
+/* loop_launch.c */
+void loop_grid(const struct loop_kernel *, int64_t *blocks, int64_t *threads); /* of its own */
+const struct loop_kernel *loop_function(const struct loop_kernel *); /* whose function it calls */
+int loop_arrays(const struct loop_kernel *); /* its buffers, but for scratch */
+int64_t loop_launch_blocks(const struct loop_program *, const struct loop_launch *,
+                           int i); /* of the launch's, for its kernel i */
+int loop_launch_arrays(const struct loop_program *, const struct loop_launch *,
+                       const struct loop_buffer **array); /* kernel by kernel; or their number */
 
 /* loop_print.c, loop_parse.c, loop_verify.c */
 void loop_put_ix(struct ir_text *, const struct loop_kernel *, loop_ix);

@@ -214,7 +214,7 @@ static bool same_word(const char *const *a, const char *const *b)
 
 /* The most words, in their order, that two names have in common:
  * layer1_0_conv1_conv, layer1_2_conv2_conv -> layer1_conv. */
-static const char *in_common(struct ir_arena *arena, const char *first, const char *second)
+const char *pass_outline_common(struct ir_arena *arena, const char *first, const char *second)
 {
     const char *a[WORDS + 1], *b[WORDS + 1];
     const int m = split(first, a), n = split(second, b);
@@ -252,7 +252,19 @@ static bool is_taken(const struct loop_program *p, const char *name)
         if (!k->first && called && !strcmp(called, name))
             return true;
     }
+    for (int i = 0; i < p->launches; i++)
+        if (p->launch[i].name && !strcmp(p->launch[i].name, name))
+            return true;
     return false;
+}
+
+const char *pass_outline_unique(const struct loop_program *p, const char *name)
+{
+    const char *unique = name;
+
+    for (int tail = 2; is_taken(p, unique); tail++)
+        unique = ir_format(p->arena, "%s_%d", name, tail);
+    return unique;
 }
 
 void pass_outline_name(struct loop_program *p)
@@ -262,9 +274,9 @@ void pass_outline_name(struct loop_program *p)
     for (int k = 0; k < p->kernels; k++) { /* the first gathers what all that follow it share */
         struct loop_kernel *first = p->kernel[k]->first;
         if (first)
-            first->function = first->function
-                                  ? in_common(p->arena, first->function, p->kernel[k]->name)
-                                  : in_common(p->arena, first->name, p->kernel[k]->name);
+            first->function =
+                first->function ? pass_outline_common(p->arena, first->function, p->kernel[k]->name)
+                                : pass_outline_common(p->arena, first->name, p->kernel[k]->name);
     }
     for (int k = 0; k < p->kernels; k++)
         if (p->kernel[k]->users > 1) {
@@ -273,16 +285,13 @@ void pass_outline_name(struct loop_program *p)
         }
     for (int k = 0; k < p->kernels; k++) {
         struct loop_kernel *first = p->kernel[k];
-        const char *word = common[k], *name;
+        const char *word = common[k];
         if (!word)
             continue;
         if (!isalpha((unsigned char)*word)) /* they have nothing in common */
             word = first->name;
         if (!strchr(word, '_')) /* one word may be a function that the text calls: atan2 */
             word = ir_format(p->arena, "%s_all", word);
-        name = word;
-        for (int tail = 2; is_taken(p, name); tail++)
-            name = ir_format(p->arena, "%s_%d", word, tail);
-        first->function = name;
+        first->function = pass_outline_unique(p, word);
     }
 }

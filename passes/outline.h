@@ -13,6 +13,11 @@ struct pass_outline *pass_outline_new(struct ir_arena *, int kernels);
 struct loop_kernel *pass_outline_find(struct pass_outline *, struct loop_kernel *plain);
 /* names for the functions that several kernels share */
 void pass_outline_name(struct loop_program *);
+/* words that two names have in common; a name that no function and no launch has, like this one */
+const char *pass_outline_common(struct ir_arena *, const char *first, const char *second);
+const char *pass_outline_unique(const struct loop_program *, const char *name);
+/* gather.c: launches of a planned program, each of one kernel or of several */
+void pass_gather(struct loop_program *, bool several);
 /* repeats.c: stretches of calls that a loop can run; of a planned program */
 void pass_find_repeats(struct pass_compiled *);
 

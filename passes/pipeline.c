@@ -101,8 +101,11 @@ static bool finish(struct pass_compiled *c, const struct pass_options *options,
     pass_outline_name(c->loops);
     if (!pass_plan(c, options, error))
         return false;
-    if (!options->target->processors)
-        pass_stream(c->loops);
+    if (options->target->processors) { /* its launches are a list: no loop runs them */
+        pass_gather(c->loops, options->fuse);
+        return true;
+    }
+    pass_stream(c->loops);
     pass_find_repeats(c);
     return true;
 }

@@ -165,6 +165,21 @@ static void put_run(struct ir_text *t, const struct loop_program *p, int k, int6
            kernel->barrier ? ", after a barrier" : "");
 }
 
+/* What a GPU is told at once, where that is more than a kernel. */
+static void put_launches(struct ir_text *t, const struct loop_program *p)
+{
+    for (int i = 0; i < p->launches; i++) {
+        const struct loop_launch *l = &p->launch[i];
+        if (l->kernels == 1)
+            continue;
+        ir_put(t, "# launch %d, %s: %" PRId64 " blocks of %" PRId64 " threads, runs", i, l->name,
+               l->blocks, l->threads);
+        for (int k = 0; k < l->kernels; k++)
+            ir_put(t, "%s %d", k ? "," : "", l->kernel[k]);
+        ir_put(t, "\n");
+    }
+}
+
 static void put_places(struct ir_text *t, const struct loop_program *p)
 {
     for (int i = 0; i < p->places; i++) {
@@ -224,6 +239,8 @@ void pass_print_plan(struct ir_text *t, const struct loop_program *p, const char
     for (int k = 0; k < p->kernels; k++)
         if (!kernel || strcmp(p->kernel[k]->name, kernel) == 0)
             put_run(t, p, k, most);
+    if (!kernel)
+        put_launches(t, p);
 }
 
 /* --- the schedule --------------------------------------------------------------------------------

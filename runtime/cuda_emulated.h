@@ -23,8 +23,8 @@ struct emulated_machine { /* as the text has it */
 struct emulated_kernel {
     const char *name; /* NULL ends the table */
     void (*call)(void **argument);
-    long threads; /* of a block, at most */
-    int arguments;
+    long threads;     /* of a block, at most */
+    const int *words; /* of each of its arguments; 0 ends them */
 };
 
 /* The C text; checked: its loads and stores tell of themselves. False: it is no text of ours. */

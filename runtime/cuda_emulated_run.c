@@ -113,7 +113,8 @@ int run_emulated_take(struct emulated_context *c, const struct run_cuda_kernel *
                       struct emulated_launch *launch)
 {
     const struct emulated_function *f = k->function;
-    const int n = f ? f->kernel->arguments : 0;
+    const int *words = f ? f->kernel->words : NULL;
+    size_t n = 0, arguments = 0;
     const unsigned threads = k->block[0] * k->block[1] * k->block[2];
 
     *launch = (struct emulated_launch){ .function = f };
@@ -126,15 +127,19 @@ int run_emulated_take(struct emulated_context *c, const struct run_cuda_kernel *
                                  f->kernel->name, k->grid[0], threads, f->kernel->threads);
     memcpy(launch->grid, k->grid, sizeof launch->grid);
     memcpy(launch->block, k->block, sizeof launch->block);
-    launch->value = calloc((size_t)n + 1, sizeof *launch->value);
-    launch->argument = calloc((size_t)n + 1, sizeof *launch->argument);
+    for (; words[arguments]; arguments++)
+        n += (size_t)words[arguments];
+    launch->value = calloc(n + 1, sizeof *launch->value);
+    launch->argument = calloc(arguments + 1, sizeof *launch->argument);
     if (!launch->value || !launch->argument) {
         run_emulated_drop(launch);
         return RUN_CUDA_NO_MEMORY;
     }
-    for (int i = 0; i < n; i++) { /* pointers and longs: all are of one size */
-        memcpy(&launch->value[i], k->params[i], sizeof launch->value[i]);
-        launch->argument[i] = &launch->value[i];
+    n = 0;
+    for (size_t i = 0; i < arguments; i++) { /* pointers and longs, or many of them in one */
+        memcpy(&launch->value[n], k->params[i], (size_t)words[i] * sizeof *launch->value);
+        launch->argument[i] = &launch->value[n];
+        n += (size_t)words[i];
     }
     launch->range = c->expected;
     launch->ranges = c->expects;

@@ -35,6 +35,7 @@ static const char before[] =
     "#define __forceinline__ inline\n"
     "#define __restrict__ restrict\n"
     "#define __launch_bounds__(threads)\n"
+    "#define __grid_constant__\n"
     "#define __shared__ static __attribute__((section(\"emulated_shared\"), aligned(16)))\n"
     "#define __align__(bytes) __attribute__((aligned(bytes)))\n"
     "extern char __start_emulated_shared[] __attribute__((weak, visibility(\"hidden\")));\n"
@@ -147,28 +148,38 @@ static const char watched[] =
 static const char linkage[] = "extern \"C\" ";
 static const char head[] = "extern \"C\" __global__ void ";
 
-/* "(char *a, const long n)": a call with each argument from where its address is */
-static void put_arguments(struct ir_text *out, const char *from, const char *end)
+/* "const char *" of "const char *a, const long n": its length; from, behind that argument */
+static int next_type(const char **from, const char *end, const char **type)
 {
-    for (int i = 0; from < end; i++) {
-        size_t length = (size_t)(end - from), type;
-        const char *comma = memchr(from, ',', length);
-        if (comma)
-            length = (size_t)(comma - from);
-        for (type = length; type > 0 && from[type - 1] != ' ' && from[type - 1] != '*'; type--)
-            ;
-        ir_put(out, "%s*(%.*s*)argument[%d]", i ? ", " : "", (int)type, from, i);
-        from += length + (comma != NULL);
-    }
+    const char *comma = memchr(*from, ',', (size_t)(end - *from)), *to = comma ? comma : end;
+
+    *type = *from;
+    *from = comma ? comma + 1 : end;
+    while (to > *type && to[-1] != ' ' && to[-1] != '*')
+        to--;
+    return (int)(to - *type);
 }
 
-static int count_arguments(const char *from, const char *end)
+/* A call with each argument from where its address is, and how many words each has. */
+static void put_caller(struct ir_text *out, const char *name, int length, const char *open,
+                       const char *close, bool checked)
 {
-    int count = from < end;
+    const char *type;
+    int size, i = 0;
 
-    for (; from < end; from++)
-        count += *from == ',';
-    return count;
+    ir_put(out, "%sstatic void emulated_call_%.*s(void **argument)\n{\n    %.*s(",
+           checked ? "__attribute__((no_sanitize(\"coverage\"))) " : "", length, name, length,
+           name);
+    for (const char *at = open; at < close; i++) {
+        size = next_type(&at, close, &type);
+        ir_put(out, "%s*(%.*s*)argument[%d]", i ? ", " : "", size, type, i);
+    }
+    ir_put(out, ");\n}\nstatic const int emulated_words_%.*s[] = { ", length, name);
+    for (const char *at = open; at < close;) {
+        size = next_type(&at, close, &type);
+        ir_put(out, "sizeof(%.*s) / 8, ", size, type);
+    }
+    ir_put(out, "0 };\n");
 }
 
 bool run_emulated_text(struct ir_text *out, const char *text, bool checked)
@@ -200,19 +211,15 @@ bool run_emulated_text(struct ir_text *out, const char *text, bool checked)
             break;
         }
         const int length = (int)(open - name);
-        ir_put(&callers, "%sstatic void emulated_call_%.*s(void **argument)\n{\n    %.*s(",
-               checked ? "__attribute__((no_sanitize(\"coverage\"))) " : "", length, name, length,
-               name);
-        put_arguments(&callers, open + 1, close);
-        ir_put(&callers, ");\n}\n");
-        ir_put(&table, "    { \"%.*s\", emulated_call_%.*s, %ld, %d },\n", length, name, length,
-               name, threads, count_arguments(open + 1, close));
+        put_caller(&callers, name, length, open + 1, close, checked);
+        ir_put(&table, "    { \"%.*s\", emulated_call_%.*s, %ld, emulated_words_%.*s },\n", length,
+               name, length, name, threads, length, name);
     }
     ir_put(out, "%s\n%s", at, callers.size ? callers.data : "");
     ir_put(out,
            "#define EMULATED_EXPORT __attribute__((visibility(\"default\")))\n"
-           "struct emulated_kernel { const char *name; void (*call)(void **); long threads; int "
-           "arguments; };\n"
+           "struct emulated_kernel { const char *name; void (*call)(void **); long threads; "
+           "const int *words; };\n"
            "EMULATED_EXPORT const struct emulated_kernel emulated_kernels[] = {\n%s    { 0, 0, 0, "
            "0 }\n};\n"
            "static int emulated_busy;\n"

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOTS = 2, RANGES = 256, SYMBOLS = 64 };
+enum { SLOTS = 2, RANGES = 448, SYMBOLS = 64 }; /* 4 KiB of arguments */
 
 struct slot { /* of inputs, on their way */
     char *pinned;
@@ -126,6 +126,7 @@ static bool load_modules(struct run_device_program *p, bool *cached, struct ir_e
 
 /* ---- launches ---- */
 
+/* Side by side: to a launch of several kernels they are one, which begins where the first does. */
 struct arguments {
     uint64_t value[RANGES + SYMBOLS];
     void *at[RANGES + SYMBOLS];

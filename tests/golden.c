@@ -208,7 +208,12 @@ static bool functions(const char *text, size_t size, struct ir_text *out, struct
     const struct pass_compiled *c = planned(m, target, error);
 
     for (int k = 0; c && k < c->loops->kernels; k++)
-        gen_kernel(out, c->loops, c->loops->kernel[k], language);
+        if (!c->loops->kernel[k]->first)
+            gen_kernel(out, c->loops, c->loops->kernel[k], language);
+    for (int i = 0; c && i < c->loops->launches; i++)
+        if (c->loops->launch[i].name && !c->loops->launch[i].first)
+            gen_launch(out, &(struct gen_unit){ .program = c->loops, .prefix = "" },
+                       &c->loops->launch[i]);
     ir_module_free(m);
     return c != NULL;
 }
