@@ -33,6 +33,10 @@ same() {
 awk 'BEGIN { for (i = 0; i < 60; i++) { name = ""; for (k = 0; k < 3 + i % 5; k++)
     name = name substr("aeioubdfgklm", 1 + (i * 7 + k * k * 5 + i * k) % 12, 1); print name } }' >"$work/names.txt"
 awk 'BEGIN { for (i = 0; i < 700; i++) printf "%s", substr("abc de", 1 + (i * i + i / 7) % 6, 1) }' >"$work/text.txt"
+mkdir "$work/words"
+awk 'BEGIN { for (i = 0; i < 90; i++) printf "a %s film%s\t%d\n", i % 3 ? "good" : "bad", i % 7 ? " and long" : "",
+    (i % 3 > 0) }' >"$work/words/train.tsv"
+head -n 20 "$work/words/train.tsv" >"$work/words/dev.tsv"
 same '0 5' moons --epochs 3 --points 90
 same 6 planar --set xor --epochs 3 --points 50 --batch 16
 same 3 names --data "$work/names.txt" --epochs 1 --hidden 8 --batch 64
@@ -41,7 +45,7 @@ if [ -n "${TAPER_LONG:-}" ]; then
     same '0 1 2 3' mlp --epochs 1
     same 7 lstm --data "$work/text.txt" --epochs 1 --hidden 6 --context 9 --batch 16
     same 1 gpt --data "$work/text.txt" --epochs 1 --layers 2 --hidden 16 --heads 2 --context 16 --batch 8
-    same 4 sentiment --epochs 1 --hidden 8 --batch 500
+    same 4 sentiment --data "$work/words" --epochs 1 --hidden 8 --batch 32
 fi
 
 # A run that is interrupted goes on to the same bits; a program that taper has linked itself.
@@ -76,7 +80,6 @@ says 3 "--library is for CPUs" "$taper" build moons --library net --device cuda 
 
 # --- for nvcc -------------------------------------------------------------------------------------------
 # What is no kernel is C that C++ reads as well.
-mkdir "$work/words" && printf 'good film\t1\nbad film\t0\n' | tee "$work/words/train.tsv" >"$work/words/dev.tsv"
 awk 'BEGIN { print "a,b,kind"; for (i = 0; i < 60; i++) printf "%d,%d,%s\n", i % 7, i % 5, i % 2 ? "x" : "y" }' >"$work/t.csv"
 for try in "moons" "mlp" "mlp --probe" "mlp --data $work/t.csv" "gru --data $work/text.txt --context 9 --batch 16" \
     "names --data $work/names.txt" "sentiment --data $work/words"; do
