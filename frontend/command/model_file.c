@@ -166,11 +166,11 @@ void command_put_settings(const struct session *s, struct ir_module *m)
     m->setting[m->setting_count++].value = s->model;
     for (int i = 0; i < ROWS; i++) {
         const void *from = (const char *)&s->settings + rows[i].at;
-        const bool said = rows[i].kind == 's'   ? *(const char *const *)from != NULL
-                          : rows[i].kind == 'i' ? *(const int64_t *)from != 0
-                                                : *(const double *)from != 0;
+        const double said = rows[i].kind == 's'   ? *(const char *const *)from != NULL
+                            : rows[i].kind == 'i' ? (double)*(const int64_t *)from
+                                                  : *(const double *)from;
 
-        if (rows[i].rare && !said)
+        if ((rows[i].rare && said == 0) || said < 0) /* below 0: nobody has chosen it */
             continue;
         m->setting[m->setting_count].key = rows[i].key;
         m->setting[m->setting_count++].value =
